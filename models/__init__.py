@@ -1,0 +1,1 @@
+"""Networks of MoFRR: one network, one file."""

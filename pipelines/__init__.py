@@ -1,0 +1,1 @@
+"""Image in, image out: diffusers pipelines and the retouch simulator."""

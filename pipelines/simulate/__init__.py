@@ -1,0 +1,1 @@
+"""The retouch simulator: operator bank, recipes, ground truth."""
