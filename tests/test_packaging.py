@@ -1,0 +1,116 @@
+"""What an installed copy holds: packages, version, weights; and that it restores a photo."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import frr
+from frr import hub
+
+ROOT = Path(__file__).resolve().parent.parent
+OUTSIDE = {"tests", "benchmarks", "docs", "build", "dist", "runs", "out", "__pycache__"}
+
+if importlib.util.find_spec("tomllib"):
+    import tomllib
+else:
+    tomllib = pytest.importorskip("tomli")
+
+
+@pytest.fixture(scope="module")
+def project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """The wheel of this checkout, built without a network."""
+    home = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q"]
+    subprocess.run([*build, "-w", str(home), _clean_copy(home / "src")], check=True)
+    return next(home.glob("*.whl"))
+
+
+def _clean_copy(home: Path) -> str:
+    """Copy the package's own files, so that a build leaves nothing in the checkout."""
+    for folder in package_folders():
+        for source in folder.iterdir():
+            if source.is_file():
+                target = home / source.relative_to(ROOT)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, target)
+    return str(home)
+
+
+def package_folders() -> Iterator[Path]:
+    """The checkout's folders, less what is not the package: tests, builds, environments."""
+    for home, folders, files in os.walk(ROOT):
+        if "pyvenv.cfg" in files:
+            folders.clear()
+            continue
+        folders[:] = [name for name in folders if name not in OUTSIDE and name[0] != "."]
+        yield Path(home)
+
+
+def test_packages_are_the_folders(project):
+    folders = [path for path in package_folders() if (path / "__init__.py").is_file()]
+    expected = {".".join(["frr", *folder.relative_to(ROOT).parts]) for folder in folders}
+    assert set(project["tool"]["setuptools"]["packages"]) == expected
+
+
+def test_every_python_file_stands_in_a_package():
+    with_code = [path.relative_to(ROOT) for path in package_folders() if any(path.glob("*.py"))]
+    loose = {path for path in with_code if not (ROOT / path / "__init__.py").is_file()}
+    assert {path for path in loose if path.parts[0] != "hub"} == set()
+
+
+def test_versions_agree(project):
+    assert frr.__version__ == project["project"]["version"]
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"## {frr.__version__}" in changes
+
+
+def test_metadata_is_static(project):
+    assert "dynamic" not in project["project"]
+    assert not any("torchvision" in name for name in project["project"]["dependencies"])
+
+
+def test_wheel_holds_the_package_and_nothing_else(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    outside = {name.split("/")[0] for name in names} - {"frr", f"frr-{frr.__version__}.dist-info"}
+    assert outside == set()
+    assert {"frr/py.typed", "frr/cli.py", "frr/pipelines/pipeline_mofrr.py"} <= set(names)
+    assert not any("tests" in name for name in names)
+
+
+def test_wheel_holds_the_embedded_weights(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    folder = hub.folder()
+    shipped = {path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in str(path)}
+    expected = {f"frr/hub/{folder.name}/{path.relative_to(folder).as_posix()}" for path in shipped}
+    assert any(name.endswith(".safetensors") for name in expected)
+    assert expected <= names
+    assert sum(path.stat().st_size for path in shipped) <= 40e6
+
+
+@pytest.mark.skipif("FRR_FRESH_INSTALL" not in os.environ, reason="set FRR_FRESH_INSTALL=1 to run")
+def test_wheel_restores_a_photo_in_a_fresh_environment(wheel, tmp_path):
+    import torch
+
+    python = tmp_path / "env" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "env")], check=True)
+    torch_wheel = f"torch=={torch.__version__.split('+')[0]}"
+    subprocess.run([python, "-m", "pip", "install", "-q", torch_wheel, str(wheel)], check=True)
+
+    code = "from skimage import data, io; io.imsave('astronaut.png', data.astronaut())"
+    subprocess.run([python, "-c", code], cwd=tmp_path, check=True)
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    command = [python.parent / "frr", "restore", "astronaut.png", "-o", "restored"]
+    subprocess.run(command, cwd=tmp_path, check=True, env=environment)
+    assert (tmp_path / "restored" / "astronaut.png").stat().st_size > 0
