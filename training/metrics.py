@@ -1,0 +1,213 @@
+"""Numbers that results are judged by: PSNR and SSIM of photos, AUC and balanced accuracy of scores.
+
+The photo metrics take B 3 H W tensors in [-1, 1] and give one float64 value per photo. The others
+take one score per photo and whether the operation is really there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+SSIM_WINDOW = 11  # side of the Gaussian window of sigma 1.5, cut at 3.5 sigma
+
+
+def psnr(a: Tensor, b: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio of each pair of photos, 10 log10(2^2 / MSE).
+
+    Args:
+        a: B 3 H W in [-1, 1]; values outside are clamped, as a file would.
+        b: the same shape.
+
+    Returns:
+        B values in dB; infinite where the photos are equal to the bit.
+    """
+    _check_photos(a, b)
+    difference = a.clamp(-1, 1).double() - b.clamp(-1, 1).double()
+    return 10 * torch.log10(4 / difference.square().flatten(1).mean(1))
+
+
+def ssim(a: Tensor, b: Tensor) -> Tensor:
+    """Structural similarity of each pair of photos, averaged over pixels and colours.
+
+    The settings of Wang et al. 2004: Gaussian window of sigma 1.5, population covariance.
+
+    Args:
+        a: B 3 H W in [-1, 1], at least 11 x 11 pixels; values outside are clamped.
+        b: the same shape.
+
+    Returns:
+        B values in [-1, 1]; 1 where the photos are equal.
+    """
+    from skimage.metrics import structural_similarity
+
+    _check_photos(a, b)
+    if min(a.shape[-2:]) < SSIM_WINDOW:
+        raise ValueError(
+            f"SSIM needs photos of at least {SSIM_WINDOW} x {SSIM_WINDOW} pixels, "
+            f"got {a.shape[-1]} x {a.shape[-2]}."
+        )
+    pairs = zip(_as_arrays(a), _as_arrays(b), strict=True)
+    values = [
+        structural_similarity(
+            first,
+            second,
+            data_range=2.0,
+            channel_axis=0,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+        )
+        for first, second in pairs
+    ]
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def roc_auc(scores: ArrayLike, labels: ArrayLike) -> float:
+    """Area under the ROC curve: the chance that a positive outscores a negative, ties counting half.
+
+    Args:
+        scores: n numbers, higher meaning more likely present.
+        labels: n booleans, whether it is present.
+
+    Raises:
+        ValueError: unless both kinds of label occur.
+    """
+    values, present = _check_scores(scores, labels)
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    highest = np.cumsum(counts)
+    ranks = (highest - (counts - 1) / 2)[inverse]  # tied scores share their mean rank
+
+    positives = int(present.sum())
+    negatives = len(present) - positives
+    wins = ranks[present].sum() - positives * (positives + 1) / 2
+    return float(wins / (positives * negatives))
+
+
+def accuracy(decisions: ArrayLike, labels: ArrayLike) -> float:
+    """Share of the decisions that agree with the labels."""
+    decided, present = _check_decisions(decisions, labels)
+    return float((decided == present).mean())
+
+
+def balanced_accuracy(decisions: ArrayLike, labels: ArrayLike) -> float:
+    """Mean of the shares of positives found and of negatives left alone.
+
+    Raises:
+        ValueError: unless both kinds of label occur.
+    """
+    decided, present = _check_decisions(decisions, labels)
+    _check_both_kinds(present)
+    return float((decided[present].mean() + (~decided[~present]).mean()) / 2)
+
+
+def calibrate_threshold(
+    scores: ArrayLike,
+    labels: ArrayLike,
+    *,
+    max_false_positive_rate: float = 0.02,
+    guarded: ArrayLike | None = None,
+) -> float:
+    """The threshold of highest balanced accuracy that leaves enough guarded photos alone.
+
+    An operation counts as found where its score is at least the threshold. Candidates lie halfway
+    between neighbouring scores, and halfway from the extremes to 0 and 1. Among those whose false
+    positive rate over the guarded photos is at most `max_false_positive_rate`, the one of highest
+    balanced accuracy over all photos is taken; of equal ones the highest, which touches the fewest
+    photos.
+
+    Args:
+        scores: n probabilities in [0, 1].
+        labels: n booleans, whether the operation is present.
+        max_false_positive_rate: cap on the share of guarded photos above the threshold.
+        guarded: n booleans, the photos that the cap is about, none of which has the operation:
+            for instance the untouched ones. None: all photos without the operation.
+
+    Raises:
+        ValueError: for scores outside [0, 1], a guarded photo that has the operation, no guarded
+            photo, or a cap that no threshold up to 1 can keep.
+    """
+    values, present = _check_scores(scores, labels)
+    guard = ~present if guarded is None else np.asarray(guarded, dtype=bool)
+    if values.min() < 0 or values.max() > 1:
+        raise ValueError(f"Scores must lie in [0, 1], got {values.min():g} to {values.max():g}.")
+    _check_guard(guard, present)
+
+    edges = np.concatenate([[0.0], np.unique(values), [1.0]])
+    candidates = np.unique((edges[1:] + edges[:-1]) / 2)[::-1]  # strictest first: it wins ties
+    best, threshold = -1.0, None
+    for candidate in candidates:
+        found = values >= candidate
+        if found[guard].mean() > max_false_positive_rate:
+            break  # every lower threshold finds at least as many
+        if (score := balanced_accuracy(found, present)) > best:
+            best, threshold = score, float(candidate)
+    if threshold is None:
+        raise ValueError(
+            f"No threshold up to 1 keeps the false positive rate at {max_false_positive_rate:g}: "
+            f"{found[guard].mean():.3f} of the guarded photos score 1. Train the router further or "
+            "raise the cap."
+        )
+    return threshold
+
+
+def _as_arrays(photos: Tensor) -> Sequence[NDArray[np.float64]]:
+    """The photos clamped to [-1, 1], one 3 H W array each."""
+    return list(photos.detach().clamp(-1, 1).double().cpu().numpy())
+
+
+def _check_photos(a: Tensor, b: Tensor) -> None:
+    if a.shape != b.shape or a.ndim != 4:
+        raise ValueError(
+            f"Expected two batches of photos of one shape B C H W, got {tuple(a.shape)} and "
+            f"{tuple(b.shape)}."
+        )
+
+
+def _check_scores(
+    scores: ArrayLike, labels: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    values, present = np.asarray(scores, dtype=np.float64), np.asarray(labels, dtype=bool)
+    if values.shape != present.shape or values.ndim != 1:
+        raise ValueError(
+            f"Expected one score per label, got shapes {values.shape} and {present.shape}."
+        )
+    if not np.isfinite(values).all():
+        raise ValueError(
+            f"{int((~np.isfinite(values)).sum())} of {values.size} scores are not finite."
+        )
+    _check_both_kinds(present)
+    return values, present
+
+
+def _check_decisions(
+    decisions: ArrayLike, labels: ArrayLike
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    decided, present = np.asarray(decisions, dtype=bool), np.asarray(labels, dtype=bool)
+    if decided.shape != present.shape or decided.ndim != 1 or not decided.size:
+        raise ValueError(
+            f"Expected one decision per label, got shapes {decided.shape} and {present.shape}."
+        )
+    return decided, present
+
+
+def _check_guard(guard: NDArray[np.bool_], present: NDArray[np.bool_]) -> None:
+    if guard.shape != present.shape:
+        raise ValueError(f"guarded must mark {present.size} photos, got {guard.size} marks.")
+    if not guard.any() or (guard & present).any():
+        raise ValueError(
+            f"guarded must mark photos without the operation, got {int(guard.sum())} marked, "
+            f"{int((guard & present).sum())} of them with it."
+        )
+
+
+def _check_both_kinds(present: NDArray[np.bool_]) -> None:
+    if present.all() or not present.any():
+        raise ValueError(
+            f"Expected photos with and without the operation, got {int(present.sum())} with and "
+            f"{int((~present).sum())} without."
+        )
