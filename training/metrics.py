@@ -68,7 +68,7 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
 
 
 def roc_auc(scores: ArrayLike, labels: ArrayLike) -> float:
-    """Area under the ROC curve: the chance that a positive outscores a negative, ties counting half.
+    """Area under the ROC curve: how often a positive outscores a negative, ties counting half.
 
     Args:
         scores: n numbers, higher meaning more likely present.
@@ -138,21 +138,15 @@ def calibrate_threshold(
     _check_guard(guard, present)
 
     edges = np.concatenate([[0.0], np.unique(values), [1.0]])
-    candidates = np.unique((edges[1:] + edges[:-1]) / 2)[::-1]  # strictest first: it wins ties
-    best, threshold = -1.0, None
-    for candidate in candidates:
-        found = values >= candidate
-        if found[guard].mean() > max_false_positive_rate:
-            break  # every lower threshold finds at least as many
-        if (score := balanced_accuracy(found, present)) > best:
-            best, threshold = score, float(candidate)
-    if threshold is None:
+    candidates = (edges[1:] + edges[:-1]) / 2
+    allowed = [t for t in candidates if (values >= t)[guard].mean() <= max_false_positive_rate]
+    if not allowed:
         raise ValueError(
             f"No threshold up to 1 keeps the false positive rate at {max_false_positive_rate:g}: "
-            f"{found[guard].mean():.3f} of the guarded photos score 1. Train the router further or "
-            "raise the cap."
+            f"{(values == 1)[guard].mean():.3f} of the guarded photos score 1. Train the router "
+            "further or raise the cap."
         )
-    return threshold
+    return float(max(allowed, key=lambda t: (balanced_accuracy(values >= t, present), t)))
 
 
 def _as_arrays(photos: Tensor) -> Sequence[NDArray[np.float64]]:
