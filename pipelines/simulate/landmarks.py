@@ -42,9 +42,7 @@ LIPS = (
 """Outer outline of the lips."""
 NOSE = (168, 6, 197, 195, 5, 4, 1, 98, 2, 327)
 """Bridge from the eyes down to the tip, then the base of the nose."""
-USED = tuple(
-    sorted({*FACE_OVAL, *EYES[0], *EYES[1], *IRISES, *BROWS[0], *BROWS[1], *LIPS, *NOSE})
-)
+USED = tuple(sorted({*FACE_OVAL, *EYES[0], *EYES[1], *IRISES, *BROWS[0], *BROWS[1], *LIPS, *NOSE}))
 """Every index that the simulator reads."""
 
 _REDUCTION = 4  # masks are smooth, so they are evaluated on a grid this much coarser

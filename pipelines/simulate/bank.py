@@ -1,0 +1,74 @@
+"""The operator bank: every algorithm by operation, and which stand for an unseen vendor.
+
+A further operation is added by one call of `register`; recipes and the simulator then know it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from . import eyes, slimming, smoothing, whitening
+
+Algorithm = Callable[..., Any]
+"""Photometric: (images, degrees, variations, face) -> Edit.
+
+Geometric: (points, degrees, variations, height, width) -> flow B 2 H W.
+"""
+
+ALGORITHMS: dict[str, Mapping[str, Algorithm]] = {}
+HELD_OUT: dict[str, tuple[str, ...]] = {}
+GEOMETRIC: set[str] = set()
+
+
+def register(
+    operation: str,
+    algorithms: Mapping[str, Algorithm],
+    held_out: Sequence[str],
+    *,
+    geometric: bool,
+) -> None:
+    """Add an operation to the bank.
+
+    Args:
+        operation: its name, not yet in the bank.
+        algorithms: differently built ways to do it, by name.
+        held_out: names of those kept out of training.
+        geometric: whether the algorithms return flows instead of edits.
+
+    Raises:
+        ValueError: If the name is taken, or no algorithm would be left to train on.
+    """
+    if operation in ALGORITHMS:
+        raise ValueError(f"Operation {operation!r} is already in the bank; choose another name.")
+    if unknown := set(held_out) - set(algorithms):
+        raise ValueError(f"Held-out algorithms {sorted(unknown)} are not among {list(algorithms)}.")
+    if not set(algorithms) - set(held_out):
+        raise ValueError(f"Operation {operation!r} needs an algorithm that is not held out.")
+    ALGORITHMS[operation] = dict(algorithms)
+    HELD_OUT[operation] = tuple(held_out)
+    if geometric:
+        GEOMETRIC.add(operation)
+
+
+def algorithms(operation: str) -> tuple[str, ...]:
+    """Names of all algorithms of `operation`; ValueError for an operation not in the bank."""
+    if operation not in ALGORITHMS:
+        raise ValueError(f"Unknown operation {operation!r}; the bank has {list(ALGORITHMS)}.")
+    return tuple(ALGORITHMS[operation])
+
+
+def seen(operation: str) -> tuple[str, ...]:
+    """Names of the algorithms that training may use."""
+    return tuple(name for name in algorithms(operation) if name not in HELD_OUT[operation])
+
+
+def unseen(operation: str) -> tuple[str, ...]:
+    """Names of the algorithms kept out of training."""
+    return tuple(name for name in algorithms(operation) if name in HELD_OUT[operation])
+
+
+register("whitening", whitening.ALGORITHMS, whitening.HELD_OUT, geometric=False)
+register("smoothing", smoothing.ALGORITHMS, smoothing.HELD_OUT, geometric=False)
+register("face_slimming", slimming.ALGORITHMS, slimming.HELD_OUT, geometric=True)
+register("eye_enlarging", eyes.ALGORITHMS, eyes.HELD_OUT, geometric=True)

@@ -1,0 +1,250 @@
+"""Face slimming: five differently built flows that draw the jaw line towards the face's middle.
+
+Every algorithm maps (points B 478 2, degrees B, variations B 4, height, width) to the backward
+flow, B 2 H W in pixels. The variations move the region's height, its reach and the balance of
+the two sides. `STRENGTH` holds the largest motion at degree 1 as a share of half the jaw's width,
+calibrated so that the algorithms change a photo about equally.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .landmarks import CHIN, FACE_OVAL, JAW
+from .warp import shepard_interpolation, smooth_flow, thin_plate_spline, to_pixels
+
+SAMPLES = 48  # flow samples along the shorter side of the photo
+STRENGTH = {
+    "local_pulls": 0.07,
+    "smooth_field": 0.08,
+    "thin_plate": 0.08,
+    "polar": 0.08,
+    "shepard": 0.08,
+}
+HELD_OUT = ("shepard",)
+
+_PULLED = ((58, 172, 136, 150), (288, 397, 365, 379))
+_PINNED = (33, 133, 362, 263, 70, 300, 10, 4, 98, 327, 61, 291, 0, 17)
+_BALANCE = 0.15  # largest departure of one side's strength from the mean
+
+
+class JawFrame(NamedTuple):
+    """Face coordinates around the mouth, in pixels; u runs to the right, v to the chin.
+
+    Attributes:
+        points: B 478 2.
+        centre: B 2, midway between the mouth's corners.
+        right: B 2, unit vector along the line of the eyes.
+        down: B 2, unit vector towards the chin.
+        half_widths: B 2, from the centre to the jaw line on the left and on the right.
+        chin: B, from the centre to the chin.
+    """
+
+    points: Tensor
+    centre: Tensor
+    right: Tensor
+    down: Tensor
+    half_widths: Tensor
+    chin: Tensor
+
+    @classmethod
+    def of(cls, points: Tensor, height: int, width: int) -> JawFrame:
+        """The frame of each face; a profile's hidden side is at least a third of the other."""
+        points = to_pixels(points, height, width)
+        eyes = points[:, [362, 263]].mean(1) - points[:, [33, 133]].mean(1)
+        right = eyes / eyes.norm(dim=-1, keepdim=True)
+        down = torch.stack((-right[:, 1], right[:, 0]), dim=-1)
+        centre = points[:, [61, 291]].mean(1)
+        jaw = points[:, [172, 397]] - centre[:, None]
+        half_widths = (jaw * right[:, None]).sum(-1) * jaw.new_tensor([-1.0, 1.0])
+        half_widths = half_widths.maximum(half_widths.amax(1, keepdim=True) / 3)
+        chin = ((points[:, CHIN] - centre) * down).sum(-1)
+        return cls(points, centre, right, down, half_widths, chin)
+
+    @property
+    def half_width(self) -> Tensor:
+        """B: half the width of the jaw."""
+        return self.half_widths.mean(1)
+
+    def coordinates(self, position: Tensor) -> tuple[Tensor, Tensor]:
+        """Offsets u and v, each B h w in pixels, of positions 1 2 h w."""
+        offset = position - self.centre[:, :, None, None]
+        u = (offset * self.right[:, :, None, None]).sum(1)
+        return u, (offset * self.down[:, :, None, None]).sum(1)
+
+    def inward(self, indices: tuple[int, ...], lift: Tensor) -> Tensor:
+        """Unit vectors, B N 2, from mesh points to a spot `lift` (B) pixels above the mouth."""
+        target = self.centre - lift[:, None] * self.down
+        offset = target[:, None] - self.points[:, indices]
+        return offset / offset.norm(dim=-1, keepdim=True).clamp_min(1e-3)
+
+
+def _smoothstep(x: Tensor) -> Tensor:
+    x = x.clamp(0, 1)
+    return x * x * (3 - 2 * x)
+
+
+def _bump(x: Tensor, start: float, top: float, end: float) -> Tensor:
+    """0 up to `start`, 1 at `top`, 0 from `end` on."""
+    return _smoothstep((x - start) / (top - start)) * _smoothstep((end - x) / (end - top))
+
+
+def _between(low: float, high: float, share: Tensor) -> Tensor:
+    return low + (high - low) * share
+
+
+def _sides(variation: Tensor) -> Tensor:
+    """Strength of the left and the right side, B 2, from one variation number, B."""
+    tilt = _BALANCE * (2 * variation - 1)
+    return torch.stack((1 + tilt, 1 - tilt), dim=-1)
+
+
+def _motion(name: str, degrees: Tensor, frame: JawFrame) -> Tensor:
+    """Largest motion in pixels, B."""
+    return STRENGTH[name] * degrees * frame.half_width
+
+
+def local_pulls(
+    points: Tensor, degrees: Tensor, variations: Tensor, height: int, width: int
+) -> Tensor:
+    """Four local translations on each side (Gustafsson's interactive warp), added up."""
+    frame = JawFrame.of(points, height, width)
+    radius = _between(0.65, 0.9, variations[:, 1]) * frame.half_width
+    lift = _between(-0.2, 0.8, variations[:, 0]) * frame.chin
+    strength = _motion("local_pulls", degrees, frame)[:, None] * _sides(variations[:, 2]) / 2
+
+    def field(position: Tensor) -> Tensor:
+        flow = torch.zeros((), dtype=position.dtype, device=position.device)
+        for side, indices in enumerate(_PULLED):
+            pulls = frame.inward(indices, lift) * strength[:, side, None, None]
+            for pull, anchor in zip(
+                pulls.unbind(1), frame.points[:, indices].unbind(1), strict=True
+            ):
+                flow = flow + _translation(position, anchor, pull, radius)
+        return flow
+
+    return smooth_flow(field, height, width, points, SAMPLES)
+
+
+def _translation(position: Tensor, anchor: Tensor, pull: Tensor, radius: Tensor) -> Tensor:
+    """Backward flow of one local translation by `pull` within `radius` of `anchor`."""
+    distance = (position - anchor[:, :, None, None]).square().sum(1, keepdim=True)
+    room = (radius.square()[:, None, None, None] - distance).clamp_min(0)
+    share = room / (room + pull.square().sum(1)[:, None, None, None] + 1e-6)
+    fade = room / radius.square()[:, None, None, None]
+    return -(share * fade).square() * pull[:, :, None, None]
+
+
+def smooth_field(
+    points: Tensor, degrees: Tensor, variations: Tensor, height: int, width: int
+) -> Tensor:
+    """Contraction along the line of the eyes, windowed in face coordinates."""
+    frame = JawFrame.of(points, height, width)
+    motion = _motion("smooth_field", degrees, frame)[:, None, None]
+    left, right = _sides(variations[:, 2])[:, :, None, None].unbind(1)
+    left_width, right_width = frame.half_widths[:, :, None, None].unbind(1)
+    shift = _between(-0.3, 0.3, variations[:, 0])[:, None, None]
+    reach = _between(0.85, 1.15, variations[:, 1])[:, None, None]
+
+    def field(position: Tensor) -> Tensor:
+        u, v = frame.coordinates(position)
+        across = u / torch.where(u < 0, left_width, right_width)
+        along = v / frame.chin[:, None, None] + shift
+        window = _bump(across.abs() / reach, 0.35, 1.0, 2.0) * _bump(along, -2.2, 0.1, 2.2)
+        outward = motion * window * torch.where(u < 0, -left, right)
+        return outward[:, None] * frame.right[:, :, None, None]
+
+    return smooth_flow(field, height, width, points, SAMPLES)
+
+
+def polar(points: Tensor, degrees: Tensor, variations: Tensor, height: int, width: int) -> Tensor:
+    """Radial contraction about the mouth, measured against the face's outline in that direction."""
+    frame = JawFrame.of(points, height, width)
+    motion = _motion("polar", degrees, frame)[:, None, None]
+    left, right = _sides(variations[:, 2])[:, :, None, None].unbind(1)
+    corner = _between(1.0, 1.3, variations[:, 0])[:, None, None]
+    reach = _between(0.85, 1.15, variations[:, 1])[:, None, None]
+    outline = frame.points[:, FACE_OVAL] - frame.centre[:, None]
+    outline_u = (outline * frame.right[:, None]).sum(-1)
+    outline_v = (outline * frame.down[:, None]).sum(-1)
+
+    def field(position: Tensor) -> Tensor:
+        u, v = frame.coordinates(position)
+        distance = (u.square() + v.square()).sqrt().clamp_min(1e-3)
+        contour = _contour(u / distance, v / distance, outline_u, outline_v)
+        angle = torch.atan2(u.abs(), v)
+        window = _bump(distance / contour / reach, 0.35, 1.0, 2.0)
+        window = window * _bump(angle / corner, 0.05, 1.0, 2.1)
+        radial = motion * window * torch.where(u < 0, left, right) / distance
+        flow_u, flow_v = radial * u, radial * v
+        return (
+            flow_u[:, None] * frame.right[:, :, None, None]
+            + flow_v[:, None] * frame.down[:, :, None, None]
+        )
+
+    return smooth_flow(field, height, width, points, SAMPLES)
+
+
+def _contour(cosine: Tensor, sine: Tensor, outline_u: Tensor, outline_v: Tensor) -> Tensor:
+    """Distance of the outline in each direction (B h w), smoothed over about 15 degrees."""
+    radius = (outline_u.square() + outline_v.square()).sqrt()
+    total = torch.zeros_like(cosine)
+    weighted = torch.zeros_like(cosine)
+    for u, v, r in zip(outline_u.unbind(1), outline_v.unbind(1), radius.unbind(1), strict=True):
+        u, v, r = (x[:, None, None] for x in (u / r, v / r, r))
+        weight = torch.exp(14 * (cosine * u + sine * v - 1))
+        total = total + weight
+        weighted = weighted + weight * r
+    return weighted / total.clamp_min(1e-12)
+
+
+def _controls(
+    name: str, degrees: Tensor, variations: Tensor, frame: JawFrame
+) -> tuple[Tensor, Tensor]:
+    """Control points and their backward flows (B N 2 each): the jaw moves, face and ring stay."""
+    place = torch.linspace(-1, 1, len(JAW), device=degrees.device, dtype=degrees.dtype)
+    top = _between(0.4, 0.65, variations[:, 0])[:, None]
+    weight = _bump(place.abs() / top, 0.0, 1.0, 1.9)
+    sides = _sides(variations[:, 2])
+    weight = weight * torch.where(place < 0, sides[:, :1], sides[:, 1:])
+    motion = _motion(name, degrees, frame)[:, None] * weight
+    moved = -motion[..., None] * frame.inward(JAW, 0.3 * frame.chin)
+
+    middle = frame.points[:, FACE_OVAL].mean(1, keepdim=True)
+    reach = _between(1.7, 2.1, variations[:, 1])[:, None, None]
+    ring = middle + reach * (frame.points[:, FACE_OVAL[::3]] - middle)
+    far = middle + 1.6 * reach * (frame.points[:, FACE_OVAL[::4]] - middle)
+    fixed = torch.cat((frame.points[:, _PINNED], ring, far), dim=1)
+    anchors = torch.cat((frame.points[:, JAW], fixed), dim=1)
+    return anchors, torch.cat((moved, torch.zeros_like(fixed)), dim=1)
+
+
+def thin_plate(
+    points: Tensor, degrees: Tensor, variations: Tensor, height: int, width: int
+) -> Tensor:
+    """Thin-plate spline through the moved jaw line, the still inner face and a still ring."""
+    frame = JawFrame.of(points, height, width)
+    anchors, motions = _controls("thin_plate", degrees, variations, frame)
+    spline = thin_plate_spline(anchors, motions, frame.half_width)
+    return smooth_flow(spline, height, width, points, SAMPLES)
+
+
+def shepard(points: Tensor, degrees: Tensor, variations: Tensor, height: int, width: int) -> Tensor:
+    """Inverse-distance interpolation of the jaw line's motion and the still points."""
+    frame = JawFrame.of(points, height, width)
+    anchors, motions = _controls("shepard", degrees, variations, frame)
+    mean = shepard_interpolation(anchors, motions, 0.3 * frame.half_width)
+    return smooth_flow(mean, height, width, points, SAMPLES)
+
+
+ALGORITHMS: dict[str, Callable[[Tensor, Tensor, Tensor, int, int], Tensor]] = {
+    "local_pulls": local_pulls,
+    "smooth_field": smooth_field,
+    "thin_plate": thin_plate,
+    "polar": polar,
+    "shepard": shepard,
+}
