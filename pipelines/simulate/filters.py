@@ -36,9 +36,14 @@ def gaussian(images: Tensor, sigma: Tensor) -> Tensor:
     """Gaussian blur with one `sigma` (length B, > 0) per sample; renormalised at the borders."""
     height, width = images.shape[-2:]
     rate = -0.5 / sigma.view(-1, 1, 1) ** 2
-    rows = (_distances(height, images) ** 2 * rate).exp()
-    columns = rows if width == height else (_distances(width, images) ** 2 * rate).exp()
+    rows = _bell(_distances(height, images) ** 2 * rate)
+    columns = rows if width == height else _bell(_distances(width, images) ** 2 * rate)
     return _separable(images, rows, columns)
+
+
+def _bell(exponent: Tensor) -> Tensor:
+    """The exponential, cut off smoothly at 1e-4 (denormal weights would slow the products)."""
+    return (exponent.exp() - 1e-4).clamp_min(0)
 
 
 def box(images: Tensor, radius: Tensor) -> Tensor:
