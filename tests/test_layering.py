@@ -25,8 +25,9 @@ def sources() -> list[Path]:
     """Every Python file of the package, as paths relative to the checkout."""
     rooms = [room for room in MAY_IMPORT if (ROOT / room).is_dir()]
     files = [path for room in rooms for path in (ROOT / room).rglob("*.py")]
-    inside = [path.relative_to(ROOT) for path in files if path.parent.parent != ROOT / "hub"]
-    return sorted([*inside, *(Path(path.name) for path in ROOT.glob("*.py"))])
+    inside = [path.relative_to(ROOT) for path in files]
+    shipped = {path for path in inside if path.parts[0] == "hub" and len(path.parts) > 2}
+    return sorted({*inside, *(Path(path.name) for path in ROOT.glob("*.py"))} - shipped)
 
 
 def room_of(path: Path) -> str:

@@ -1,0 +1,18 @@
+"""`frr`, the command line: undo retouching, simulate it, train, judge and export models."""
+
+import click
+
+from . import __version__
+from .commands.demo import demo
+from .commands.restore import restore
+from .commands.simulate import simulate
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="frr")
+def main() -> None:
+    """Face retouching restoration: find which retouching a photo of a face got, and undo it."""
+
+
+for command in (demo, restore, simulate):
+    main.add_command(command)

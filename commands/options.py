@@ -1,0 +1,153 @@
+"""Options that several commands share, how their values are read, and the pipeline they ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from .. import hub
+
+if TYPE_CHECKING:
+    from ..pipelines.pipeline_mofrr import MoFRRPipeline
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+DTYPES = ("float32", "float16", "bfloat16")
+SWITCHES = {"on": True, "off": False, "auto": "auto"}
+
+output = click.option(
+    "-o",
+    "--output",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Folder to write to; made if it is not there.",
+)
+photos = click.argument(
+    "paths", metavar="PHOTO...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+overwrite = click.option(
+    "--overwrite", is_flag=True, help="Replace results of an earlier run; photos never are."
+)
+seed = click.option("--seed", default=0, show_default=True, help="Seed of everything random.")
+
+
+def model(command: Command) -> Command:
+    """Add `--model`, `--device` and `--dtype`."""
+    for option in (
+        click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True),
+        click.option("--device", help="cpu, cuda, cuda:1, mps, ...; default: the fastest there is."),
+        click.option(
+            "--model",
+            default=hub.DEFAULT,
+            show_default=True,
+            help="Model folder, embedded model, or Hub id (which downloads it).",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def device_or_default(name: str | None) -> str:
+    """Return the device asked for, or CUDA or MPS where there is one, else the CPU.
+
+    Raises:
+        click.ClickException: no such device here.
+    """
+    import torch
+
+    if name is None:
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise click.ClickException(f"--device {name} cannot be used here: {reason}") from error
+    return name
+
+
+def load_pipeline(name: str, device: str | None, dtype: str) -> MoFRRPipeline:
+    """Load a pipeline from a folder, the embedded models, or the Hub, in that order.
+
+    Raises:
+        click.ClickException: it cannot be loaded.
+    """
+    import torch
+
+    from ..pipelines.pipeline_mofrr import MoFRRPipeline
+
+    place = device_or_default(device)
+    try:
+        source = hub.folder(name) if "/" not in name and not Path(name).is_dir() else name
+        pipe = MoFRRPipeline.from_pretrained(str(source), torch_dtype=getattr(torch, dtype))
+    except (OSError, ValueError) as error:
+        raise click.ClickException(f"--model {name}: {error}") from error
+    pipe.set_progress_bar_config(disable=True)
+    return pipe.to(place)
+
+
+def split_names(text: str | None, known: Sequence[str]) -> list[str]:
+    """Read `a,b`; None gives no name.
+
+    Raises:
+        click.BadParameter: an unknown operation.
+    """
+    names = [item.strip() for item in (text or "").split(",") if item.strip()]
+    for name in names:
+        check_operation(name, known)
+    return names
+
+
+def parse_operations(
+    text: str | None, known: Sequence[str]
+) -> set[str] | dict[str, bool | str] | None:
+    """Read `a,b` as the set of operations to undo, `a=on,b=off,c=auto` as a switch for each.
+
+    Args:
+        text: the option's value; None leaves all to the router.
+        known: the operations the model has.
+
+    Raises:
+        click.BadParameter: an unknown operation or switch, or both ways mixed.
+    """
+    if text is None or "=" not in text:
+        return None if text is None else set(split_names(text, known))
+    wishes: dict[str, bool | str] = {}
+    for item in text.split(","):
+        name, sign, switch = item.strip().partition("=")
+        check_operation(name, known)
+        if not sign:
+            raise click.BadParameter(f"{text!r} mixes names and name=switch: give each a switch")
+        if switch not in SWITCHES:
+            raise click.BadParameter(f"{item.strip()!r}: a switch is on, off or auto")
+        wishes[name] = SWITCHES[switch]
+    return wishes
+
+
+def parse_degrees(texts: Sequence[str], known: Sequence[str]) -> dict[str, float]:
+    """Read values such as `whitening=0.5`.
+
+    Raises:
+        click.BadParameter: an unknown operation, or no number in 0..1.
+    """
+    degrees = {}
+    for text in texts:
+        name, _, number = text.partition("=")
+        check_operation(name, known)
+        try:
+            degrees[name] = float(number)
+        except ValueError:
+            raise click.BadParameter(f"{text!r}: expected NAME=NUMBER, such as {name}=0.5") from None
+        if not 0 <= degrees[name] <= 1:
+            raise click.BadParameter(f"{text!r}: a degree lies between 0 and 1")
+    return degrees
+
+
+def check_operation(name: str, known: Sequence[str]) -> None:
+    """Raise click.BadParameter, listing the known operations, if `name` is none of them."""
+    if name not in known:
+        raise click.BadParameter(f"unknown operation {name!r}; known: {', '.join(known)}")

@@ -1,0 +1,153 @@
+"""Photo files at the command line's edge: finding, reading, naming and never overwriting them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+FORMATS = ("png", "jpg", "webp")
+
+
+class Job(NamedTuple):
+    """One photo to process.
+
+    Attributes:
+        photo: the file to read.
+        target: the file to write.
+    """
+
+    photo: Path
+    target: Path
+
+    @property
+    def report(self) -> Path:
+        """The JSON file beside the result."""
+        return self.target.with_suffix(".json")
+
+    @property
+    def extras(self) -> Path:
+        """The folder beside the result for further pictures of the photo."""
+        return self.target.with_name(f"{self.target.stem}_experts")
+
+
+class Problems:
+    """Counts what went wrong with single photos while the others go on."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def report(self, path: Path, reason: object) -> None:
+        """Say on standard error what is wrong with `path`."""
+        self.count += 1
+        click.echo(f"{path}: {reason}", err=True)
+
+    def end(self) -> None:
+        """End the command with status 1 if anything was reported."""
+        if self.count:
+            click.echo(f"{self.count} problem(s), named above", err=True)
+            raise click.exceptions.Exit(1)
+
+
+def find(paths: Iterable[Path], problems: Problems) -> list[Path]:
+    """List the given files and the files directly inside the given folders, each once.
+
+    Hidden files are left out; whether a file is a picture shows when it is opened.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(p for p in path.iterdir() if p.is_file() and p.name[0] != ".")
+            if not inside:
+                problems.report(path, "the folder holds no file")
+            found.update(dict.fromkeys(inside))
+        elif path.exists():
+            found[path] = None
+        else:
+            problems.report(path, "no such file or folder")
+    return list(found)
+
+
+def plan(photos: Sequence[Path], folder: Path, suffix: str) -> list[Job]:
+    """Name the output of each photo: its stem, numbered where two photos share one."""
+    taken: set[str] = set()
+    jobs = []
+    for photo in photos:
+        stem, number = photo.stem, 2
+        while stem in taken:
+            stem, number = f"{photo.stem}-{number}", number + 1
+        taken.add(stem)
+        jobs.append(Job(photo, folder / f"{stem}.{suffix}"))
+    return jobs
+
+
+def guard(target: Path, photos: Iterable[Path], overwrite: bool) -> None:
+    """Refuse to replace a photo, and to replace anything else unless `overwrite`.
+
+    Raises:
+        ValueError: `target` must not be written.
+    """
+    if not target.exists():
+        return
+    if any(target.samefile(photo) for photo in photos):
+        raise ValueError(f"the result would overwrite a photo, {target}: choose another -o")
+    if not overwrite:
+        raise ValueError(f"{target} is there already: pass --overwrite or choose another -o")
+
+
+def open_photo(path: Path) -> Image.Image:
+    """Read a photo upright (its EXIF orientation applied), 8-bit RGB, or RGBA if it has alpha.
+
+    Greyscale of 16 bits is reduced to 8. The colour profile stays in `info["icc_profile"]` where
+    it still describes the pixels.
+
+    Raises:
+        ValueError: the file is not a still picture that can be read.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as picture:
+            frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
+            upright = ImageOps.exif_transpose(picture)
+            upright.load()
+    except Exception as error:  # Pillow's decoders raise errors of many kinds on broken files
+        raise ValueError(f"cannot be read as a picture ({error})") from error
+    if frames > 1:
+        raise ValueError(f"holds {frames} frames, expected a still picture")
+    return _eight_bit(upright)
+
+
+def _eight_bit(picture: Image.Image) -> Image.Image:
+    import numpy as np
+    from PIL import Image
+
+    if picture.mode == "F":
+        raise ValueError("holds floating-point pixels, expected 8 or 16 bits")
+    if picture.mode.startswith("I"):
+        levels = np.asarray(picture).astype(np.int64)
+        if levels.min() < 0 or levels.max() > 65535:
+            raise ValueError(f"holds grey levels {levels.min()}..{levels.max()}, expected 0..65535")
+        return Image.fromarray((levels // 257).astype(np.uint8)).convert("RGB")
+    if picture.mode not in ("RGB", "RGBA"):
+        picture.info.pop("icc_profile", None)
+    has_alpha = picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info
+    return picture.convert("RGBA" if has_alpha else "RGB")
+
+
+def save_photo(picture: Image.Image, target: Path, profile: bytes | None = None) -> None:
+    """Write a picture in the format of the target's suffix, JPEG and WebP at high quality.
+
+    Raises:
+        ValueError: the picture has alpha and the format cannot hold it.
+    """
+    if picture.mode == "RGBA" and target.suffix == ".jpg":
+        raise ValueError("has transparency, which JPEG cannot hold: use --format png or webp")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    quality = {} if target.suffix == ".png" else {"quality": 95}
+    picture.save(target, icc_profile=profile, **quality)

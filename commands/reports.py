@@ -1,0 +1,164 @@
+"""What `frr restore` tells about a photo: its JSON report, its line of text, its experts' pictures."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .. import __version__
+from .photos import Job, open_photo, save_photo
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from ..pipelines.mofrr_result import MoFRRPipelineOutput
+    from ..pipelines.pipeline_mofrr import MoFRRPipeline
+
+
+class References:
+    """The true photos, where there are any: one file, or a folder searched by name."""
+
+    def __init__(self, place: Path | None, photos: Sequence[Path]) -> None:
+        if place is not None and place.is_file() and len(photos) > 1:
+            raise click.UsageError(
+                f"--reference {place} is one file for {len(photos)} photos: give a folder of files"
+            )
+        self.place = place
+
+    def find(self, photo: Path, size: tuple[int, int]) -> Image.Image | None:
+        """Open the true version of `photo`: None without --reference.
+
+        Raises:
+            ValueError: there is none of the photo's name and size, or more than one.
+        """
+        if self.place is None:
+            return None
+        truth = open_photo(self._path(photo))
+        if truth.size != size:
+            raise ValueError(f"the reference is {truth.size}, the photo {size} (width, height)")
+        return truth
+
+    def _path(self, photo: Path) -> Path:
+        assert self.place is not None
+        if self.place.is_file():
+            return self.place
+        same_name = self.place / photo.name
+        if same_name.is_file():
+            return same_name
+        found = [p for p in sorted(self.place.iterdir()) if p.is_file() and p.stem == photo.stem]
+        if len(found) != 1:
+            raise ValueError(f"{self.place} holds {len(found)} files named {photo.stem}, expected 1")
+        return found[0]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What happened to one photo.
+
+    Attributes:
+        job: files read and written.
+        size: width and height.
+        routing: probability that each operation was applied.
+        degrees: degree each expert worked with, 0 where it did not run.
+        active: the operations that were undone.
+        seconds: time to read, restore and write.
+        psnr: against the true photo in dB, before and after; None without one, infinite where equal.
+        uncertainty: mean spread of the samples in grey levels of 1, None with a single one.
+    """
+
+    job: Job
+    size: tuple[int, int]
+    routing: Mapping[str, float]
+    degrees: Mapping[str, float]
+    active: tuple[str, ...]
+    seconds: Mapping[str, float]
+    psnr: Mapping[str, float] | None
+    uncertainty: float | None
+
+    @classmethod
+    def of(
+        cls,
+        pipe: MoFRRPipeline,
+        job: Job,
+        photo: Image.Image,
+        output: MoFRRPipelineOutput,
+        truth: Image.Image | None,
+        seconds: Mapping[str, float],
+    ) -> Report:
+        """Gather what the pipeline says of a batch of one photo."""
+        names = pipe.operations
+        restored = output.images[0]
+        spread = None if output.uncertainty is None else float(output.uncertainty[0].mean())
+        return cls(
+            job=job,
+            size=photo.size,
+            routing=_by_name(names, output.routing[0]),
+            degrees=_by_name(names, output.degrees[0]),
+            active=tuple(n for n, on in zip(names, output.active[0], strict=True) if on),
+            seconds=seconds,
+            psnr=None if truth is None else compare(photo, restored, truth),
+            uncertainty=spread,
+        )
+
+    def write(self, **context: Any) -> None:
+        """Write the report, with anything else that belongs in it, beside the result."""
+        record = {
+            "frr": __version__,
+            "photo": str(self.job.photo),
+            "output": str(self.job.target),
+            **context,
+            **{k: v for k, v in asdict(self).items() if k != "job"},
+        }
+        text = json.dumps(_without_infinity(record), indent=2)
+        self.job.report.write_text(text + "\n", encoding="utf-8")
+
+    def line(self) -> str:
+        """One line for the terminal: files, what was undone at which degree, PSNR."""
+        undone = [f"{name} {self.degrees[name]:.2f}" for name in self.active]
+        line = f"{self.job.photo} -> {self.job.target}: {', '.join(undone) or 'nothing to undo'}"
+        if self.psnr is not None:
+            line += f"; PSNR {self.psnr['photo']:.2f} -> {self.psnr['restored']:.2f} dB"
+        return line
+
+
+def compare(photo: Image.Image, restored: Image.Image, truth: Image.Image) -> dict[str, float]:
+    """PSNR in dB of the photo and of its restoration against the true photo."""
+    from ..pipelines.pictures import to_tensor
+    from ..training.metrics import psnr
+
+    values = [float(psnr(to_tensor(p), to_tensor(truth))) for p in (photo, restored)]
+    return dict(zip(("photo", "restored"), values, strict=True))
+
+
+def write_expert_pictures(output: MoFRRPipelineOutput, folder: Path) -> None:
+    """Write image, residual (4 times, around grey) and flow (as colours) of each active expert."""
+    from ..pipelines.pictures import flow_picture, residual_picture
+
+    assert output.expert_images and output.residuals and output.flows
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, images in output.expert_images.items():
+        residual, flow = output.residuals[name][0], output.flows[name][0]
+        if images[0] is None or residual is None or flow is None:
+            continue
+        save_photo(images[0], folder / f"{name}.png")
+        save_photo(residual_picture(residual), folder / f"{name}_residual.png")
+        save_photo(flow_picture(flow), folder / f"{name}_flow.png")
+
+
+def _by_name(names: Sequence[str], values: Any) -> dict[str, float]:
+    return {name: round(float(value), 4) for name, value in zip(names, values, strict=True)}
+
+
+def _without_infinity(value: Any) -> Any:
+    """Replace numbers that JSON does not have by None."""
+    if isinstance(value, Mapping):
+        return {key: _without_infinity(inner) for key, inner in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

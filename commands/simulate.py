@@ -1,0 +1,203 @@
+"""`frr simulate`: retouch photos of faces, and keep the recipe of what was done."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import options
+from .photos import FORMATS, Problems, find, guard, open_photo, plan, save_photo
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
+    from ..pipelines.simulate.recipe import Recipe
+
+SPLITS = ("seen", "unseen", "all")
+
+
+@click.command()
+@options.photos
+@options.output
+@click.option("--operations", metavar="A,B", help="Which to apply. [default: all]")
+@click.option("--degree", "degrees", multiple=True, metavar="NAME=0..1", help="[default: drawn]")
+@click.option("--algorithm", "algorithms", multiple=True, metavar="NAME=ALGORITHM")
+@click.option("--split", type=click.Choice(SPLITS), default="all", show_default=True)
+@click.option("--lossy", type=click.FloatRange(0, 1), default=0.0, help="Chance of JPEG, resizing.")
+@click.option("--recipe", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--landmarks", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--sheet", is_flag=True, help="Write contact sheets of all algorithms instead.")
+@options.seed
+@click.option("--format", "suffix", type=click.Choice(FORMATS), default="png", show_default=True)
+@options.overwrite
+def simulate(
+    paths: Sequence[Path],
+    folder: Path,
+    landmarks: Path | None,
+    sheet: bool,
+    suffix: str,
+    overwrite: bool,
+    **wishes: Any,
+) -> None:
+    """Retouch PHOTOs, aligned face crops, and write the results and their recipes to a folder.
+
+    Algorithms (from the --split), degrees and order are drawn, from the seed and the file's name,
+    unless given; --recipe repeats a recipe file. The face is where aligned crops have it, or where
+    --landmarks says: an .npz of `names` and `points` (478 mesh points in pixels of each file).
+    """
+    problems = Problems()
+    chosen = Wishes.of(**wishes)
+    points = Landmarks(landmarks)
+    jobs = plan(find(paths, problems), folder, suffix)
+    with click.progressbar(jobs, label="Retouching", file=click.get_text_stream("stderr")) as bar:
+        for job in bar:
+            try:
+                for target in (job.target, job.report):
+                    guard(target, [other.photo for other in jobs], overwrite)
+                photo = open_photo(job.photo)
+                place = points.find(job.photo, photo.size)
+                if sheet:
+                    save_photo(contact_sheet(photo, place), job.target)
+                    continue
+                recipe = chosen.recipe(job.photo.name)
+                save_photo(retouch_photo(photo, recipe, place), job.target)
+                job.report.write_text(recipe.to_json() + "\n", encoding="utf-8")
+            except (OSError, ValueError) as error:
+                problems.report(job.photo, error)
+    problems.end()
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the recipes must be like.
+
+    Attributes:
+        operations: those to apply.
+        degrees: degrees by operation; others are drawn.
+        algorithms: algorithms by operation; others are drawn.
+        split: where algorithms are drawn from.
+        lossy: chance of a lossy export.
+        seed: seed of all draws.
+        fixed: the recipe for every photo, instead of all the above.
+    """
+
+    operations: tuple[str, ...]
+    degrees: Mapping[str, float]
+    algorithms: Mapping[str, str]
+    split: str
+    lossy: float
+    seed: int
+    fixed: Recipe | None
+
+    @classmethod
+    def of(
+        cls,
+        operations: str | None,
+        degrees: Sequence[str],
+        algorithms: Sequence[str],
+        recipe: Path | None,
+        **drawn: Any,
+    ) -> Wishes:
+        """Read the command's options.
+
+        Raises:
+            click.BadParameter: unknown names, degrees outside 0..1, or no recipe in the file.
+        """
+        from ..pipelines.simulate.recipe import OPERATIONS, Recipe
+
+        names = options.split_names(operations, OPERATIONS) or OPERATIONS
+        try:
+            fixed = Recipe.from_json(recipe.read_text(encoding="utf-8")) if recipe else None
+        except ValueError as error:
+            raise click.BadParameter(f"--recipe {recipe}: {error}") from error
+        return cls(
+            operations=tuple(names),
+            degrees=options.parse_degrees(degrees, names),
+            algorithms=_parse_algorithms(algorithms, names),
+            fixed=fixed,
+            **drawn,
+        )
+
+    def recipe(self, name: str) -> Recipe:
+        """The recipe of the photo of this file name."""
+        import numpy as np
+
+        from ..pipelines.simulate.recipe import sample_recipe
+
+        if self.fixed is not None:
+            return self.fixed
+        rng = np.random.default_rng((self.seed, zlib.crc32(name.encode())))
+        drawn = sample_recipe(
+            rng, self.operations, split=self.split, export_probability=self.lossy
+        )
+        steps = (
+            step._replace(
+                degree=self.degrees.get(step.operation, step.degree),
+                algorithm=self.algorithms.get(step.operation, step.algorithm),
+            )
+            for step in drawn.steps
+        )
+        return replace(drawn, steps=tuple(steps))
+
+
+def _parse_algorithms(texts: Sequence[str], operations: Sequence[str]) -> dict[str, str]:
+    from ..pipelines.simulate import bank
+
+    algorithms = {}
+    for text in texts:
+        operation, _, algorithm = text.partition("=")
+        options.check_operation(operation, operations)
+        if algorithm not in bank.algorithms(operation):
+            known = ", ".join(bank.algorithms(operation))
+            raise click.BadParameter(f"{text!r}: the algorithms of {operation} are {known}")
+        algorithms[operation] = algorithm
+    return algorithms
+
+
+class Landmarks:
+    """Face-mesh points by file name, from a file such as the face folders have beside them."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.points = None if path is None else _read_points(path)
+
+    def find(self, photo: Path, size: tuple[int, int]) -> Tensor | None:
+        """The photo's points, 1 478 2 in shares of its size; None means the mean face.
+
+        Raises:
+            ValueError: the file has no points for this photo.
+        """
+        import torch
+
+        if self.points is None:
+            return None
+        if photo.name not in self.points:
+            raise ValueError("the landmark file has no points of this name")
+        return torch.as_tensor(self.points[photo.name] / [size])[None].float()
+
+
+def _read_points(path: Path) -> dict[str, Any]:
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            points = dict(zip(file["names"].tolist(), file["points"], strict=True))
+    except (OSError, ValueError, KeyError) as error:
+        raise click.BadParameter(f"--landmarks {path}: {error}") from error
+    return points
+
+
+def retouch_photo(photo: Image.Image, recipe: Recipe, landmarks: Tensor | None) -> Image.Image:
+    """Retouch an upright photo; an alpha channel stays as it is."""
+    from ..pipelines.pictures import to_picture, to_tensor
+    from ..pipelines.simulate.simulator import retouch
+
+    result = to_picture(retouch(to_tensor(photo), [recipe], landmarks).image[0])
+    if photo.mode == "RGBA":
+        result.putalpha(photo.getchannel("A"))
+    return result
