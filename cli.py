@@ -6,6 +6,7 @@ from . import __version__
 from .commands.demo import demo
 from .commands.restore import restore
 from .commands.simulate import simulate
+from .commands.train import train
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -14,5 +15,8 @@ def main() -> None:
     """Face retouching restoration: find which retouching a photo of a face got, and undo it."""
 
 
-for command in (demo, restore, simulate):
+for command in (demo, restore, simulate, train):
     main.add_command(command)
+
+if __name__ == "__main__":
+    main(prog_name="frr")

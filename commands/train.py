@@ -1,0 +1,55 @@
+"""`frr train` and `frr export`: make weights, and assemble them into a model folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+
+@click.command(short_help="Train one stage on a folder of faces.")
+@click.argument("stage")
+@click.option(
+    "--faces",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="Folder of aligned face crops.",
+)
+@click.option(
+    "--run",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Folder for settings, log, checkpoint and model.",
+)
+@click.option("--set", "pairs", multiple=True, metavar="NAME=VALUE", help="A setting of the stage.")
+@click.option("--resume", is_flag=True, help="Continue the stopped run in the folder.")
+def train(stage: str, faces: Path, folder: Path, pairs: Sequence[str], resume: bool) -> None:
+    """Train STAGE: router, expert, shared or merger.
+
+    The settings and their defaults are listed when an unknown one is given, and written to
+    config.json in the run's folder. Several GPUs: `accelerate launch -m frr.cli train ...`.
+    """
+    from ..training.stages import run_stage
+
+    try:
+        model = run_stage(stage, read_settings(pairs), folder, faces, resume=resume)
+    except (OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"wrote {model}")
+
+
+def read_settings(pairs: Sequence[str]) -> dict[str, object]:
+    """Read NAME=VALUE pairs.
+
+    Raises:
+        click.BadParameter: a pair without a name or a sign.
+    """
+    settings: dict[str, object] = {}
+    for pair in pairs:
+        name, sign, value = pair.partition("=")
+        if not (name and sign):
+            raise click.BadParameter(f"{pair!r}: expected NAME=VALUE", param_hint="--set")
+        settings[name] = value
+    return settings
