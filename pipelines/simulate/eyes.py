@@ -20,11 +20,11 @@ from .warp import gaussian_interpolation, gaussian_window, smooth_flow, to_pixel
 
 SAMPLES = 128  # flow samples along the shorter side of the photo
 STRENGTH = {
-    "radial": 0.15,
-    "elliptic": 0.15,
-    "per_axis": 0.15,
-    "plateau": 0.15,
-    "landmark_rbf": 0.15,
+    "radial": 0.186,
+    "elliptic": 0.232,
+    "per_axis": 0.253,
+    "plateau": 0.192,
+    "landmark_rbf": 0.171,
 }
 HELD_OUT = ("landmark_rbf",)
 _BALANCE = 0.15  # largest departure of one eye's strength from the mean
@@ -52,7 +52,7 @@ class EyeFrame(NamedTuple):
     strength: Tensor
 
     def offset(self, position: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
-        """Offsets u along the eye's axis and v downwards from `centre`, in half widths: B h w each."""
+        """Offsets along the eye's axis and downwards from `centre`, in half widths: B h w each."""
         x, y = (position - centre[:, :, None, None]).unbind(1)
         right_x, right_y = self.right[:, :, None, None].unbind(1)
         size = self.half_width[:, None, None]
@@ -110,8 +110,8 @@ def _between(low: float, high: float, share: Tensor) -> Tensor:
 
 def radial(points: Tensor, degrees: Tensor, variations: Tensor, height: int, width: int) -> Tensor:
     """Round magnification about the iris, falling to zero at a fixed radius."""
-    radius = _between(1.4, 1.9, variations[:, 0])
-    sharpness = _between(1.2, 2.2, variations[:, 1])
+    radius = _between(2.2, 2.6, variations[:, 0])
+    sharpness = _between(1.2, 1.6, variations[:, 1])
 
     def field(eye: EyeFrame, position: Tensor) -> Tensor:
         u, v = eye.offset(position, eye.iris)
@@ -126,8 +126,8 @@ def elliptic(
     points: Tensor, degrees: Tensor, variations: Tensor, height: int, width: int
 ) -> Tensor:
     """Gaussian magnification about the eye's middle, longer along its axis than across."""
-    along = _between(0.7, 0.95, variations[:, 0])
-    across = _between(0.45, 0.65, variations[:, 1])
+    along = _between(1.05, 1.3, variations[:, 0])
+    across = _between(0.75, 0.95, variations[:, 1])
 
     def field(eye: EyeFrame, position: Tensor) -> Tensor:
         u, v = eye.offset(position, eye.centre)
@@ -142,12 +142,12 @@ def per_axis(
     points: Tensor, degrees: Tensor, variations: Tensor, height: int, width: int
 ) -> Tensor:
     """The eye opens more than it widens: separate gains in a raised-cosine window."""
-    widening = _between(0.3, 0.7, variations[:, 0])
+    widening = _between(0.5, 0.8, variations[:, 0])
     reach = _between(0.9, 1.1, variations[:, 1])
 
     def field(eye: EyeFrame, position: Tensor) -> Tensor:
         u, v = eye.offset(position, eye.centre)
-        window = _raised_cosine(u / (1.6 * reach)) * _raised_cosine(v / (1.3 * reach))
+        window = _raised_cosine(u / (2.7 * reach)) * _raised_cosine(v / (2.4 * reach))
         gain = -eye.strength[:, None, None] * window
         return eye.flow(widening * gain * u, gain * v)
 
@@ -166,7 +166,7 @@ def plateau(points: Tensor, degrees: Tensor, variations: Tensor, height: int, wi
     def field(eye: EyeFrame, position: Tensor) -> Tensor:
         u, v = eye.offset(position, eye.centre)
         distance = (u.square() + (v / tall).square()).sqrt()
-        out = ((1.8 - distance) / (1.8 - flat)).clamp(0, 1)
+        out = ((2.6 - distance) / (2.6 - flat)).clamp(0, 1)
         gain = -eye.strength[:, None, None] * out * out * out * (out * (out * 6 - 15) + 10)
         return eye.flow(gain * u, gain * v)
 
@@ -177,8 +177,8 @@ def landmark_rbf(
     points: Tensor, degrees: Tensor, variations: Tensor, height: int, width: int
 ) -> Tensor:
     """Eyelid points pushed outwards, brow and a ring held still, Gaussians in between."""
-    opening = _between(1.0, 1.4, variations[:, 0])[:, :, 0]
-    spread = 0.5 + 0.2 * variations[:, 1]
+    opening = _between(0.9, 1.2, variations[:, 0])[:, :, 0]
+    spread = 0.8 + 0.2 * variations[:, 1]
     turn = torch.arange(12, device=points.device, dtype=points.dtype) * (torch.pi / 6)
 
     def field(eye: EyeFrame, position: Tensor) -> Tensor:
@@ -187,7 +187,7 @@ def landmark_rbf(
         moved = eye.flow(gain[..., None] * u, (gain * opening)[..., None] * v)[..., 0].transpose(
             1, 2
         )
-        ring = torch.stack((turn.cos(), turn.sin()), -1) * 1.9 * eye.half_width[:, None, None]
+        ring = torch.stack((turn.cos(), turn.sin()), -1) * 2.5 * eye.half_width[:, None, None]
         still = torch.cat((eye.centre[:, None], eye.centre[:, None] + ring, eye.brow[:, 5:]), dim=1)
         anchors = torch.cat((eye.lids, still), dim=1)
         values = torch.cat((moved, torch.zeros_like(still)), dim=1)

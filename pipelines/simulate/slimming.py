@@ -19,16 +19,17 @@ from .warp import shepard_interpolation, smooth_flow, thin_plate_spline, to_pixe
 
 SAMPLES = 48  # flow samples along the shorter side of the photo
 STRENGTH = {
-    "local_pulls": 0.07,
-    "smooth_field": 0.08,
-    "thin_plate": 0.08,
-    "polar": 0.08,
-    "shepard": 0.08,
+    "local_pulls": 0.114,
+    "smooth_field": 0.131,
+    "thin_plate": 0.129,
+    "polar": 0.133,
+    "shepard": 0.137,
 }
 HELD_OUT = ("shepard",)
 
 _PULLED = ((58, 172, 136, 150), (288, 397, 365, 379))
 _PINNED = (33, 133, 362, 263, 70, 300, 10, 4, 98, 327, 61, 291, 0, 17)
+_OUTSIDE = 0.2  # how far outside the jaw line the pulls stand, in half widths
 _BALANCE = 0.15  # largest departure of one side's strength from the mean
 
 
@@ -97,15 +98,12 @@ def _between(low: float, high: float, share: Tensor) -> Tensor:
     return low + (high - low) * share
 
 
-def _sides(variation: Tensor) -> Tensor:
-    """Strength of the left and the right side, B 2, from one variation number, B."""
-    tilt = _BALANCE * (2 * variation - 1)
-    return torch.stack((1 + tilt, 1 - tilt), dim=-1)
-
-
-def _motion(name: str, degrees: Tensor, frame: JawFrame) -> Tensor:
-    """Largest motion in pixels, B."""
-    return STRENGTH[name] * degrees * frame.half_width
+def _motion(name: str, degrees: Tensor, balance: Tensor, frame: JawFrame) -> Tensor:
+    """Largest motion in pixels on the left and on the right, B 2; `balance` is B in [0, 1]."""
+    tilt = _BALANCE * (2 * balance - 1)
+    sides = torch.stack((1 + tilt, 1 - tilt), dim=-1)
+    size = frame.half_widths.minimum(frame.half_width[:, None])
+    return STRENGTH[name] * degrees[:, None] * size * sides
 
 
 def local_pulls(
@@ -113,17 +111,17 @@ def local_pulls(
 ) -> Tensor:
     """Four local translations on each side (Gustafsson's interactive warp), added up."""
     frame = JawFrame.of(points, height, width)
-    radius = _between(0.65, 0.9, variations[:, 1]) * frame.half_width
+    radius = _between(0.7, 0.9, variations[:, 1]) * frame.half_width
     lift = _between(-0.2, 0.8, variations[:, 0]) * frame.chin
-    strength = _motion("local_pulls", degrees, frame)[:, None] * _sides(variations[:, 2]) / 2
+    strength = _motion("local_pulls", degrees, variations[:, 2], frame) / 2
 
     def field(position: Tensor) -> Tensor:
         flow = torch.zeros((), dtype=position.dtype, device=position.device)
         for side, indices in enumerate(_PULLED):
-            pulls = frame.inward(indices, lift) * strength[:, side, None, None]
-            for pull, anchor in zip(
-                pulls.unbind(1), frame.points[:, indices].unbind(1), strict=True
-            ):
+            inward = frame.inward(indices, lift)
+            pulls = inward * strength[:, side, None, None]
+            anchors = frame.points[:, indices] - _OUTSIDE * frame.half_width[:, None, None] * inward
+            for pull, anchor in zip(pulls.unbind(1), anchors.unbind(1), strict=True):
                 flow = flow + _translation(position, anchor, pull, radius)
         return flow
 
@@ -144,8 +142,8 @@ def smooth_field(
 ) -> Tensor:
     """Contraction along the line of the eyes, windowed in face coordinates."""
     frame = JawFrame.of(points, height, width)
-    motion = _motion("smooth_field", degrees, frame)[:, None, None]
-    left, right = _sides(variations[:, 2])[:, :, None, None].unbind(1)
+    motion = _motion("smooth_field", degrees, variations[:, 2], frame)
+    left, right = motion[:, :, None, None].unbind(1)
     left_width, right_width = frame.half_widths[:, :, None, None].unbind(1)
     shift = _between(-0.3, 0.3, variations[:, 0])[:, None, None]
     reach = _between(0.85, 1.15, variations[:, 1])[:, None, None]
@@ -154,8 +152,8 @@ def smooth_field(
         u, v = frame.coordinates(position)
         across = u / torch.where(u < 0, left_width, right_width)
         along = v / frame.chin[:, None, None] + shift
-        window = _bump(across.abs() / reach, 0.35, 1.0, 2.0) * _bump(along, -2.2, 0.1, 2.2)
-        outward = motion * window * torch.where(u < 0, -left, right)
+        window = _bump(across.abs() / reach, 0.4, 1.05, 2.0) * _bump(along, -1.9, 0.3, 2.2)
+        outward = window * torch.where(u < 0, -left, right)
         return outward[:, None] * frame.right[:, :, None, None]
 
     return smooth_flow(field, height, width, points, SAMPLES)
@@ -164,10 +162,10 @@ def smooth_field(
 def polar(points: Tensor, degrees: Tensor, variations: Tensor, height: int, width: int) -> Tensor:
     """Radial contraction about the mouth, measured against the face's outline in that direction."""
     frame = JawFrame.of(points, height, width)
-    motion = _motion("polar", degrees, frame)[:, None, None]
-    left, right = _sides(variations[:, 2])[:, :, None, None].unbind(1)
+    motion = _motion("polar", degrees, variations[:, 2], frame)
+    left, right = motion[:, :, None, None].unbind(1)
     corner = _between(1.0, 1.3, variations[:, 0])[:, None, None]
-    reach = _between(0.85, 1.15, variations[:, 1])[:, None, None]
+    reach = _between(0.9, 1.15, variations[:, 1])[:, None, None]
     outline = frame.points[:, FACE_OVAL] - frame.centre[:, None]
     outline_u = (outline * frame.right[:, None]).sum(-1)
     outline_v = (outline * frame.down[:, None]).sum(-1)
@@ -177,9 +175,9 @@ def polar(points: Tensor, degrees: Tensor, variations: Tensor, height: int, widt
         distance = (u.square() + v.square()).sqrt().clamp_min(1e-3)
         contour = _contour(u / distance, v / distance, outline_u, outline_v)
         angle = torch.atan2(u.abs(), v)
-        window = _bump(distance / contour / reach, 0.35, 1.0, 2.0)
-        window = window * _bump(angle / corner, 0.05, 1.0, 2.1)
-        radial = motion * window * torch.where(u < 0, left, right) / distance
+        window = _bump(distance / contour / reach, 0.35, 1.0, 2.1)
+        window = window * _bump(angle / corner, 0.05, 1.0, 2.3)
+        radial = window * torch.where(u < 0, left, right) / distance
         flow_u, flow_v = radial * u, radial * v
         return (
             flow_u[:, None] * frame.right[:, :, None, None]
@@ -209,10 +207,9 @@ def _controls(
     place = torch.linspace(-1, 1, len(JAW), device=degrees.device, dtype=degrees.dtype)
     top = _between(0.4, 0.65, variations[:, 0])[:, None]
     weight = _bump(place.abs() / top, 0.0, 1.0, 1.9)
-    sides = _sides(variations[:, 2])
-    weight = weight * torch.where(place < 0, sides[:, :1], sides[:, 1:])
-    motion = _motion(name, degrees, frame)[:, None] * weight
-    moved = -motion[..., None] * frame.inward(JAW, 0.3 * frame.chin)
+    motion = _motion(name, degrees, variations[:, 2], frame)
+    motion = torch.where(place < 0, motion[:, :1], motion[:, 1:])
+    moved = -(motion * weight)[..., None] * frame.inward(JAW, 0.3 * frame.chin)
 
     middle = frame.points[:, FACE_OVAL].mean(1, keepdim=True)
     reach = _between(1.7, 2.1, variations[:, 1])[:, None, None]
@@ -229,7 +226,7 @@ def thin_plate(
     """Thin-plate spline through the moved jaw line, the still inner face and a still ring."""
     frame = JawFrame.of(points, height, width)
     anchors, motions = _controls("thin_plate", degrees, variations, frame)
-    spline = thin_plate_spline(anchors, motions, frame.half_width)
+    spline = thin_plate_spline(anchors, motions, frame.half_width, 1e-2)
     return smooth_flow(spline, height, width, points, SAMPLES)
 
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 MODES = ("bilinear", "bicubic")
+BORDER = 0.08  # over this share of the photo a flow fades out towards the border
 _FAR = 12.0  # where a Gaussian counts as zero
 INVERSE_STEPS = 6
 INVERSE_REDUCTION = 2  # the inverse of a smooth flow is iterated on every second pixel
@@ -39,7 +41,7 @@ def to_pixels(points: Tensor, height: int, width: int) -> Tensor:
 def smooth_flow(
     field: Callable[[Tensor], Tensor], height: int, width: int, like: Tensor, samples: int
 ) -> Tensor:
-    """Evaluate a smooth flow on a coarse grid and upsample it bicubically.
+    """Evaluate a smooth flow on a coarse grid and upsample it by cubic convolution.
 
     Args:
         field: positions (1 2 h w, pixels) -> flow there (B 2 h w, pixels).
@@ -49,14 +51,44 @@ def smooth_flow(
         samples: samples along the shorter side; a smaller photo is evaluated at every pixel.
 
     Returns:
-        B 2 H W.
+        B 2 H W; across the photo's border nothing moves.
     """
     step = max(min(height, width) / samples, 1.0)
     shape = (round(height / step), round(width / step))
-    flow = field(pixel_grid(height, width, like, shape))
+    position = pixel_grid(height, width, like, shape)
+    flow = field(position) * _away_from_border(position, height, width)
     if shape == (height, width):
         return flow
-    return F.interpolate(flow, (height, width), mode="bicubic", align_corners=False)
+    return upsample(flow, height, width)
+
+
+def _away_from_border(position: Tensor, height: int, width: int) -> Tensor:
+    """A factor per component that keeps a flow from reaching over the photo's border."""
+    size = position.new_tensor([width, height]).view(1, 2, 1, 1)
+    room = (torch.minimum(position, size - 1 - position) / (BORDER * size)).clamp(0, 1)
+    return room * room * (3 - 2 * room)
+
+
+def upsample(coarse: Tensor, height: int, width: int) -> Tensor:
+    """Smooth fields (B C h w) at every pixel, by cubic convolution (Keys 1981), separably."""
+    rows = _cubic_weights(coarse.shape[-2], height).to(coarse)
+    columns = _cubic_weights(coarse.shape[-1], width).to(coarse)
+    return rows @ (coarse @ columns.T)
+
+
+@lru_cache(maxsize=32)
+def _cubic_weights(count: int, size: int) -> Tensor:
+    """The matrix, size x count, that resamples `count` even samples (the border repeated)."""
+    position = (torch.arange(size) + 0.5) * (count / size) - 0.5
+    weights = torch.zeros(size, count)
+    for tap in range(-1, 3):
+        index = position.floor() + tap
+        x = (position - index).abs()
+        near = (1.5 * x - 2.5) * x * x + 1
+        far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+        column = index.clamp(0, count - 1).long()[:, None]
+        weights.scatter_add_(1, column, torch.where(x <= 1, near, far)[:, None])
+    return weights
 
 
 def warp_image(image: Tensor, flow: Tensor, mode: str = "bilinear") -> Tensor:
@@ -89,7 +121,7 @@ def invert_flow(flow: Tensor, steps: int = INVERSE_STEPS) -> Tensor:
     inverse = -coarse
     for _ in range(steps):
         inverse = -warp_image(coarse, inverse)
-    return F.interpolate(inverse / scale, (height, width), mode="bicubic", align_corners=False)
+    return upsample(inverse / scale, height, width)
 
 
 def thin_plate_spline(
@@ -182,13 +214,19 @@ def gaussian_interpolation(
         A field for `smooth_flow`.
     """
     narrow = 0.5 / radius.square()[:, None, None]
-    kernel = gaussian_window(_squared_distances(anchors, anchors) * narrow)
+
+    def windows(places: Tensor, axis: int) -> Tensor:
+        """B P N: the share of each anchor's Gaussian that one coordinate gives."""
+        return gaussian_window((places[..., None] - anchors[:, None, :, axis]).square() * narrow)
+
+    kernel = windows(anchors[..., 0], 0) * windows(anchors[..., 1], 1)
     identity = torch.eye(anchors.shape[1], device=anchors.device, dtype=anchors.dtype)
     weights = torch.linalg.solve(kernel + smoothing * identity, values)
 
     def field(position: Tensor) -> Tensor:
-        place = position.flatten(2).transpose(1, 2)
-        flow = gaussian_window(_squared_distances(place, anchors) * narrow) @ weights
-        return flow.transpose(1, 2).unflatten(2, position.shape[-2:])
+        columns = windows(position[:, 0, 0], 0)
+        rows = windows(position[:, 1, :, 0], 1)
+        weighted = rows[:, None] * weights.transpose(1, 2)[:, :, None]
+        return weighted @ columns.transpose(1, 2)[:, None]
 
     return field
