@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import torch
@@ -45,7 +46,8 @@ NOSE = (168, 6, 197, 195, 5, 4, 1, 98, 2, 327)
 USED = tuple(sorted({*FACE_OVAL, *EYES[0], *EYES[1], *IRISES, *BROWS[0], *BROWS[1], *LIPS, *NOSE}))
 """Every index that the simulator reads."""
 
-_REDUCTION = 4  # masks are smooth, so they are evaluated on a grid this much coarser
+_REDUCTION = 4  # regions are drawn on a grid this much coarser
+_FEATHER = 0.0375  # softness of a region's edge, as a share of the face's width
 
 
 def canonical_mesh() -> Tensor:
@@ -53,58 +55,68 @@ def canonical_mesh() -> Tensor:
     return torch.tensor(POINTS, dtype=torch.float32).view(478, 2) / 10_000
 
 
-def soft_polygon(
-    vertices: Tensor, height: int, width: int, feather: Tensor, inset: float = 0.0
-) -> Tensor:
-    """Polygons as soft masks, from the signed distance to their outlines.
+def soft_polygons(outlines: Sequence[Tensor], height: int, width: int, softness: Tensor) -> Tensor:
+    """The union of polygons as one mask with Gaussian edges, one half at the outlines.
+
+    Coverage is summed edge by edge along every row, then blurred; no pixel is visited twice.
 
     Args:
-        vertices: B N 2, in shares of width and height; concave outlines are fine.
-        height: height of the mask in pixels.
-        width: width of the mask in pixels.
-        feather: B, half the width of the soft edge, in pixels.
-        inset: how far inside the outline the mask is one half, as a multiple of `feather`.
+        outlines: for each polygon its vertices, B N 2, in pixels of the mask; either direction.
+        height: height of the mask.
+        width: width of the mask.
+        softness: B, standard deviation of the soft edge in pixels of the mask.
 
     Returns:
         B 1 H W in [0, 1].
     """
-    size = (-(-height // _REDUCTION), -(-width // _REDUCTION))
-    scale = vertices.new_tensor([width, height])
-    rows = (torch.arange(size[0], device=vertices.device) + 0.5) * (height / size[0])
-    columns = (torch.arange(size[1], device=vertices.device) + 0.5) * (width / size[1])
-    position = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1)
+    start = torch.cat(list(outlines), dim=1)
+    end = torch.cat([outline.roll(-1, 1) for outline in outlines], dim=1)
+    turn = torch.cat([_direction(outline) for outline in outlines], dim=1)
+    coverage = _coverage(start, end, turn, height, width)
 
-    distance = _signed_distance(position.flatten(0, 1), vertices * scale)
-    soft = (distance / feather[:, None] - inset).clamp(-1, 1) / 2 + 0.5
-    soft = (soft * soft * (3 - 2 * soft)).view(-1, 1, *size)
-    return F.interpolate(soft, (height, width), mode="bilinear", align_corners=False)
+    rows = _blur_matrix(height, softness)
+    columns = _blur_matrix(width, softness)
+    return (rows @ coverage @ columns.transpose(1, 2))[:, None].clamp(0, 1)
 
 
-def _signed_distance(position: Tensor, vertices: Tensor) -> Tensor:
-    """Distance to closed outlines, positive inside: (P 2, B N 2) -> B P."""
-    x, y = position.unbind(-1)
-    nearest = position.new_full((len(vertices), len(position)), torch.inf)
-    inside = torch.zeros_like(nearest, dtype=torch.bool)
-    for start, end in zip(vertices.unbind(1), vertices.roll(-1, 1).unbind(1), strict=True):
-        x0, y0 = start[:, :1], start[:, 1:]
-        dx, dy = end[:, :1] - x0, end[:, 1:] - y0
-        px, py = x - x0, y - y0
-        share = ((px * dx + py * dy) / (dx * dx + dy * dy).clamp_min(1e-12)).clamp(0, 1)
-        nearest = torch.minimum(nearest, (px - share * dx).square() + (py - share * dy).square())
-        crosses = (py < 0) != (py < dy)
-        inside ^= crosses & ((px * dy < py * dx) == (dy > 0))
-    return torch.where(inside, 1.0, -1.0) * nearest.sqrt()
+def _direction(outline: Tensor) -> Tensor:
+    """+1 or -1 for every edge of a polygon, by the sign of its area: B N 2 -> B N."""
+    x, y = outline.unbind(-1)
+    area = (x * y.roll(-1, 1) - x.roll(-1, 1) * y).sum(1, keepdim=True)
+    return area.sign().expand_as(x)
+
+
+def _coverage(start: Tensor, end: Tensor, turn: Tensor, height: int, width: int) -> Tensor:
+    """Share of each pixel, B H W, that lies inside; edges are B N 2, from `start` to `end`."""
+    (x0, y0), (x1, y1) = start[..., None].unbind(2), end[..., None].unbind(2)
+    y = torch.arange(height, device=start.device, dtype=start.dtype) + 0.5
+    winding = ((y0 <= y).to(y) - (y1 <= y).to(y)) * turn[..., None]
+    rise = torch.where(y0 == y1, torch.ones_like(y0), y1 - y0)
+    crossing = x0 + (y - y0) / rise * (x1 - x0)
+    x = torch.arange(width, device=start.device, dtype=start.dtype)
+    beyond = (x - crossing[..., None] + 1).clamp_(0, 1)
+    return torch.einsum("bnh,bnhw->bhw", -winding, beyond).clamp(0, 1)
+
+
+def _blur_matrix(size: int, softness: Tensor) -> Tensor:
+    """Gaussian blur along one axis as matrices, B size size, that keep constants."""
+    place = torch.arange(size, device=softness.device, dtype=softness.dtype)
+    distance = (place[:, None] - place) / softness.clamp_min(0.3)[:, None, None]
+    weights = torch.exp(-0.5 * distance.square().clamp_max(60))
+    return weights / weights.sum(-1, keepdim=True)
 
 
 class FaceRegions:
     """Soft regions of one face per photo, each computed when first asked for.
+
+    The regions are smooth, so they are drawn on a grid of a quarter of the photo's size.
 
     Args:
         points: B 478 2, mesh points in shares of width and height.
         height: height of the photos in pixels.
         width: width of the photos in pixels.
         images: B 3 H W in [-1, 1]; when given, the forehead beyond the mesh counts as skin only
-            where its colour is the cheeks' (hair does not).
+            where its colour is the face's (hair does not).
     """
 
     def __init__(
@@ -114,6 +126,7 @@ class FaceRegions:
         self.height = height
         self.width = width
         self.images = images
+        self._grid = (-(-height // _REDUCTION), -(-width // _REDUCTION))
 
     @cached_property
     def scale(self) -> Tensor:
@@ -124,23 +137,37 @@ class FaceRegions:
     @cached_property
     def oval(self) -> Tensor:
         """B 1 H W: the whole face inside the mesh's outline, feathered inwards."""
-        return self._polygon(self.points[:, FACE_OVAL], 0.05, inset=0.5)
+        return self._enlarge(self._coarse_oval)
 
     @cached_property
     def skin(self) -> Tensor:
         """B 1 H W: the oval and the forehead above it, without eyes, brows and lips, feathered."""
-        whole = self._polygon(self._extended_outline(), 0.05, inset=0.5)
+        whole = self._inwards([self._raised_outline()], _FEATHER)
         if self.images is not None:
-            whole = self.oval + (whole - self.oval).clamp_min(0) * self._skin_likeness(whole)
-        holes = (*EYES, *BROWS, LIPS)
-        kept = [1 - self._polygon(self.points[:, hole], 0.025, inset=-0.5) for hole in holes]
-        return whole * torch.stack(kept).prod(0)
+            likeness = self._skin_likeness()
+            whole = self._coarse_oval + (whole - self._coarse_oval).clamp_min(0) * likeness
+        holes = [self.points[:, hole] for hole in (*EYES, *BROWS, LIPS)]
+        return self._enlarge(whole * (1 - 2 * self._draw(holes, _FEATHER / 2)).clamp(0, 1))
 
-    def _polygon(self, vertices: Tensor, feather: float, inset: float) -> Tensor:
-        feather_px = (feather * self.scale).clamp_min(1.0)
-        return soft_polygon(vertices, self.height, self.width, feather_px, inset)
+    @cached_property
+    def _coarse_oval(self) -> Tensor:
+        return self._inwards([self.points[:, FACE_OVAL]], _FEATHER)
 
-    def _extended_outline(self) -> Tensor:
+    def _inwards(self, outlines: Sequence[Tensor], feather: float) -> Tensor:
+        """A mask that is zero at the outline already."""
+        return (2 * self._draw(outlines, feather) - 1).clamp(0, 1)
+
+    def _draw(self, outlines: Sequence[Tensor], feather: float) -> Tensor:
+        height, width = self._grid
+        size = self.points.new_tensor([width, height])
+        softness = feather * self.scale * (width / self.width)
+        return soft_polygons([outline * size for outline in outlines], height, width, softness)
+
+    def _enlarge(self, mask: Tensor) -> Tensor:
+        size = (self.height, self.width)
+        return F.interpolate(mask, size, mode="bilinear", align_corners=False)
+
+    def _raised_outline(self) -> Tensor:
         """The outline with its forehead raised by a sixth of the face's height."""
         outline = self.points.clone()
         up = (self.points[:, 10] - self.points[:, CHIN]) / 6
@@ -148,12 +175,12 @@ class FaceRegions:
         outline[:, FOREHEAD] += up[:, None] * (1 - arch.square()).sqrt()[:, None]
         return outline[:, FACE_OVAL]
 
-    def _skin_likeness(self, whole: Tensor) -> Tensor:
-        """How close each pixel's colour is to the face's own, in the face's own spread."""
-        weight = self.oval * whole
-        total = weight.sum((2, 3), keepdim=True).clamp_min(1.0)
-        mean = (self.images * weight).sum((2, 3), keepdim=True) / total
-        departure = (self.images - mean).square()
-        spread = (departure * weight).sum((2, 3), keepdim=True) / total + 0.01
-        unlike = (departure / spread).mean(1, keepdim=True)
-        return F.avg_pool2d((2 - unlike / 2).clamp(0, 1), 5, 1, 2, count_include_pad=False)
+    def _skin_likeness(self) -> Tensor:
+        """How close colours are to the face's own, in the face's own spread: B 1 h w in [0, 1]."""
+        assert self.images is not None
+        images = F.interpolate(self.images, self._grid, mode="area")
+        weight = self._coarse_oval / self._coarse_oval.sum((2, 3), keepdim=True).clamp_min(1e-6)
+        mean = (images * weight).sum((2, 3), keepdim=True)
+        departure = (images - mean).square()
+        spread = (departure * weight).sum((2, 3), keepdim=True) + 0.01
+        return (2 - (departure / spread).mean(1, keepdim=True) / 2).clamp(0, 1)

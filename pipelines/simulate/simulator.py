@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from . import bank
+from .export import apply_export
 from .landmarks import FaceRegions, canonical_mesh
-from .recipe import OPERATIONS, Export, Recipe, Step
+from .recipe import OPERATIONS, Recipe, Step
 from .warp import compose_flows, invert_flow, warp_image
 
 VISIBLE_MOTION = 0.1  # pixels at 256 px; less than this does not count as changed
@@ -59,29 +60,24 @@ def retouch(
     Raises:
         ValueError: For arguments of another shape, or a recipe with an operation not listed.
     """
+    operations = tuple(operations)
     points = _check(images, recipes, landmarks, operations)
     batch, _, height, width = images.shape
-    image = images.clone()
-    flows = images.new_zeros(batch, len(operations), 2, height, width)
-    masks = images.new_zeros(batch, len(operations), height, width)
     truth = Retouched(
-        image, flows, masks, images.new_tensor([recipe.degrees(operations) for recipe in recipes])
+        image=images.clone(),
+        flows=images.new_zeros(batch, len(operations), 2, height, width),
+        masks=images.new_zeros(batch, len(operations), height, width),
+        degrees=images.new_tensor([recipe.degrees(operations) for recipe in recipes]),
     )
 
     for position in range(max((len(recipe.steps) for recipe in recipes), default=0)):
         for (operation, algorithm), rows in _groups(recipes, position).items():
             steps = [recipes[row].steps[position] for row in rows]
-            channel = list(operations).index(operation)
-            index = torch.tensor(rows, device=images.device)
             apply = _move if operation in bank.GEOMETRIC else _paint
-            apply(
-                truth, index, channel, steps, points[index], bank.ALGORITHMS[operation][algorithm]
-            )
-    if any(recipe.export != Export() for recipe in recipes):
-        from .export import apply_export
-
-        return truth._replace(image=apply_export(image, [recipe.export for recipe in recipes]))
-    return truth
+            earlier = [_applied(recipes[row].steps[:position], operations) for row in rows]
+            job = _Job(rows, steps, points[rows], operations.index(operation), earlier)
+            apply(truth, job, bank.ALGORITHMS[operation][algorithm])
+    return truth._replace(image=apply_export(truth.image, [recipe.export for recipe in recipes]))
 
 
 def _check(
@@ -116,75 +112,78 @@ def _groups(recipes: Sequence[Recipe], position: int) -> dict[tuple[str, str], l
     return groups
 
 
-def _settings(steps: Sequence[Step], like: Tensor) -> tuple[Tensor, Tensor]:
-    """Degrees B and variations B 4 of the steps."""
-    degrees = like.new_tensor([step.degree for step in steps])
-    return degrees, like.new_tensor([step.variation for step in steps])
+def _applied(steps: Sequence[Step], operations: Sequence[str]) -> set[int]:
+    """Positions in `operations` of what the steps really do."""
+    return {operations.index(step.operation) for step in steps if step.degree > 0}
 
 
-def _paint(
-    truth: Retouched,
-    index: Tensor,
-    channel: int,
-    steps: Sequence[Step],
-    points: Tensor,
-    algorithm: bank.Algorithm,
-) -> None:
-    """Apply a photometric algorithm to some rows, in place."""
-    images = truth.image[index]
-    degrees, variations = _settings(steps, images)
-    edit = algorithm(images, degrees, variations, FaceRegions(points, *images.shape[-2:], images))
-    truth.image[index] = edit.image
-    truth.masks[index, channel] = edit.mask[:, 0]
+class _Job(NamedTuple):
+    """One algorithm on the rows of the batch that ask for it.
+
+    Attributes:
+        rows: the rows, N of them.
+        steps: their steps.
+        points: N 478 2.
+        channel: the operation's place in the ground truth.
+        earlier: for each row the places of the operations already applied to it.
+    """
+
+    rows: list[int]
+    steps: list[Step]
+    points: Tensor
+    channel: int
+    earlier: list[set[int]]
+
+    def settings(self) -> tuple[Tensor, Tensor]:
+        """Degrees N and variations N 4."""
+        degrees = self.points.new_tensor([step.degree for step in self.steps])
+        return degrees, self.points.new_tensor([step.variation for step in self.steps])
 
 
-def _move(
-    truth: Retouched,
-    index: Tensor,
-    channel: int,
-    steps: Sequence[Step],
-    points: Tensor,
-    algorithm: bank.Algorithm,
-) -> None:
-    """Apply a geometric algorithm to some rows, in place; earlier ground truth moves along."""
-    images = truth.image[index]
-    degrees, variations = _settings(steps, images)
-    flow = algorithm(points, degrees, variations, *images.shape[-2:])
+def _paint(truth: Retouched, job: _Job, algorithm: bank.Algorithm) -> None:
+    """Apply a photometric algorithm in place."""
+    images = truth.image[job.rows]
+    face = FaceRegions(job.points, *images.shape[-2:], images)
+    edit = algorithm(images, *job.settings(), face)
+    truth.image[job.rows] = edit.image
+    truth.masks[job.rows, job.channel] = edit.mask[:, 0]
+
+
+def _move(truth: Retouched, job: _Job, algorithm: bank.Algorithm) -> None:
+    """Apply a geometric algorithm in place; earlier ground truth moves along."""
+    flow = algorithm(job.points, *job.settings(), *truth.image.shape[-2:])
     inverse = invert_flow(flow)
 
-    smooth = variations[:, -1] >= 0.5
-    for rows, mode in ((~smooth, "bilinear"), (smooth, "bicubic")):
-        if rows.any():
-            warped = warp_image(images[rows], flow[rows], mode).clamp(-1, 1)
-            still = (flow[rows] == 0).all(1, keepdim=True)
-            truth.image[index[rows]] = torch.where(still, images[rows], warped)
-    for other in range(truth.masks.shape[1]):
-        _carry_along(truth, index, other, flow, inverse)
-    truth.flows[index, channel] = inverse
-    truth.masks[index, channel] = _motion_mask(inverse)
+    for mode, smooth in (("bilinear", False), ("bicubic", True)):
+        local = [i for i, step in enumerate(job.steps) if (step.variation[-1] >= 0.5) == smooth]
+        if local:
+            rows = [job.rows[i] for i in local]
+            warped = warp_image(truth.image[rows], flow[local], mode).clamp_(-1, 1)
+            moving = (flow[local] != 0).any(1, keepdim=True)
+            truth.image[rows] = torch.where(moving, warped, truth.image[rows])
+    for channel in range(truth.masks.shape[1]):
+        local = [i for i, done in enumerate(job.earlier) if channel in done]
+        if local:
+            rows = [job.rows[i] for i in local]
+            _carry_along(truth, rows, channel, flow[local], inverse[local])
+    truth.flows[job.rows, job.channel] = inverse
+    truth.masks[job.rows, job.channel] = _motion_mask(inverse)
 
 
 def _carry_along(
-    truth: Retouched, index: Tensor, other: int, flow: Tensor, inverse: Tensor
+    truth: Retouched, rows: list[int], channel: int, flow: Tensor, inverse: Tensor
 ) -> None:
     """Bring one operation's ground truth into the geometry after a later warp, in place.
 
-    If g undoes the operation before the warp w, then w . g . inverse(w) undoes it after.
+    If g undoes the operation before the warp w, then inverse(w) . g . w undoes it after.
     """
-    rows = truth.masks[index, other].flatten(1).any(1)
-    if not rows.any():
-        return
-    index, flow, inverse = index[rows], flow[rows], inverse[rows]
-    truth.masks[index, other] = warp_image(truth.masks[index, other, None], flow)[:, 0]
-    moving = truth.flows[index, other].flatten(1).any(1)
-    if moving.any():
-        index, flow, inverse = index[moving], flow[moving], inverse[moving]
-        truth.flows[index, other] = compose_flows(
-            inverse, compose_flows(truth.flows[index, other], flow)
-        )
+    truth.masks[rows, channel] = warp_image(truth.masks[rows, channel][:, None], flow)[:, 0]
+    undoing = truth.flows[rows, channel]
+    if undoing.any():
+        truth.flows[rows, channel] = compose_flows(inverse, compose_flows(undoing, flow))
 
 
 def _motion_mask(flow: Tensor) -> Tensor:
     """Soft indicator, B H W, of motion above what can be seen."""
     visible = VISIBLE_MOTION * min(flow.shape[-2:]) / 256
-    return (flow.norm(dim=1) / visible - 0.5).clamp(0, 1)
+    return (flow.square().sum(1).sqrt() / visible - 0.5).clamp(0, 1)

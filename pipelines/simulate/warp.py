@@ -16,8 +16,8 @@ from torch.nn import functional as F
 MODES = ("bilinear", "bicubic")
 BORDER = 0.08  # over this share of the photo a flow fades out towards the border
 _FAR = 12.0  # where a Gaussian counts as zero
-INVERSE_STEPS = 6
-INVERSE_REDUCTION = 2  # the inverse of a smooth flow is iterated on every second pixel
+INVERSE_STEPS = 8
+INVERSE_REDUCTION = 2  # all steps but the last use every second pixel only
 
 
 def pixel_grid(
@@ -121,7 +121,7 @@ def invert_flow(flow: Tensor, steps: int = INVERSE_STEPS) -> Tensor:
     inverse = -coarse
     for _ in range(steps):
         inverse = -warp_image(coarse, inverse)
-    return upsample(inverse / scale, height, width)
+    return -warp_image(flow, upsample(inverse / scale, height, width))
 
 
 def thin_plate_spline(
