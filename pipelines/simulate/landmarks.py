@@ -47,6 +47,7 @@ USED = tuple(sorted({*FACE_OVAL, *EYES[0], *EYES[1], *IRISES, *BROWS[0], *BROWS[
 """Every index that the simulator reads."""
 
 _REDUCTION = 4  # regions are drawn on a grid this much coarser
+_LINES = 2  # scan lines per row of that grid
 _FEATHER = 0.0375  # softness of a region's edge, as a share of the face's width
 
 
@@ -89,13 +90,19 @@ def _direction(outline: Tensor) -> Tensor:
 def _coverage(start: Tensor, end: Tensor, turn: Tensor, height: int, width: int) -> Tensor:
     """Share of each pixel, B H W, that lies inside; edges are B N 2, from `start` to `end`."""
     (x0, y0), (x1, y1) = start[..., None].unbind(2), end[..., None].unbind(2)
-    y = torch.arange(height, device=start.device, dtype=start.dtype) + 0.5
-    winding = ((y0 <= y).to(y) - (y1 <= y).to(y)) * turn[..., None]
+    lines = _LINES * height
+    y = (torch.arange(lines, device=start.device, dtype=start.dtype) + 0.5) / _LINES
+    winding = ((y1 <= y).to(y) - (y0 <= y).to(y)) * turn[..., None]
     rise = torch.where(y0 == y1, torch.ones_like(y0), y1 - y0)
     crossing = x0 + (y - y0) / rise * (x1 - x0)
-    x = torch.arange(width, device=start.device, dtype=start.dtype)
-    beyond = (x - crossing[..., None] + 1).clamp_(0, 1)
-    return torch.einsum("bnh,bnhw->bhw", -winding, beyond).clamp(0, 1)
+
+    x = torch.arange(width, device=start.device, dtype=start.dtype) + 1
+    inside = start.new_zeros(len(start), lines, width)
+    for sign, place in zip(
+        winding[..., None].unbind(1), crossing[..., None].unbind(1), strict=True
+    ):
+        inside.addcmul_((x - place).clamp_(0, 1), sign)
+    return inside.unflatten(1, (height, _LINES)).mean(2).clamp(0, 1)
 
 
 def _blur_matrix(size: int, softness: Tensor) -> Tensor:
