@@ -433,8 +433,8 @@ class WaveFRRExpert(ModelMixin, ConfigMixin):
             prediction = condition.low + prediction * plane
         return DenoiserOutput(prediction, residual)
 
-    def refine_details(self, low: Tensor, condition: ExpertCondition) -> tuple[Tensor, Tensor, Tensor]:
-        """Changes of LL2 and of the details of both levels, given the clean LL2 / 4."""
+    def refine_details(self, low: Tensor, condition: ExpertCondition) -> tuple[Tensor, Tensor]:
+        """Changes of the details of level 2 and of level 1, given the clean low band."""
         coarse_details, fine_details = condition.details
         low_change = (low - condition.low) * LOW_SCALE
         coarse = self.hfcam[0](low, condition.low, coarse_details, condition.degree)
@@ -442,14 +442,16 @@ class WaveFRRExpert(ModelMixin, ConfigMixin):
         photo_low = self.transform.synthesis(condition.low * LOW_SCALE, coarse_details)
         fine_low = photo_low + self.transform.synthesis(low_change, coarse)
         fine = self.hfcam[1](fine_low / 2, photo_low / 2, fine_details, condition.degree)
-        return low_change, coarse, fine
+        return coarse, fine
 
-    def reconstruct(self, low: Tensor, condition: ExpertCondition) -> ExpertOutput:
-        """Inverse wavelet transform of the clean low band B 3 h w and the refined details.
+    def reconstruct_changes(
+        self, low: Tensor, coarse: Tensor, fine: Tensor, condition: ExpertCondition
+    ) -> ExpertOutput:
+        """Inverse wavelet transform of the clean low band and the changes of the details.
 
-        The transform is linear, so it is applied to the changes: no change, no rounding.
+        The transform is linear, so it is applied to the changes alone: no change, no rounding.
         """
-        low_change, coarse, fine = self.refine_details(low, condition)
+        low_change = (low - condition.low) * LOW_SCALE
         residual = self.transform.synthesis(self.transform.synthesis(low_change, coarse), fine)
         height, width = condition.size
         image, flow, residual = (
@@ -457,6 +459,11 @@ class WaveFRRExpert(ModelMixin, ConfigMixin):
             for plane in (condition.warped + residual, condition.flow, residual)
         )
         return ExpertOutput(image, flow, residual)
+
+    def reconstruct(self, low: Tensor, condition: ExpertCondition) -> ExpertOutput:
+        """Restored photo from the clean low band B 3 h w (LL2 / 4)."""
+        coarse, fine = self.refine_details(low, condition)
+        return self.reconstruct_changes(low, coarse, fine, condition)
 
     def forward(
         self,

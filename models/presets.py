@@ -1,0 +1,46 @@
+"""Named sizes of the networks: keyword arguments of their constructors."""
+
+_GEOMETRY = {"has_warp_head": True}
+
+PRESETS: dict[str, dict[str, dict]] = {
+    # The shipped default: quick on a CPU.
+    "tiny": {
+        "router": {},
+        "expert": {},
+        "geometric_expert": _GEOMETRY,
+        "shared": {},
+        "merger": {},
+    },
+    # The paper's sizes: ResNet-50 estimators, U-Nets of the published code, ResNet-MAM.
+    "base": {
+        "router": {
+            "embedding_size": 32,
+            "hidden_sizes": (128, 256, 512, 1024),
+            "depths": (3, 4, 6, 3),
+            "layer_type": "bottleneck",
+            "group_tokens": 256,
+            "token_width": 1024,
+            "token_side": 64,
+            "group_heads": 8,
+            "heads": 16,
+            "layers": 2,
+        },
+        "expert": {
+            "denoiser_channels": (64, 128, 192, 256),
+            "denoiser_layers": 2,
+            "warp_channels": (64, 128, 192, 256),
+            "idem_width": 32,
+            "hfcam_width": 64,
+            "hfcam_heads": 4,
+            "degree_resnet": {
+                "embedding_size": 64,
+                "hidden_sizes": [256, 512, 1024, 2048],
+                "depths": [3, 4, 6, 3],
+                "layer_type": "bottleneck",
+            },
+        },
+        "shared": {"channels": (64, 128, 192, 256), "layers": 2},
+        "merger": {"channels": (64, 128, 256, 512, 1024), "reduction": 4},
+    },
+}
+PRESETS["base"]["geometric_expert"] = PRESETS["base"]["expert"] | _GEOMETRY

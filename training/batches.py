@@ -1,0 +1,106 @@
+"""Training batches made on the fly: faces as bytes on the device, retouched and augmented there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..pipelines.simulate.recipe import OPERATIONS, Export, Recipe, sample_recipe
+from ..pipelines.simulate.simulator import Retouched, retouch
+from .faces import FaceSet, to_signed
+
+
+@dataclass(frozen=True)
+class RetouchSource:
+    """Draws augmented faces and retouches them; the same generator gives the same batch.
+
+    Attributes:
+        faces: the training faces, on the device.
+        split: algorithms to draw from: "seen" (training), "unseen" or "all".
+        export_probability: chance that a photo is compressed or resized after retouching.
+        max_shift: faces are shifted by up to this many pixels.
+    """
+
+    faces: FaceSet
+    split: str = "seen"
+    export_probability: float = 0.15
+    max_shift: int = 10
+
+    def draw(self, rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor | None]:
+        """Faces B 3 S S in [-1, 1] and their landmarks B 478 2 in [0, 1], augmented."""
+        index = torch.as_tensor(rng.integers(len(self.faces), size=count))
+        device = self.faces.images.device
+        images = to_signed(self.faces.images[index.to(device)])
+        points = self.faces.landmarks
+        points = None if points is None else points[index.to(device)].clone()
+
+        mirrored = torch.as_tensor(rng.random(count) < 0.5, device=device)
+        images = torch.where(mirrored[:, None, None, None], images.flip(-1), images)
+        if points is not None:
+            points[mirrored, :, 0] = 1 - points[mirrored, :, 0]
+        images = vary_light(images, torch.as_tensor(rng.random((count, 4)), device=device))
+        return self.shift(rng, images, points)
+
+    def shift(
+        self, rng: np.random.Generator, images: Tensor, points: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Moves the whole batch by whole pixels (so that no resampling leaves a trace)."""
+        size, margin = images.shape[-1], self.max_shift
+        top, left = (int(offset) for offset in rng.integers(0, 2 * margin + 1, size=2))
+        padded = F.pad(images, (margin,) * 4, mode="reflect")
+        images = padded[..., top : top + size, left : left + size]
+        if points is not None:
+            points = points + points.new_tensor([margin - left, margin - top]) / size
+        return images, points
+
+    def recipe(self, rng: np.random.Generator, operations: Sequence[str]) -> Recipe:
+        """A random recipe with exactly these operations, perhaps exported."""
+        return sample_recipe(
+            rng, operations, split=self.split, export_probability=self.export_probability
+        )
+
+
+def vary_light(images: Tensor, numbers: Tensor) -> Tensor:
+    """Random exposure, contrast and white balance; `images` B 3 H W in [-1, 1], numbers B 4."""
+    numbers = numbers.to(images.dtype)[:, :, None, None, None]
+    gamma = torch.exp((numbers[:, 0] - 0.5) * 0.5)
+    warmth = (numbers[:, 1] - 0.5) * 0.12
+    gain = 1 + (numbers[:, 2] - 0.6) * 0.25
+    image = ((images + 1) / 2).clamp_min(1e-4) ** gamma * gain
+    tint = torch.cat((1 + warmth, torch.ones_like(warmth), 1 - warmth), dim=1)
+    return (image * tint).clamp(0, 1) * 2 - 1
+
+
+def random_subset(
+    rng: np.random.Generator, operations: Sequence[str] = OPERATIONS, least: int = 2
+) -> list[str]:
+    """At least `least` of the operations, the number drawn evenly."""
+    count = int(rng.integers(least, len(operations) + 1)) if least < len(operations) else least
+    return [operations[i] for i in rng.choice(len(operations), size=count, replace=False)]
+
+
+def without_export(recipe: Recipe) -> Recipe:
+    """The same steps, saved without loss: what restoration aims at."""
+    return replace(recipe, export=Export())
+
+
+def retouch_and_target(
+    images: Tensor, points: Tensor | None, recipes: Sequence[Recipe], operation: str | None
+) -> tuple[Retouched, Tensor]:
+    """Retouched photos, and the photos as they were without one operation (None: without any).
+
+    Photos that do not have the operation are their own target, compression included.
+    """
+    retouched = retouch(images, recipes, points)
+    if operation is None:
+        return retouched, images
+    target = retouched.image.clone()
+    rows = [i for i, r in enumerate(recipes) if any(s.operation == operation for s in r.steps)]
+    if rows:
+        recipes = [without_export(recipes[i]).without(operation) for i in rows]
+        points = None if points is None else points[rows]
+        target[rows] = retouch(images[rows], recipes, points).image
+    return retouched, target

@@ -1,0 +1,95 @@
+"""The losses of MoFRR (ICCV 2025): L_freq, L_space, L_class, and the flow's, which is ours."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+
+def hybrid(restored: Tensor, clean: Tensor, weight: Tensor | None = None) -> Tensor:
+    """The paper's hyb = L1 + (1 - SSIM), a scalar; SSIM is that of the grey images (it is slow).
+
+    Args:
+        restored: B 3 H W in [-1, 1].
+        clean: B 3 H W in [-1, 1].
+        weight: B 1 H W with mean about 1, weights of the L1 term; None weighs all pixels alike.
+    """
+    difference = (restored - clean).abs()
+    if weight is not None:
+        difference = difference * weight
+    similarity = structural_similarity_index_measure(
+        restored.mean(dim=1, keepdim=True), clean.mean(dim=1, keepdim=True), data_range=2.0
+    )
+    return difference.mean() + (1 - similarity)
+
+
+def edit_weight(mask: Tensor, share: float = 0.5) -> Tensor:
+    """Pixel weights, mean 1, that give a region a fixed share of the loss however small it is.
+
+    Args:
+        mask: B H W in [0, 1], where the operation acted.
+        share: share of the total weight that goes to the mask.
+
+    Returns:
+        B 1 H W.
+    """
+    area = mask.mean(dim=(1, 2), keepdim=True)
+    focus = torch.where(area > 0, mask / area.clamp_min(1e-3), torch.ones_like(mask))
+    return ((1 - share) + share * focus)[:, None]
+
+
+def total_variation(bands: Tensor) -> Tensor:
+    """Mean absolute difference of neighbours, over the last two axes."""
+    rows = (bands[..., 1:, :] - bands[..., :-1, :]).abs().mean()
+    columns = (bands[..., 1:] - bands[..., :-1]).abs().mean()
+    return rows + columns
+
+
+def high_bands(refined: Tensor, clean: Tensor, variation_weight: float = 0.01) -> Tensor:
+    """L_high: squared error of detail bands B 3 3 h w, and the total variation of their error."""
+    error = refined - clean
+    return error.square().mean() + variation_weight * total_variation(error)
+
+
+def flow_error(flow: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
+    """End-point error in pixels: its mean over the photo plus its mean over where it moved.
+
+    Args:
+        flow: B 2 H W, pixels.
+        truth: B 2 H W, the simulator's undoing flow, pixels.
+        mask: B H W in [0, 1], where the operation acted.
+    """
+    distance = (flow - truth).abs().sum(dim=1)
+    return distance.mean() + (distance * mask).sum() / mask.sum().clamp_min(1)
+
+
+def soft_level(degrees: Tensor, levels: int) -> Tensor:
+    """Degrees in [0, 1] as distributions over `levels` levels whose expectation is the degree.
+
+    Level i (from 1) stands for i / levels; a degree between two levels is split between them, one
+    below the first is given to the first. Shape ... -> ... levels.
+    """
+    position = (degrees * levels - 1).clamp(0, levels - 1)
+    below = position.floor().long().clamp(max=levels - 2) if levels > 1 else position.long()
+    share = (position - below)[..., None]
+    upper = F.one_hot((below + 1).clamp(max=levels - 1), levels)
+    return (1 - share) * F.one_hot(below, levels) + share * upper
+
+
+def degree_classification(logits: Tensor, degrees: Tensor) -> Tensor:
+    """L_class of a degree estimator: soft cross-entropy over the photos that have the operation.
+
+    Args:
+        logits: ... L.
+        degrees: ... in [0, 1]; zero = the operation is absent, which does not count.
+    """
+    present = (degrees > 0).float()
+    entropy = F.cross_entropy(
+        logits.flatten(0, -2), soft_level(degrees, logits.shape[-1]).flatten(0, -2), reduction="none"
+    ).reshape(degrees.shape)
+    return (entropy * present).sum() / present.sum().clamp_min(1)
+
+
+def presence_classification(logits: Tensor, degrees: Tensor) -> Tensor:
+    """L_class of the router's presence: binary cross-entropy, B K logits, B K degrees."""
+    return F.binary_cross_entropy_with_logits(logits, (degrees > 0).float())

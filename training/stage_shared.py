@@ -1,0 +1,46 @@
+"""Stage `shared`: the always-active expert, on mixtures of all operations, undoing them all."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from diffusers import DDIMScheduler
+from torch import Tensor
+
+from ..models.mofrr_shared import SharedExpert
+from .batches import RetouchSource, random_subset, retouch_and_target
+from .losses import hybrid
+from .stage_expert import make_scheduler, sample_timesteps
+
+
+@dataclass
+class SharedStage:
+    """Trains a `SharedExpert`; `untouched_share` of the photos carry no operation."""
+
+    model: SharedExpert
+    source: RetouchSource
+    batch_size: int = 16
+    untouched_share: float = 0.1
+    scheduler: DDIMScheduler = field(default_factory=make_scheduler)
+
+    def losses(self, rng: np.random.Generator) -> dict[str, Tensor]:
+        """L_simple of one denoising step and L_space of the photo it gives."""
+        images, points = self.source.draw(rng, self.batch_size)
+        recipes = [
+            self.source.recipe(
+                rng, [] if rng.random() < self.untouched_share else random_subset(rng, least=1)
+            )
+            for _ in range(self.batch_size)
+        ]
+        photos, target = retouch_and_target(images, points, recipes, None)
+
+        expert = self.model.train()
+        condition, clean = expert.prepare(photos.image), expert.prepare(target)
+        timesteps = sample_timesteps(rng, self.batch_size, self.scheduler).to(target.device)
+        noisy = self.scheduler.add_noise(clean.low, torch.randn_like(clean.low), timesteps)
+        step = expert.denoise(noisy, timesteps, condition)
+        restored = expert.reconstruct(step.prediction, condition)
+        return {
+            "simple": (step.prediction - clean.low).square().mean() * 4,
+            "space": hybrid(restored.image, target),
+        }

@@ -1,0 +1,164 @@
+"""The stages by name, with everything one needs: settings, networks, data, and the run itself."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ..models.mofrr_expert import WaveFRRExpert
+from ..models.mofrr_merger import ExpertMerger
+from ..models.mofrr_router import RetouchRouter
+from ..models.mofrr_shared import SharedExpert
+from ..models.presets import PRESETS
+from ..pipelines.simulate import bank
+from ..pipelines.simulate.recipe import OPERATIONS
+from .batches import RetouchSource
+from .faces import load_faces
+from .loop import LoopConfig, Stage, train
+from .stage_expert import ExpertStage
+from .stage_merger import MergerStage
+from .stage_router import RouterStage
+from .stage_shared import SharedStage
+
+_BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+@dataclass(frozen=True)
+class StageConfig(LoopConfig):
+    """The loop's settings and what the stage is made of. Each field can be set by name."""
+
+    preset: str = "tiny"
+    operation: str = ""  # stage `expert`: which one
+    warp_only: bool = False  # stage `expert`: train the warp head (and the degree) alone
+    batch_size: int = 12  # photos; stage `router`: faces, each in all its versions
+    size: int = 256  # side of the faces in pixels
+    export_probability: float = 0.15  # photos compressed or resized after retouching
+    start: str = ""  # model folder to start from instead of random weights
+    models: str = ""  # stage `merger`: folder that holds the run folders of the other stages
+    limit: int = 0  # faces at most; 0 = all
+    device: str = ""  # accelerate's choice when empty
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.preset not in PRESETS:
+            raise ValueError(f"preset {self.preset!r} is unknown; choose from {tuple(PRESETS)}")
+        if self.batch_size < 1 or self.size < 32:
+            raise ValueError(
+                f"batch_size must be at least 1 and size at least 32, got {self.batch_size}, "
+                f"{self.size}"
+            )
+
+
+def _router(config: StageConfig, source: RetouchSource) -> RouterStage:
+    model = _network(RetouchRouter, config, "router")
+    return RouterStage(model, source, faces_per_batch=config.batch_size)
+
+
+def _expert(config: StageConfig, source: RetouchSource) -> ExpertStage:
+    if config.operation not in OPERATIONS:
+        raise ValueError(
+            f"stage expert needs operation=NAME, one of {OPERATIONS}; got {config.operation!r}"
+        )
+    part = "geometric_expert" if config.operation in bank.GEOMETRIC else "expert"
+    model = _network(WaveFRRExpert, config, part)
+    return ExpertStage(
+        model,
+        source,
+        config.operation,
+        batch_size=config.batch_size,
+        warp_only=config.warp_only,
+    )
+
+
+def _shared(config: StageConfig, source: RetouchSource) -> SharedStage:
+    model = _network(SharedExpert, config, "shared")
+    return SharedStage(model, source, batch_size=config.batch_size)
+
+
+def _merger(config: StageConfig, source: RetouchSource) -> MergerStage:
+    if not config.models:
+        raise ValueError("stage merger needs models=FOLDER, which holds the other stages' runs")
+    folder = Path(config.models)
+    router = RetouchRouter.from_pretrained(folder / "router" / "model")
+    experts = [
+        *(WaveFRRExpert.from_pretrained(folder / name / "model") for name in OPERATIONS),
+        SharedExpert.from_pretrained(folder / "shared" / "model"),
+    ]
+    for network in (router, *experts):
+        network.to(source.faces.images.device)
+    model = _network(ExpertMerger, config, "merger")
+    return MergerStage(model, source, router, experts, batch_size=config.batch_size)
+
+
+STAGES: dict[str, Callable[[StageConfig, RetouchSource], Stage]] = {
+    "router": _router,
+    "expert": _expert,
+    "shared": _shared,
+    "merger": _merger,
+}
+
+
+def _network(kind: type, config: StageConfig, part: str) -> torch.nn.Module:
+    """A network of the preset with random weights, or the one in the folder `start`."""
+    if config.start:
+        return kind.from_pretrained(config.start)
+    torch.manual_seed(config.seed)
+    return kind(**PRESETS[config.preset][part])
+
+
+def make_config(settings: dict[str, object]) -> StageConfig:
+    """Settings by name, numbers as text allowed, as a checked `StageConfig`.
+
+    Raises:
+        ValueError: unknown name, or a value of the wrong kind.
+    """
+    fields = {field.name: field for field in dataclasses.fields(StageConfig)}
+    values = {}
+    for name, value in settings.items():
+        if name not in fields:
+            raise ValueError(f"unknown setting {name!r}; known: {', '.join(fields)}")
+        kind = type(fields[name].default)
+        try:
+            values[name] = _BOOLEANS[str(value).lower()] if kind is bool else kind(value)
+        except (TypeError, ValueError, KeyError) as error:
+            raise ValueError(f"{name}={value!r} is not a {kind.__name__}") from error
+    return StageConfig(**values)
+
+
+def run_stage(
+    name: str,
+    settings: dict[str, object],
+    run_dir: Path | str,
+    faces_dir: Path | str,
+    *,
+    resume: bool = True,
+    on_step: Callable[[int, dict[str, float]], None] | None = None,
+) -> Path:
+    """Trains a stage on a folder of faces and returns the folder of the trained model.
+
+    Args:
+        name: a key of `STAGES`.
+        settings: fields of `StageConfig` by name.
+        run_dir: where config, log, checkpoint and model go.
+        faces_dir: folder of aligned face crops, with their landmarks (see `load_faces`).
+        resume: continue a stopped run found in `run_dir`; False refuses one.
+        on_step: called with step number and loss terms after each step.
+
+    Raises:
+        ValueError: unknown stage or setting, or a folder without faces.
+    """
+    if name not in STAGES:
+        raise ValueError(f"unknown stage {name!r}; choose from {tuple(STAGES)}")
+    config = make_config(settings)
+    device = config.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    faces = load_faces(faces_dir, config.size, config.limit or None).to(device)
+    source = RetouchSource(faces, export_probability=config.export_probability)
+    stage = STAGES[name](config, source)
+    stage.model.to(device)
+    note = {"stage": name, "faces": len(faces), "settings": dataclasses.asdict(config)}
+    loop = LoopConfig(
+        **{field.name: getattr(config, field.name) for field in dataclasses.fields(LoopConfig)}
+    )
+    return train(stage, loop, run_dir, note=note, resume=resume, on_step=on_step)
