@@ -9,16 +9,16 @@ from .colour import luma, rgb_to_ycbcr
 from .filters import enlarge, gaussian, guided, per_sample, reduce
 from .landmarks import FaceRegions
 
-_CHROMA_SPREAD = 0.035  # standard deviation of one person's skin in Cb and Cr
-_LUMA_SPREAD = 0.30  # shading on one face, in Y
+_LEAST_SPREAD = (0.10, 0.02, 0.02)  # in Y, Cb and Cr; an evenly lit face varies less than this
+_TOLERANCE = 1.6  # standard deviations of the face's own skin
 _GRID = 4  # skin colour is judged on a grid this much coarser
 
 
 def skin_likelihood(rgb: Tensor, face: FaceRegions) -> Tensor:
     """How much each pixel near the face has the colour of its skin.
 
-    A Gaussian in CbCr, wide in Y, around the mean colour of `face.skin`, refined along the
-    picture's edges by a guided filter and faded out away from the face.
+    A Gaussian in YCbCr around the mean colour of `face.skin`, as wide as its own variation,
+    refined along the picture's edges by a guided filter and faded out away from the face.
 
     Args:
         rgb: B 3 H W in [0, 1].
@@ -29,9 +29,11 @@ def skin_likelihood(rgb: Tensor, face: FaceRegions) -> Tensor:
     """
     batch, _, height, width = rgb.shape
     colours, skin = rgb_to_ycbcr(reduce(rgb, _GRID)), reduce(face.skin, _GRID) + 1e-6
-    offset = colours - (colours * skin).sum((2, 3), True) / skin.sum((2, 3), True)
-    chroma = offset[:, 1:].square().sum(1, keepdim=True) / (2 * _CHROMA_SPREAD**2)
-    likelihood = (-chroma - offset[:, :1].square() / (2 * _LUMA_SPREAD**2)).exp()
+    skin = skin / skin.sum((2, 3), True)
+    offset = colours - (colours * skin).sum((2, 3), True)
+    spread = (offset.square() * skin).sum((2, 3), True)
+    spread = spread + rgb.new_tensor(_LEAST_SPREAD)[:, None, None] ** 2
+    likelihood = (-0.5 / _TOLERANCE**2 * (offset.square() / spread).sum(1, True)).exp()
 
     sigma = rgb.new_full((batch,), 0.10 * height / _GRID)
     near = (gaussian(reduce(face.oval, _GRID), sigma) * 3).clamp(0, 1)
@@ -56,6 +58,16 @@ def choose_region(
         B 1 H W in [0, 1].
     """
     at = per_sample(choice)
-    skin = torch.maximum(skin_likelihood(rgb, face), face.skin * 0.5)
-    whole = torch.ones_like(skin)
-    return torch.where(at < shares[0], face.oval, torch.where(at < sum(shares), skin, whole))
+    whole_face = soften(torch.maximum(face.oval, face.skin))
+    skin = torch.maximum(skin_likelihood(rgb, face), face.skin * 0.7)
+    picture = torch.ones_like(skin)
+    return torch.where(
+        at < shares[0], whole_face, torch.where(at < sum(shares), soften(skin), picture)
+    )
+
+
+def soften(mask: Tensor) -> Tensor:
+    """Blurs a B 1 H W mask by 1.5 % of its height, so that no border shows."""
+    sigma = mask.new_full((len(mask),), 0.015 * mask.shape[-2] / _GRID)
+    blurred = gaussian(reduce(mask, _GRID), sigma)
+    return enlarge(blurred, (mask.shape[-2], mask.shape[-1])).clamp(0, 1)

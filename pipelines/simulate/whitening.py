@@ -62,21 +62,20 @@ def lab_curve(images: Tensor, degrees: Tensor, variations: Tensor, face: FaceReg
     skew = per_sample(0.9 + 0.5 * variations[:, 1])
     bump = tone**skew * (1 - tone) * 4
     lightness = lightness + strength * 17 * bump
-    fade = strength * per_sample(0.05 + 0.25 * variations[:, 3])
-    pink = strength * per_sample(2.0 * variations[:, 2]) * bump
+    fade = strength * per_sample(0.20 * variations[:, 3]) * tone
+    pink = strength * per_sample(1.5 * variations[:, 2]) * bump
     white = torch.cat((lightness, a * (1 - 0.5 * fade) + pink, b * (1 - fade)), dim=1)
     return _blend(images, lab_to_rgb(white), mask, degrees)
 
 
 def screen(images: Tensor, degrees: Tensor, variations: Tensor, face: FaceRegions) -> Edit:
-    """Screens a neutral to pinkish white over the picture in linear light, sparing the blacks."""
+    """Screens a neutral to pinkish white over the picture in linear light, least over blacks."""
     rgb = unit(images)
     mask = choose_region(rgb, face, variations[:, 0], _SHARES)
     linear = srgb_to_linear(rgb)
     tint = variations[:, 2, None] * linear.new_tensor((0.0, 0.14, 0.08))
-    layer = 0.25 * _strength(degrees, variations) * (1 - tint)[:, :, None, None]
-    light = luma(linear)
-    opacity = light / (light + per_sample(0.04 + 0.10 * variations[:, 1]))
+    layer = 0.29 * _strength(degrees, variations) * (1 - tint)[:, :, None, None]
+    opacity = linear / (linear + per_sample(0.06 + 0.14 * variations[:, 1]))
     white = 1 - (1 - linear) * (1 - opacity * layer)
     return _blend(images, linear_to_srgb(white), mask, degrees)
 
@@ -89,8 +88,11 @@ def fill_light(images: Tensor, degrees: Tensor, variations: Tensor, face: FaceRe
     sigma = images.shape[-2] / 4 * (0.012 + 0.03 * variations[:, 1])
     light = enlarge(gaussian(light, sigma), (images.shape[-2], images.shape[-1])).clamp(0, 1)
     cool = variations[:, 2, None] * rgb.new_tensor((-0.02, 0.0, 0.05))
-    lift = 0.56 * (1 - light) + cool[:, :, None, None]
-    return _blend(images, rgb * (1 + _strength(degrees, variations) * lift), mask, degrees)
+    lift = 0.53 * (1 - light) + cool[:, :, None, None]
+    strength = _strength(degrees, variations)
+    white = rgb * (1 + strength * lift)
+    grey = strength * per_sample(0.10 + 0.15 * variations[:, 3])
+    return _blend(images, white + grey * (luma(white) - white), mask, degrees)
 
 
 def luma_gamma(images: Tensor, degrees: Tensor, variations: Tensor, face: FaceRegions) -> Edit:
@@ -102,7 +104,7 @@ def luma_gamma(images: Tensor, degrees: Tensor, variations: Tensor, face: FaceRe
     gamma = 1 / (1 + strength * per_sample(0.52 + 0.16 * variations[:, 1]))
     toe = 0.02  # keeps the slope at black finite
     y = ((y + toe) ** gamma - toe**gamma) / ((1 + toe) ** gamma - toe**gamma)
-    keep = 1 - strength * per_sample(0.15 + 0.20 * variations[:, 3])
+    keep = 1 - strength * per_sample(0.05 + 0.15 * variations[:, 3])
     return _blend(images, ycbcr_to_rgb(torch.cat((y, cb * keep, cr * keep), 1)), mask, degrees)
 
 
