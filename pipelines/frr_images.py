@@ -145,8 +145,9 @@ def pad_to_multiple(image: Tensor, multiple: int = MULTIPLE) -> Tensor:
     return image
 
 
-def working_shape(height: int, width: int, working_size: int | None) -> tuple[int, int]:
+def working_shape(photo: Tensor, working_size: int | None) -> tuple[int, int]:
     """Height and width whose shorter side is `working_size`; smaller photos keep theirs."""
+    height, width = photo.shape[-2:]
     shorter = min(height, width)
     if working_size is None or shorter <= working_size:
         return height, width
@@ -155,7 +156,7 @@ def working_shape(height: int, width: int, working_size: int | None) -> tuple[in
 
 def to_working_size(photo: Tensor, working_size: int | None) -> Tensor:
     """Area-averages B C H W so that its shorter side is `working_size`; never enlarges."""
-    shape = working_shape(photo.shape[-2], photo.shape[-1], working_size)
+    shape = working_shape(photo, working_size)
     return photo if photo.shape[-2:] == shape else F.interpolate(photo, shape, mode="area")
 
 

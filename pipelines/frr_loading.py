@@ -4,21 +4,20 @@ diffusers' own `from_pretrained` would run the folder's code and asks for `trust
 the classes come from the code that is already imported, and only configs and weights are read.
 """
 
-import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import diffusers
-import numpy as np
 import torch
-from diffusers import ConfigMixin, ModelMixin, SchedulerMixin
+from diffusers import ConfigMixin, DiffusionPipeline, ModelMixin, SchedulerMixin
 from huggingface_hub import snapshot_download
 from safetensors import SafetensorError, safe_open
 
-INDEX_NAME = "model_index.json"
-CHECKSUMS_NAME = "SHA256SUMS"
+from .frr_repository import CHECKSUMS_NAME, INDEX_NAME, digest
+
 WEIGHTS_STEM = "diffusion_pytorch_model"
 Dtype = torch.dtype | Mapping[str, torch.dtype] | None
 
@@ -87,19 +86,15 @@ def check_weights(files: list[Path], repository: Path) -> None:
                 f"{file} is no whole safetensors file ({error}); fetch or export it again"
             ) from error
         expected = known.get(file.relative_to(repository).as_posix())
-        if expected is not None and expected != _digest(file):
+        if expected is not None and expected != digest(file):
             raise ValueError(
                 f"{file} is not the file whose digest {CHECKSUMS_NAME} holds: it was altered or "
                 f"damaged. Fetch it again; if you changed it on purpose, delete {sums}"
             )
 
 
-def _digest(file: Path) -> str:
-    return hashlib.sha256(np.memmap(file, np.uint8, "r")).hexdigest()
-
-
 def load_network(
-    network_class: type[ModelMixin],
+    network_class: type[Any],
     folder: Path,
     dtype: torch.dtype | None,
     variant: str | None,
@@ -148,9 +143,9 @@ def _check_keys(file: Path, network_class: type, info: Mapping[str, Any]) -> Non
             )
 
 
-def load_scheduler(class_name: str, folder: Path) -> SchedulerMixin:
+def load_scheduler(class_name: str, folder: Path) -> Any:
     """Loads a scheduler of diffusers from its folder inside a repository."""
-    scheduler_class = getattr(diffusers, class_name, None)
+    scheduler_class: Any = getattr(diffusers, class_name, None)
     if not (isinstance(scheduler_class, type) and issubclass(scheduler_class, SchedulerMixin)):
         raise ValueError(f"{folder} is of a {class_name!r}; expected a scheduler of diffusers")
     file = folder / "scheduler_config.json"
@@ -161,7 +156,9 @@ def load_scheduler(class_name: str, folder: Path) -> SchedulerMixin:
         raise ValueError(f"{file} is no {class_name}'s config: {error}") from error
 
 
-def find_folder(name: str | Path, skipped: list[str], variant: str | None, **hub: Any) -> Path:
+def find_folder(
+    name: str | os.PathLike, skipped: list[str], variant: str | None, **hub: Any
+) -> Path:
     """A folder as it is, or the snapshot of a Hub repository without the folders in `skipped`."""
     if Path(name).is_dir():
         return Path(name)
@@ -179,18 +176,15 @@ def find_folder(name: str | Path, skipped: list[str], variant: str | None, **hub
     )
 
 
-class RepositoryReader:
-    """`from_pretrained` of a pipeline that knows the classes of its networks.
-
-    Stands before `DiffusionPipeline` in the bases of a pipeline.
-    """
+class RepositoryReader(DiffusionPipeline):
+    """`from_pretrained` of a pipeline that knows the classes of its networks."""
 
     network_classes: ClassVar[tuple[type[ModelMixin], ...]] = ()
 
     @classmethod
-    def from_pretrained(
+    def from_pretrained(  # pyright: ignore[reportIncompatibleMethodOverride]
         cls,
-        pretrained_model_name_or_path: str | Path,
+        pretrained_model_name_or_path: str | os.PathLike,
         *,
         dtype: Dtype = None,
         torch_dtype: Dtype = None,

@@ -8,16 +8,17 @@ pipeline and networks by those files. `SHA256SUMS` lists the weights' digests.
 
 import hashlib
 import json
+import os
 import re
 import sys
 import tempfile
 from importlib.util import resolve_name
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-from diffusers import ModelMixin
+from diffusers import DiffusionPipeline, ModelMixin
 from huggingface_hub import create_repo, upload_folder
 from torch import nn
 
@@ -53,11 +54,11 @@ def code_files(pipeline_class: type) -> dict[str, str]:
                 f"{helper.__name__} imports {', '.join(sorted(unnamed))}; import it in "
                 f"{source.__name__} too, so that it travels with the repository"
             )
-    return {Path(module.__file__).name: _flattened(module) for module in (source, *helpers)}
+    return {Path(str(module.__file__)).name: _flattened(module) for module in (source, *helpers)}
 
 
 def _text(module: ModuleType) -> str:
-    return Path(module.__file__).read_text(encoding="utf-8")
+    return Path(str(module.__file__)).read_text(encoding="utf-8")
 
 
 def _relative_imports(module: ModuleType) -> list[ModuleType]:
@@ -143,18 +144,16 @@ def write_checksums(folder: Path) -> None:
 
 def digest(file: Path) -> str:
     """SHA-256 of a file, hexadecimal."""
-    return hashlib.sha256(np.memmap(file, np.uint8, "r")).hexdigest()
+    with file.open("rb") as stream, mmap(stream.fileno(), 0, access=ACCESS_READ) as content:
+        return hashlib.sha256(content).hexdigest()
 
 
-class RepositoryWriter:
-    """`save_pretrained` and `push_to_hub` of a pipeline whose code travels with its weights.
+class RepositoryWriter(DiffusionPipeline):
+    """`save_pretrained` and `push_to_hub` of a pipeline whose code travels with its weights."""
 
-    Stands before `DiffusionPipeline` in the bases of a pipeline.
-    """
-
-    def save_pretrained(
+    def save_pretrained(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
-        save_directory: str | Path,
+        save_directory: str | os.PathLike,
         safe_serialization: bool = True,
         variant: str | None = None,
         max_shard_size: int | str | None = None,
@@ -181,7 +180,7 @@ class RepositoryWriter:
         if push_to_hub:
             _upload(folder, hub.pop("repo_id", folder.name), type(self).__name__, **hub)
 
-    def push_to_hub(
+    def push_to_hub(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
         repo_id: str,
         commit_message: str | None = None,

@@ -1,17 +1,15 @@
 """Experts at work: the noise they start from, the loop that denoises it, the edits they make."""
 
 import inspect
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from diffusers import ModelMixin, SchedulerMixin
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
-Generators = torch.Generator | Sequence[torch.Generator] | None
-OnStep = Callable[[int, Tensor, Tensor], Tensor]  # index, timestep, latents -> the next latents
+from .mofrr_request import Generators, OnStep, check_generators
 
 
 class ExpertEdit(NamedTuple):
@@ -52,7 +50,7 @@ def _resize(planes: Tensor, height: int, width: int) -> Tensor:
     return F.interpolate(planes, (height, width), mode="bilinear", align_corners=False)
 
 
-def awake(network: ModelMixin) -> ModelMixin:
+def awake(network: Any) -> Any:
     """Has accelerate bring an offloaded network to its device: its hooks watch `forward` alone."""
     hook = getattr(network, "_hf_hook", None)
     if hook is not None and hasattr(hook, "pre_forward"):
@@ -70,9 +68,7 @@ class ExpertRun:
         degree: B in [0, 1], NaN where the expert is to estimate it; None for the shared expert.
     """
 
-    def __init__(
-        self, expert: ModelMixin, rows: Tensor, photo: Tensor, degree: Tensor | None
-    ) -> None:
+    def __init__(self, expert: Any, rows: Tensor, photo: Tensor, degree: Tensor | None) -> None:
         self.expert, self.rows = awake(expert), rows
         photo = photo[rows].to(expert.dtype)
         self.degree = photo.new_full((len(rows),), torch.nan, dtype=torch.float32)
@@ -111,19 +107,11 @@ def draw_noise(
     Raises:
         ValueError: a list of generators that is not one for each photo.
     """
-    if not isinstance(generator, list | tuple):
+    if not isinstance(generator, list):
         return randn_tensor((photos * num_samples, *shape), generator, device, torch.float32)
     check_generators(generator, photos)
     shape = (num_samples, *shape)
     return torch.cat([randn_tensor(shape, each, device, torch.float32) for each in generator])
-
-
-def check_generators(generator: Generators, photos: int) -> None:
-    """Raises ValueError for a list of generators that is not one for each photo."""
-    if isinstance(generator, list | tuple) and len(generator) != photos:
-        raise ValueError(
-            f"a list of {len(generator)} generators came for {photos} photos; pass one for each"
-        )
 
 
 def check_latents(latents: Any, expected: tuple[int, ...]) -> None:
@@ -136,7 +124,7 @@ def check_latents(latents: Any, expected: tuple[int, ...]) -> None:
         )
 
 
-def check_scheduler(scheduler: SchedulerMixin, experts: Collection[ModelMixin]) -> None:
+def check_scheduler(scheduler: Any, experts: Collection[Any]) -> None:
     """Raises ValueError where the scheduler would misread what an expert predicts."""
     expected = scheduler.config.get("prediction_type")
     for expert in experts:
@@ -150,7 +138,7 @@ def check_scheduler(scheduler: SchedulerMixin, experts: Collection[ModelMixin]) 
 
 
 def denoise(
-    scheduler: SchedulerMixin,
+    scheduler: Any,
     latents: Tensor,
     runs: Mapping[int, ExpertRun],
     generator: Generators,

@@ -1,13 +1,16 @@
 """What MoFRR's pipeline answers with."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from diffusers.utils import BaseOutput
 from PIL import Image
 from torch import Tensor
+
+from .frr_images import stack_images, to_unit, write_images
 
 
 class Restoration(NamedTuple):
@@ -18,8 +21,8 @@ class Restoration(NamedTuple):
     routing: Tensor  # B K
     degrees: Tensor  # B K
     active: Tensor  # B K
-    edits: Mapping[str, Any]  # an AppliedEdit of each active expert, its rows counting photos
-    uncertainty: Tensor | None  # B 1 H W
+    edits: Mapping[str, Any] = {}  # an AppliedEdit of each active expert, its rows counting photos
+    uncertainty: Tensor | None = None  # B 1 H W
 
     def by_photo(self, name: str, field: str) -> list[Tensor | None]:
         """A field of an expert's edit as a list over the photos, None where it did not run."""
@@ -49,8 +52,8 @@ class MoFRRPipelineOutput(BaseOutput):
         residuals: likewise, tensors 3 H W on the [-1, 1] scale, times the strength; there,
             expert image = warp(photo, flow) + residual.
         flows: likewise, tensors 2 H W in pixels (x, y), backward.
-        uncertainty: B 1 H W in [0, 1] (a list where sizes differ): standard deviation over the
-            samples, root mean square over the channels; None with one sample.
+        uncertainty: B 1 H W in [0, 1] (a list of them where sizes differ): standard deviation over
+            the samples, root mean square over the channels; None with one sample.
     """
 
     images: list[Image.Image] | list[np.ndarray] | list[Tensor] | np.ndarray | Tensor
@@ -63,17 +66,58 @@ class MoFRRPipelineOutput(BaseOutput):
     uncertainty: Tensor | list[Tensor] | None = None
 
 
-def collect(
-    parts: list[Restoration],
-    names: tuple[str, ...],
-    write: Callable[[list[Tensor | None]], list[Any]],
-) -> dict[str, dict[str, list[Any]]]:
-    """`expert_images`, `residuals` and `flows` of the batches; `write` forms [0, 1] images."""
-    fields: dict[str, dict[str, list[Any]]] = {}
-    for field in ("image", "residual", "flow"):
-        fields[field] = {
-            name: [plane for part in parts for plane in part.by_photo(name, field)]
-            for name in names
-        }
-    images = {name: write(planes) for name, planes in fields["image"].items()}
-    return {"expert_images": images, "residuals": fields["residual"], "flows": fields["flow"]}
+def summarise_samples(
+    restored: Tensor, pixels: Tensor, touched: Tensor, num_samples: int
+) -> tuple[Tensor, Tensor | None]:
+    """Mean and spread of each photo's samples.
+
+    Args:
+        restored: B * num_samples, 3, H, W in [0, 1].
+        pixels: B 3 H W in [0, 1], the photos as they came.
+        touched: B, bool; photos that no expert touched stay as they came.
+        num_samples: samples of each photo, which follow one another.
+
+    Returns:
+        B 3 H W and, with more than one sample, the spread B 1 H W.
+    """
+    if num_samples == 1:
+        return restored, None
+    samples = restored.unflatten(0, (len(pixels), num_samples))
+    touched = touched[:, None, None, None]
+    spread = samples.var(dim=1).mean(dim=1, keepdim=True).sqrt() * touched
+    return torch.where(touched, samples.mean(dim=1), pixels), spread
+
+
+def make_output(
+    parts: Sequence[Restoration],
+    alphas: Sequence[Tensor | None],
+    names: Sequence[str],
+    output_type: str,
+) -> MoFRRPipelineOutput:
+    """The output of a call from its batches: the photos' alphas and the experts' names given."""
+    fields = ("routing", "degrees", "active")
+    report: dict[str, Any] = {
+        field: torch.cat([getattr(part, field) for part in parts]) for field in fields
+    }
+    if output_type == "latent":
+        latents: Any = [part.latents for part in parts]
+        return MoFRRPipelineOutput(latents if len(parts) > 1 else latents[0], **report)
+
+    def by_expert(field: str) -> dict[str, list[Tensor | None]]:
+        return {name: [x for part in parts for x in part.by_photo(name, field)] for name in names}
+
+    def write(planes: list[Tensor | None]) -> list[Any]:
+        present = [to_unit(each) for each in planes if each is not None]
+        images = iter(write_images(present, [None] * len(present), output_type))
+        return [None if each is None else next(images) for each in planes]
+
+    restored = [image for part in parts for image in part.images]
+    uncertainty: Any = [part.uncertainty for part in parts]
+    return MoFRRPipelineOutput(
+        stack_images(write_images(restored, alphas, output_type)),
+        **report,
+        expert_images={name: write(planes) for name, planes in by_expert("image").items()},
+        residuals=by_expert("residual"),
+        flows=by_expert("flow"),
+        uncertainty=uncertainty if len(parts) > 1 else uncertainty[0],
+    )

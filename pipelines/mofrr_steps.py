@@ -4,11 +4,12 @@ Photos are B 3 H W in [-1, 1] of any size, and each step brings them to the work
 called one by one (as nodes of a graph, say), the steps give what the pipeline gives, to the bit.
 """
 
+import inspect
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar
 
 import torch
-from diffusers import ModelMixin
+from diffusers import DiffusionPipeline
 from torch import Tensor
 
 from ..models.mofrr_expert import warp
@@ -17,28 +18,59 @@ from .mofrr_edits import (
     AppliedEdit,
     ExpertEdit,
     ExpertRun,
-    Generators,
-    OnStep,
     check_latents,
     check_scheduler,
     denoise,
     draw_noise,
 )
-from .mofrr_routing import (
+from .mofrr_request import (
+    Generators,
+    OnStep,
     Operations,
-    Routing,
-    check_experts,
-    decide,
+    WorkingSize,
     read_degrees,
     read_operations,
 )
+from .mofrr_routing import Routing, check_experts, decide
 
 SHARED = "shared"
-WorkingSize = int | Literal["config"] | None
 
 
-class MoFRRSteps:
+class MoFRRSteps(DiffusionPipeline):
     """The steps as methods of a pipeline that has the parts `MoFRRPipeline` describes."""
+
+    router: Any
+    scheduler: Any
+    shared_expert: Any
+    merger: Any
+    model_cpu_offload_seq: str
+    _optional_components: ClassVar[list[str]]
+    _num_timesteps = 0
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Takes the parts, in the order in which they run, from the constructor's parameters."""
+        super().__init_subclass__(**options)
+        parameters = inspect.signature(cls.__init__).parameters
+        names = [name for name in parameters if name not in ("self", "scheduler", "working_size")]
+        cls._optional_components = names
+        cls.model_cpu_offload_seq = "->".join(names)
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """Names of the operations, in the order of the router's outputs."""
+        return self.expert_names[:-1]
+
+    @property
+    def expert_names(self) -> tuple[str, ...]:
+        """The operations, then "shared": the order of latents and of the merger's residuals."""
+        parts = (name for name in self._optional_components if name.endswith("_expert"))
+        names = [part.removesuffix("_expert") for part in parts]
+        return (*(name for name in names if name != SHARED), SHARED)
+
+    @property
+    def num_timesteps(self) -> int:
+        """Denoising steps of the last call."""
+        return self._num_timesteps
 
     @torch.no_grad()
     def route(
@@ -120,14 +152,14 @@ class MoFRRSteps:
         check_scheduler(self.scheduler, [run.expert for run in runs.values()])
         self.scheduler.set_timesteps(num_inference_steps, device=photo.device)
         self._num_timesteps = len(self.scheduler.timesteps)
-        with self.progress_bar(total=self._num_timesteps) as bar:
+        with self.progress_bar(total=self._num_timesteps) as bar:  # pyright: ignore
 
             def advance(index: int, timestep: Tensor, latents: Tensor) -> Tensor:
                 bar.update()
                 return on_step(index, timestep, latents)
 
             latents = denoise(self.scheduler, latents, runs, generator, advance)
-        shape = working_shape(*photo.shape[-2:], self._size(working_size))
+        shape = working_shape(photo, self._size(working_size))
         edits = {
             self.expert_names[place]: run.edit(latents[run.rows, place], shape)
             for place, run in runs.items()
@@ -186,18 +218,18 @@ class MoFRRSteps:
             merged[rows] = self.merger(*inputs).float()
         return merged
 
-    def _expert(self, name: str) -> ModelMixin | None:
+    def _expert(self, name: str) -> Any:
         return getattr(self, f"{name}_expert")
 
     def _size(self, working_size: WorkingSize) -> int | None:
-        return self.config.working_size if working_size == "config" else working_size
+        return self.config["working_size"] if working_size == "config" else working_size
 
     def _working(self, photo: Tensor, working_size: WorkingSize) -> Tensor:
         """The photo at working size, padded to the multiple that networks need."""
         return pad_to_multiple(to_working_size(photo, self._size(working_size)))
 
     def _latent_shape(self, photo: Tensor, working_size: WorkingSize) -> tuple[int, int, int]:
-        shape = working_shape(*photo.shape[-2:], self._size(working_size))
+        shape = working_shape(photo, self._size(working_size))
         height, width = (-(-side // MULTIPLE) * MULTIPLE for side in shape)
         experts = {name: self._expert(name) for name in self.expert_names}
         shapes = {
