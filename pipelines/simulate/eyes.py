@@ -97,9 +97,9 @@ def _both_eyes(
     field: Callable[[EyeFrame, Tensor], Tensor],
 ) -> Tensor:
     """Sum of `field(eye, position)` over the two eyes, as a full-size flow."""
-    eyes = list(eye_frames(name, points, degrees, variations[:, 2], *size))
+    left, right = eye_frames(name, points, degrees, variations[:, 2], *size)
     return smooth_flow(
-        lambda position: sum(field(eye, position) for eye in eyes), *size, points, SAMPLES
+        lambda position: field(left, position) + field(right, position), *size, points, SAMPLES
     )
 
 

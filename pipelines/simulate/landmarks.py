@@ -46,7 +46,8 @@ NOSE = (168, 6, 197, 195, 5, 4, 1, 98, 2, 327)
 USED = tuple(sorted({*FACE_OVAL, *EYES[0], *EYES[1], *IRISES, *BROWS[0], *BROWS[1], *LIPS, *NOSE}))
 """Every index that the simulator reads."""
 
-_REDUCTION = 4  # regions are drawn on a grid this much coarser
+_REDUCTION = 4  # regions are drawn on a grid up to this much coarser,
+_SAMPLES = 64  # but with no fewer samples than these along the shorter side
 _LINES = 2  # scan lines per row of that grid
 _FEATHER = 0.0375  # softness of a region's edge, as a share of the face's width
 
@@ -108,7 +109,7 @@ def _coverage(start: Tensor, end: Tensor, turn: Tensor, height: int, width: int)
 def _blur_matrix(size: int, softness: Tensor) -> Tensor:
     """Gaussian blur along one axis as matrices, B size size, that keep constants."""
     place = torch.arange(size, device=softness.device, dtype=softness.dtype)
-    distance = (place[:, None] - place) / softness.clamp_min(0.3)[:, None, None]
+    distance = (place[:, None] - place) / softness.clamp_min(0.2)[:, None, None]
     weights = torch.exp(-0.5 * distance.square().clamp_max(60))
     return weights / weights.sum(-1, keepdim=True)
 
@@ -116,7 +117,7 @@ def _blur_matrix(size: int, softness: Tensor) -> Tensor:
 class FaceRegions:
     """Soft regions of one face per photo, each computed when first asked for.
 
-    The regions are smooth, so they are drawn on a grid of a quarter of the photo's size.
+    The regions are smooth, so they are drawn on a coarser grid and enlarged.
 
     Args:
         points: B 478 2, mesh points in shares of width and height.
@@ -133,7 +134,8 @@ class FaceRegions:
         self.height = height
         self.width = width
         self.images = images
-        self._grid = (-(-height // _REDUCTION), -(-width // _REDUCTION))
+        step = min(_REDUCTION, max(1, min(height, width) // _SAMPLES))
+        self._grid = (-(-height // step), -(-width // step))
 
     @cached_property
     def scale(self) -> Tensor:

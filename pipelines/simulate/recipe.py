@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
@@ -106,7 +105,7 @@ class Recipe:
             record = json.loads(text)
             steps = [Step(**{**s, "variation": tuple(s["variation"])}) for s in record["steps"]]
             export = Export(**record["export"])
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
             raise ValueError(
                 f"Expected a recipe as written by Recipe.to_json, got {text[:80]!r} ({error})."
             ) from error
@@ -119,13 +118,17 @@ def _check(step: Step) -> None:
         raise ValueError(
             f"Unknown algorithm {step.algorithm!r} of {step.operation}; choose one of {names}."
         )
-    if not (math.isfinite(step.degree) and 0 <= step.degree <= 1):
-        raise ValueError(f"Expected a degree in [0, 1] for {step.operation}, got {step.degree}.")
-    if len(step.variation) != VARIATIONS or not all(0 <= v <= 1 for v in step.variation):
+    if not _is_share(step.degree):
+        raise ValueError(f"Expected a degree in [0, 1] for {step.operation}, got {step.degree!r}.")
+    if len(step.variation) != VARIATIONS or not all(map(_is_share, step.variation)):
         raise ValueError(
             f"Expected {VARIATIONS} variation numbers in [0, 1] for {step.operation}, "
             f"got {step.variation}."
         )
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def sample_recipe(
@@ -152,8 +155,8 @@ def sample_recipe(
         A valid recipe.
 
     Raises:
-        ValueError: For an unknown operation, split or interpolation, or a range of degrees that
-            is not within [0, 1].
+        ValueError: For an unknown operation, split or interpolation, or a range of degrees or
+            a probability that is not within [0, 1].
     """
     if split not in SPLITS:
         raise ValueError(f"Expected a split among {SPLITS}, got {split!r}.")
@@ -164,6 +167,8 @@ def sample_recipe(
     low, high = degrees
     if not 0 <= low <= high <= 1:
         raise ValueError(f"Expected degrees as (low, high) within [0, 1], got {degrees}.")
+    if not 0 <= export_probability <= 1:
+        raise ValueError(f"Expected an export probability in [0, 1], got {export_probability}.")
     names = list(operations)
     steps = [
         _sample_step(rng, names[i], split, degrees, interpolation)

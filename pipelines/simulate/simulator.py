@@ -143,7 +143,8 @@ class _Job(NamedTuple):
 def _paint(truth: Retouched, job: _Job, algorithm: bank.Algorithm) -> None:
     """Apply a photometric algorithm in place."""
     images = truth.image[job.rows]
-    face = FaceRegions(job.points, *images.shape[-2:], images)
+    height, width = images.shape[-2:]
+    face = FaceRegions(job.points, height, width, images)
     edit = algorithm(images, *job.settings(), face)
     truth.image[job.rows] = edit.image
     truth.masks[job.rows, job.channel] = edit.mask[:, 0]
@@ -177,10 +178,13 @@ def _carry_along(
 
     If g undoes the operation before the warp w, then inverse(w) . g . w undoes it after.
     """
-    truth.masks[rows, channel] = warp_image(truth.masks[rows, channel][:, None], flow)[:, 0]
     undoing = truth.flows[rows, channel]
     if undoing.any():
-        truth.flows[rows, channel] = compose_flows(inverse, compose_flows(undoing, flow))
+        undoing = compose_flows(inverse, compose_flows(undoing, flow))
+        truth.flows[rows, channel] = undoing
+        truth.masks[rows, channel] = _motion_mask(undoing)
+    else:
+        truth.masks[rows, channel] = warp_image(truth.masks[rows, channel][:, None], flow)[:, 0]
 
 
 def _motion_mask(flow: Tensor) -> Tensor:
