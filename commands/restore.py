@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -89,7 +90,7 @@ def restore(paths: Sequence[Path], folder: Path, **given: Any) -> None:
     settings = _settings(given, pipe.operations)
 
     reports = []
-    with click.progressbar(jobs, label="Restoring", file=click.get_text_stream("stderr")) as bar:
+    with click.progressbar(jobs, label="Restoring", file=sys.stderr) as bar:
         for job in bar:
             try:
                 _guard(job, jobs, given["experts"], given["overwrite"])

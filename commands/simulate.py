@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -55,7 +56,7 @@ def simulate(
     chosen = Wishes.of(**wishes)
     points = Landmarks(landmarks)
     jobs = plan(find(paths, problems), folder, suffix)
-    with click.progressbar(jobs, label="Retouching", file=click.get_text_stream("stderr")) as bar:
+    with click.progressbar(jobs, label="Retouching", file=sys.stderr) as bar:
         for job in bar:
             try:
                 for target in (job.target, job.report):

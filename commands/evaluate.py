@@ -1,0 +1,122 @@
+"""`frr evaluate` and `frr calibrate`: how well a model restores, how strongly the simulator acts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import options
+
+if TYPE_CHECKING:
+    from ..pipelines.pipeline_mofrr import MoFRRPipeline
+    from ..training.faces import FaceSet
+    from ..training.report import Evaluation
+
+ROUTINGS = {"given": ("given",), "router": ("router",), "both": ("given", "router")}
+SPLITS = {"seen": ("seen",), "unseen": ("unseen",), "both": ("seen", "unseen")}
+
+faces_option = click.option(
+    "--faces",
+    "faces_folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="Folder of aligned face crops.",
+)
+size_option = click.option("--size", type=click.IntRange(32), default=256, show_default=True)
+limit_option = click.option("--limit", type=click.IntRange(1), help="Faces at most. [default: all]")
+
+
+@click.command(short_help="Judge a model on retouched faces.")
+@faces_option
+@options.output
+@size_option
+@limit_option
+@click.option("--routing", type=click.Choice(list(ROUTINGS)), default="both", show_default=True)
+@click.option("--split", type=click.Choice(list(SPLITS)), default="both", show_default=True)
+@click.option("--steps", type=click.IntRange(1), help="[default: the model's]")
+@click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True)
+@click.option("--exported", is_flag=True, help="Also judge photos saved as JPEG and resized.")
+@click.option("--identity", is_flag=True, help="Also measure identity; needs frr[identity].")
+@options.seed
+@options.overwrite
+@options.model
+def evaluate(faces_folder: Path, folder: Path, **given: Any) -> None:
+    """Retouch the faces of a folder, restore them, and compare them with the originals.
+
+    For algorithms seen in training and unseen ones, for each operation, mixed and untouched photos:
+    PSNR and SSIM before and after, the share improved, and the router's accuracy; with the
+    operations given, and with the router deciding. Prints the tables and writes evaluation.md and
+    a JSON file for each routing.
+    """
+    tables = folder / "evaluation.md"
+    if tables.exists() and not given["overwrite"]:
+        raise click.UsageError(f"{tables} is there already: pass --overwrite or choose another -o")
+    faces = load(faces_folder, given["size"], given["limit"])
+    pipe = options.load_pipeline(given["model"], given["device"], given["dtype"])
+    folder.mkdir(parents=True, exist_ok=True)
+    identity = _identity(faces_folder) if given["identity"] else {}
+
+    sections = []
+    for routing in ROUTINGS[given["routing"]]:
+        result = _judge(pipe, faces, given, routing=routing, **identity)
+        sections.append(_keep(result, folder / f"{routing}.json"))
+    tables.write_text("\n".join(sections), encoding="utf-8")
+    click.echo(f"wrote {tables}")
+
+
+def _judge(
+    pipe: MoFRRPipeline, faces: FaceSet, given: dict[str, Any], **particular: Any
+) -> Evaluation:
+    from ..training.evaluate import evaluate as measure
+
+    common = {name: given[name] for name in ("seed", "batch_size", "steps", "exported")}
+    splits = SPLITS[given["split"]]
+    with click.progressbar(length=1, label=particular["routing"], file=sys.stderr) as bar:
+        particular["progress"] = _advance(bar)
+        return measure(pipe, faces, splits=splits, **common, **particular)
+
+
+def _advance(bar: Any) -> Callable[[int, int], None]:
+    """Moves a progress bar, which learns its length from the first call."""
+
+    def progress(done: int, total: int) -> None:
+        bar.length = total
+        bar.update(done - bar.pos)
+
+    return progress
+
+
+def _keep(result: Evaluation, path: Path) -> str:
+    """Prints the tables, writes them as JSON, and returns them as Markdown."""
+    from ..training import report
+
+    path.write_text(report.to_json(result) + "\n", encoding="utf-8")
+    click.echo(report.to_text(result))
+    return report.to_markdown(result)
+
+
+def _identity(faces_folder: Path) -> dict[str, Any]:
+    from ..training.identity import FaceEmbedder, load_persons
+
+    try:
+        return {"embedder": FaceEmbedder(), "persons": load_persons(faces_folder)}
+    except (ImportError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def load(folder: Path, size: int, limit: int | None) -> FaceSet:
+    """Load faces.
+
+    Raises:
+        click.ClickException: the folder has none that can be used.
+    """
+    from ..training.faces import load_faces
+
+    try:
+        return load_faces(folder, size, limit)
+    except (OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
