@@ -67,9 +67,9 @@ def _even(smooth: Tensor, face: FaceRegions, share: Tensor) -> Tensor:
 
 def _blend(images: Tensor, smooth: Tensor, mask: Tensor, degrees: Tensor) -> Edit:
     """Puts the smoothed [0, 1] picture over the photo, opaque by the degree's square root."""
-    mask = mask * per_sample(degrees.sqrt())
-    image = images + mask * (signed(smooth) - images)
-    return Edit(torch.where(per_sample(degrees) > 0, image, images), mask)
+    opacity = per_sample(degrees.sqrt())
+    image = images + mask * opacity * (signed(smooth) - images)
+    return Edit(torch.where(opacity > 0, image, images), mask * (opacity > 0))
 
 
 def bilateral_blur(images: Tensor, degrees: Tensor, variations: Tensor, face: FaceRegions) -> Edit:

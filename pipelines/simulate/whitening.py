@@ -74,7 +74,7 @@ def screen(images: Tensor, degrees: Tensor, variations: Tensor, face: FaceRegion
     mask = choose_region(rgb, face, variations[:, 0], _SHARES)
     linear = srgb_to_linear(rgb)
     tint = variations[:, 2, None] * linear.new_tensor((0.0, 0.14, 0.08))
-    layer = 0.29 * _strength(degrees, variations) * (1 - tint)[:, :, None, None]
+    layer = 0.33 * _strength(degrees, variations) * (1 - tint)[:, :, None, None]
     opacity = linear / (linear + per_sample(0.06 + 0.14 * variations[:, 1]))
     white = 1 - (1 - linear) * (1 - opacity * layer)
     return _blend(images, linear_to_srgb(white), mask, degrees)
