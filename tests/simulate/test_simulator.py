@@ -10,7 +10,7 @@ from frr.pipelines.simulate.edit import Edit
 from frr.pipelines.simulate.landmarks import canonical_mesh
 from frr.pipelines.simulate.recipe import OPERATIONS, Export, Recipe, Step, sample_recipe
 from frr.pipelines.simulate.simulator import retouch
-from frr.pipelines.simulate.warp import warp_image
+from frr.pipelines.simulate.warp import pixel_grid, warp_image
 from torch.nn import functional as F
 
 SIZE = 96
@@ -205,6 +205,39 @@ def test_a_fifth_operation_takes_one_registration(darkening):
     assert [Recipe.from_json(recipe.to_json()) for recipe in drawn] == drawn
     with pytest.raises(ValueError, match="darkening"):
         retouch(images, drawn)
+
+
+@pytest.fixture
+def drifting():
+    """A geometric operation that moves everything, unlike in size and direction."""
+
+    def drift(points, degrees, variations, height, width):
+        place = pixel_grid(height, width, points) / height * torch.pi
+        across = place.sin().prod(1, keepdim=True)
+        flow = torch.cat((4 * across, 6 * across * (2 * place[:, :1]).sin()), dim=1)
+        return degrees.view(-1, 1, 1, 1) * flow
+
+    bank.register("drifting", {"drift": drift, "other": drift}, ("other",), geometric=True)
+    yield "drifting"
+    for registry in (bank.ALGORITHMS, bank.HELD_OUT):
+        registry.pop("drifting")
+    bank.GEOMETRIC.remove("drifting")
+
+
+@pytest.mark.parametrize("drift_first", [True, False])
+def test_flows_of_overlapping_warps_are_carried_into_the_final_geometry(drifting, drift_first):
+    images, operations = photos(2, 128), (*OPERATIONS, drifting)
+    steps = [step(drifting), step("face_slimming"), step("eye_enlarging")]
+    recipe = Recipe(tuple(steps if drift_first else steps[::-1]))
+    result = retouch(images, [recipe] * 2, operations=operations)
+    for operation in ("face_slimming", "eye_enlarging", drifting):
+        channel = operations.index(operation)
+        target = retouch(images, [recipe.without(operation)] * 2, operations=operations).image
+        restored = warp_image(result.image, result.flows[:, channel])
+        inside = (..., slice(12, -12), slice(12, -12))
+        assert (
+            psnr(restored[inside], target[inside]) > psnr(result.image[inside], target[inside]) + 15
+        )
 
 
 @pytest.mark.parametrize(
