@@ -4,7 +4,7 @@ import click
 
 from . import __version__
 from .commands.demo import demo
-from .commands.evaluate import evaluate
+from .commands.evaluate import calibrate, evaluate
 from .commands.restore import restore
 from .commands.simulate import simulate
 from .commands.train import train
@@ -16,7 +16,7 @@ def main() -> None:
     """Face retouching restoration: find which retouching a photo of a face got, and undo it."""
 
 
-for command in (demo, restore, simulate, train, evaluate):
+for command in (demo, restore, simulate, calibrate, train, evaluate):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -42,14 +42,12 @@ class Row(NamedTuple):
     active: bool
 
 
-@click.command()
+@click.command(short_help="Retouch a portrait, restore it, show both.")
 @options.output
 @click.option("--steps", type=click.IntRange(1), default=4, show_default=True)
 @options.seed
 @options.model
-def demo(
-    folder: Path, steps: int, seed: int, model: str, device: str | None, dtype: str
-) -> None:
+def demo(folder: Path, steps: int, seed: int, model: str, device: str | None, dtype: str) -> None:
     """Retouch a public-domain portrait, restore it with the embedded weights, and show both.
 
     Writes panel.png (before, retouched, restored, and the errors of the last two: black 0, white
@@ -113,7 +111,7 @@ def portrait(size: int = SIZE) -> Image.Image:
 
 
 def aligned_corners() -> list[tuple[float, float]]:
-    """Corners of the face square as FFHQ aligns it: upper left, lower left, lower right, upper right.
+    """Corners of the face square as FFHQ aligns it: upper left, lower left, then the right ones.
 
     Half its side is 2 eye distances or 1.8 times the way from the eyes to the mouth, whichever is
     longer; its centre lies a tenth of that way below the eyes (Karras et al. 2019, appendix C).

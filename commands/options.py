@@ -38,7 +38,7 @@ def model(command: Command) -> Command:
     """Add `--model`, `--device` and `--dtype`."""
     for option in (
         click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True),
-        click.option("--device", help="cpu, cuda, cuda:1, mps, ...; default: the fastest there is."),
+        click.option("--device", help="cpu, cuda, cuda:1, mps, ...  [default: the fastest]"),
         click.option(
             "--model",
             default=hub.DEFAULT,
@@ -141,7 +141,7 @@ def parse_degrees(texts: Sequence[str], known: Sequence[str]) -> dict[str, float
         try:
             degrees[name] = float(number)
         except ValueError:
-            raise click.BadParameter(f"{text!r}: expected NAME=NUMBER, such as {name}=0.5") from None
+            raise click.BadParameter(f"{text!r}: expected NAME=NUMBER, as {name}=0.5") from None
         if not 0 <= degrees[name] <= 1:
             raise click.BadParameter(f"{text!r}: a degree lies between 0 and 1")
     return degrees

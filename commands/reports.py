@@ -1,4 +1,4 @@
-"""What `frr restore` tells about a photo: its JSON report, its line of text, its experts' pictures."""
+"""What `frr restore` tells about a photo: a report, a line of text, its experts' pictures."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class References:
             return same_name
         found = [p for p in sorted(self.place.iterdir()) if p.is_file() and p.stem == photo.stem]
         if len(found) != 1:
-            raise ValueError(f"{self.place} holds {len(found)} files named {photo.stem}, expected 1")
+            raise ValueError(f"{self.place} holds {len(found)} files named {photo.stem}, not 1")
         return found[0]
 
 
@@ -68,7 +68,7 @@ class Report:
         degrees: degree each expert worked with, 0 where it did not run.
         active: the operations that were undone.
         seconds: time to read, restore and write.
-        psnr: against the true photo in dB, before and after; None without one, infinite where equal.
+        psnr: against the true photo in dB, before and after; infinite where equal, None without.
         uncertainty: mean spread of the samples in grey levels of 1, None with a single one.
     """
 

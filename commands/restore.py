@@ -60,7 +60,7 @@ class Settings:
         return given
 
 
-@click.command()
+@click.command(short_help="Undo the retouching of photos.")
 @options.photos
 @options.output
 @click.option("--operations", help="Undo just a,b or switch a=on,b=off,c=auto. [default: all auto]")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import options
-from .photos import FORMATS, Problems, find, guard, open_photo, plan, save_photo
+from .photos import FORMATS, Job, Problems, find, guard, open_photo, plan, save_photo
 
 if TYPE_CHECKING:
-    from PIL import Image
     from torch import Tensor
 
     from ..pipelines.simulate.recipe import Recipe
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 SPLITS = ("seen", "unseen", "all")
 
 
-@click.command()
+@click.command(short_help="Retouch photos by recipes.")
 @options.photos
 @options.output
 @click.option("--operations", metavar="A,B", help="Which to apply. [default: all]")
@@ -33,7 +32,7 @@ SPLITS = ("seen", "unseen", "all")
 @click.option("--lossy", type=click.FloatRange(0, 1), default=0.0, help="Chance of JPEG, resizing.")
 @click.option("--recipe", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--landmarks", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--sheet", is_flag=True, help="Write contact sheets of all algorithms instead.")
+@click.option("--sheet", is_flag=True, help="Write contact sheets of the algorithms instead.")
 @options.seed
 @click.option("--format", "suffix", type=click.Choice(FORMATS), default="png", show_default=True)
 @options.overwrite
@@ -56,19 +55,12 @@ def simulate(
     chosen = Wishes.of(**wishes)
     points = Landmarks(landmarks)
     jobs = plan(find(paths, problems), folder, suffix)
+    photos = [job.photo for job in jobs]
+    write = write_sheets if sheet else write_retouched
     with click.progressbar(jobs, label="Retouching", file=sys.stderr) as bar:
         for job in bar:
             try:
-                for target in (job.target, job.report):
-                    guard(target, [other.photo for other in jobs], overwrite)
-                photo = open_photo(job.photo)
-                place = points.find(job.photo, photo.size)
-                if sheet:
-                    save_photo(contact_sheet(photo, place), job.target)
-                    continue
-                recipe = chosen.recipe(job.photo.name)
-                save_photo(retouch_photo(photo, recipe, place), job.target)
-                job.report.write_text(recipe.to_json() + "\n", encoding="utf-8")
+                write(job, chosen, points, lambda target: guard(target, photos, overwrite))
             except (OSError, ValueError) as error:
                 problems.report(job.photo, error)
     problems.end()
@@ -134,9 +126,7 @@ class Wishes:
         if self.fixed is not None:
             return self.fixed
         rng = np.random.default_rng((self.seed, zlib.crc32(name.encode())))
-        drawn = sample_recipe(
-            rng, self.operations, split=self.split, export_probability=self.lossy
-        )
+        drawn = sample_recipe(rng, self.operations, split=self.split, export_probability=self.lossy)
         steps = (
             step._replace(
                 degree=self.degrees.get(step.operation, step.degree),
@@ -193,12 +183,39 @@ def _read_points(path: Path) -> dict[str, Any]:
     return points
 
 
-def retouch_photo(photo: Image.Image, recipe: Recipe, landmarks: Tensor | None) -> Image.Image:
-    """Retouch an upright photo; an alpha channel stays as it is."""
+def write_retouched(
+    job: Job, chosen: Wishes, points: Landmarks, guarded: Callable[[Path], None]
+) -> None:
+    """Write the retouched photo, its alpha channel as it was, and its recipe."""
     from ..pipelines.pictures import to_picture, to_tensor
     from ..pipelines.simulate.simulator import retouch
 
+    guarded(job.target)
+    guarded(job.report)
+    photo = open_photo(job.photo)
+    recipe = chosen.recipe(job.photo.name)
+    landmarks = points.find(job.photo, photo.size)
     result = to_picture(retouch(to_tensor(photo), [recipe], landmarks).image[0])
     if photo.mode == "RGBA":
         result.putalpha(photo.getchannel("A"))
-    return result
+    save_photo(result, job.target, photo.info.get("icc_profile"))
+    job.report.write_text(recipe.to_json() + "\n", encoding="utf-8")
+
+
+def write_sheets(
+    job: Job, chosen: Wishes, points: Landmarks, guarded: Callable[[Path], None]
+) -> None:
+    """Write a contact sheet for each operation: algorithms by rows, degrees by columns."""
+    from ..pipelines.pictures import to_tensor
+    from ..pipelines.simulate.sheet import contact_sheet
+
+    targets = {
+        name: job.target.with_stem(f"{job.target.stem}_{name}") for name in chosen.operations
+    }
+    for target in targets.values():
+        guarded(target)
+    photo = open_photo(job.photo)
+    landmarks = points.find(job.photo, photo.size)
+    for name, target in targets.items():
+        place = None if landmarks is None else landmarks[0]
+        save_photo(contact_sheet(to_tensor(photo)[0], place, name), target)

@@ -92,7 +92,9 @@ def test_wheel_holds_the_package_and_nothing_else(wheel):
 def test_wheel_holds_the_embedded_weights(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     folder = hub.folder()
-    shipped = {path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in str(path)}
+    shipped = {
+        path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in str(path)
+    }
     expected = {f"frr/hub/{folder.name}/{path.relative_to(folder).as_posix()}" for path in shipped}
     assert any(name.endswith(".safetensors") for name in expected)
     assert expected <= names

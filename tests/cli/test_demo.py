@@ -47,7 +47,7 @@ def test_the_portrait_shows_the_picture_upright():
     (x0, y0), _, (x1, y1), _ = aligned_corners()
     rows, columns = slice(round(y0), round(y1)), slice(round(x0), round(x1))
     rough = Image.fromarray(data.astronaut()[rows, columns]).resize((64, 64))
-    assert np.abs(face - np.asarray(rough)).mean() < 20
+    assert np.corrcoef(face.ravel(), np.asarray(rough).ravel())[0, 1] > 0.8
 
 
 def test_the_recipe_uses_algorithms_known_from_training():

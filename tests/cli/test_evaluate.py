@@ -3,12 +3,15 @@ from pathlib import Path
 
 import pytest
 
+from frr.pipelines.simulate import bank
 from frr.training.report import from_json
 
 
 def test_prints_and_writes_tables(frr, faces, model):
     shown = frr("evaluate", "--faces", faces, "-o", "out", "--model", model, "--size", 64)
-    given, router = (from_json(Path(f"out/{name}.json").read_text()) for name in ("given", "router"))
+    given, router = (
+        from_json(Path(f"out/{name}.json").read_text()) for name in ("given", "router")
+    )
     assert (given.faces, given.size, given.router) == (2, 64, ())
     assert {row.split for row in given.restoration} == {"seen", "unseen"}
     conditions = {"whitening", "smoothing", "face_slimming", "eye_enlarging", "mixed", "untouched"}
@@ -49,3 +52,11 @@ def test_identity_needs_its_extra(frr, faces, model, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     arguments = ["evaluate", "--faces", faces, "-o", "out", "--model", model, "--size", 64]
     assert "frr[identity]" in frr(*arguments, "--identity", status=1).stderr
+
+
+def test_calibrate_prints_every_algorithm(frr, faces):
+    shown = frr("calibrate", "--faces", faces, "--size", 64, "--limit", 1)
+    assert shown.stdout.startswith("1 faces of 64 px")
+    for algorithms in bank.ALGORITHMS.values():
+        assert all(f" {name}" in shown.stdout for name in algorithms)
+    assert "mixed" in shown.stdout and "measuring" in shown.stderr

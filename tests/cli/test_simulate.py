@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from frr.pipelines.simulate import bank
 from frr.pipelines.simulate.landmarks import canonical_mesh
 from frr.pipelines.simulate.recipe import Recipe
 
@@ -105,7 +106,13 @@ def test_wrong_options_are_refused(frr, photo, options, complaint):
     assert complaint in frr("simulate", photo, "-o", "out", *options, status=2).stderr
 
 
-def test_contact_sheet(frr, photo):
-    frr("simulate", photo, "-o", "out", "--sheet")
-    with Image.open("out/one.png") as sheet:
-        assert sheet.width > 4 * 64 and sheet.height > 12 * 64
+def test_contact_sheets_show_every_algorithm_at_every_degree(frr, photo):
+    frr("simulate", photo, "-o", "out", "--sheet", "--operations", "whitening,eye_enlarging")
+    written = sorted(path.name for path in Path("out").iterdir())
+    assert written == ["one_eye_enlarging.png", "one_whitening.png"]
+    sheet = pixels("out/one_whitening.png")
+    band = sheet.shape[0] // len(bank.algorithms("whitening"))
+    assert sheet.shape[1] == 5 * 64 and band > 64
+    first = sheet[band - 64 : band]
+    assert (first[:, :64] == pixels(photo)).all()
+    assert first[:, 256:].mean() > first[:, :64].mean() + 2
