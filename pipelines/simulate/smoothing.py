@@ -111,12 +111,12 @@ def pyramid_coring(images: Tensor, degrees: Tensor, variations: Tensor, face: Fa
 def frequency_separation(
     images: Tensor, degrees: Tensor, variations: Tensor, face: FaceRegions
 ) -> Edit:
-    """Removes a band between two Gaussians where it is faint, and leaves the finest texture."""
+    """Removes a band between two Gaussians where it is faint, and leaves most of the texture."""
     rgb = unit(images)
     fine = gaussian(rgb, _scale(images) * (0.7 + 0.5 * variations[:, 1]))
     broad = gaussian(rgb, _scale(images) * (4.0 + 3.0 * variations[:, 1]))
     band = fine - broad
-    smooth = rgb - (band - soft_core(band, 0.06 + 0.06 * variations[:, 2]))
+    smooth = rgb - (band - soft_core(band, 0.06 + 0.06 * variations[:, 2])) - 0.1 * (rgb - fine)
     smooth = _even(smooth, face, 0.33 + 0.20 * variations[:, 1])
     return _blend(images, smooth, _region(rgb, variations, face), degrees)
 
@@ -124,12 +124,14 @@ def frequency_separation(
 def anisotropic_diffusion(
     images: Tensor, degrees: Tensor, variations: Tensor, face: FaceRegions
 ) -> Edit:
-    """Perona-Malik diffusion on a coarser grid, stopped by edges of the luma."""
+    """Perona-Malik diffusion on a coarser grid, stopped by edges; most of the texture stays."""
     rgb = unit(images)
     coarse = reduce(rgb, 2 ** (1 + _octaves(images)))
     contrast = 0.03 + 0.03 * variations[:, 2]
-    change = diffuse(coarse, luma(coarse), contrast, 16) - coarse
-    smooth = rgb + enlarge(change, (images.shape[-2], images.shape[-1]))
+    flat = diffuse(coarse, luma(coarse), contrast, 16)
+    flat, coarse = enlarge(torch.cat((flat, coarse)), (rgb.shape[-2], rgb.shape[-1])).chunk(2)
+    texture = rgb - coarse
+    smooth = flat + 0.75 * texture + 0.25 * soft_core(texture, contrast)
     smooth = _even(smooth, face, 0.33 + 0.20 * variations[:, 1])
     return _blend(images, smooth, _region(rgb, variations, face), degrees)
 
