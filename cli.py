@@ -7,7 +7,7 @@ from .commands.demo import demo
 from .commands.evaluate import calibrate, evaluate
 from .commands.restore import restore
 from .commands.simulate import simulate
-from .commands.train import train
+from .commands.train import export, train
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -16,7 +16,7 @@ def main() -> None:
     """Face retouching restoration: find which retouching a photo of a face got, and undo it."""
 
 
-for command in (demo, restore, simulate, calibrate, train, evaluate):
+for command in (demo, restore, simulate, calibrate, train, evaluate, export):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -61,8 +61,9 @@ def demo(folder: Path, steps: int, seed: int, model: str, device: str | None, dt
     before = portrait()
     retouched = retouch_portrait(before)
     generator = torch.Generator().manual_seed(seed)
-    output = pipe(retouched, num_inference_steps=steps, generator=generator)
-    restored = output.images[0]
+    restored, output = options.restore_photo(
+        pipe, retouched, num_inference_steps=steps, generator=generator
+    )
 
     quality = compare(retouched, restored, before)
     labelled = [

@@ -26,15 +26,13 @@ faces_option = click.option(
     required=True,
     help="Folder of aligned face crops.",
 )
-size_option = click.option("--size", type=click.IntRange(32), default=256, show_default=True)
-limit_option = click.option("--limit", type=click.IntRange(1), help="Faces at most. [default: all]")
 
 
 @click.command(short_help="Judge a model on retouched faces.")
 @faces_option
 @options.output
-@size_option
-@limit_option
+@options.size
+@options.limit
 @click.option("--routing", type=click.Choice(list(ROUTINGS)), default="both", show_default=True)
 @click.option("--split", type=click.Choice(list(SPLITS)), default="both", show_default=True)
 @click.option("--steps", type=click.IntRange(1), help="[default: the model's]")
@@ -55,7 +53,7 @@ def evaluate(faces_folder: Path, folder: Path, **given: Any) -> None:
     tables = folder / "evaluation.md"
     if tables.exists() and not given["overwrite"]:
         raise click.UsageError(f"{tables} is there already: pass --overwrite or choose another -o")
-    faces = load(faces_folder, given["size"], given["limit"])
+    faces = options.load_faces(faces_folder, given["size"], given["limit"])
     pipe = options.load_pipeline(given["model"], given["device"], given["dtype"])
     folder.mkdir(parents=True, exist_ok=True)
     identity = _identity(faces_folder) if given["identity"] else {}
@@ -110,8 +108,8 @@ def _identity(faces_folder: Path) -> dict[str, Any]:
 
 @click.command(short_help="Measure how strongly the simulator retouches.")
 @faces_option
-@size_option
-@limit_option
+@options.size
+@options.limit
 @options.seed
 def calibrate(faces_folder: Path, size: int, limit: int | None, seed: int) -> None:
     """Retouch the faces of a folder by every algorithm and print how strong it is.
@@ -121,7 +119,7 @@ def calibrate(faces_folder: Path, size: int, limit: int | None, seed: int) -> No
     """
     from ..pipelines.simulate.calibrate import calibrate as measure
 
-    faces = load(faces_folder, size, limit)
+    faces = options.load_faces(faces_folder, size, limit)
     click.echo("measuring ", nl=False, err=True)
     table = measure(
         faces.images,
@@ -131,17 +129,3 @@ def calibrate(faces_folder: Path, size: int, limit: int | None, seed: int) -> No
     )
     click.echo(err=True)
     click.echo(table.as_text())
-
-
-def load(folder: Path, size: int, limit: int | None) -> FaceSet:
-    """Load faces.
-
-    Raises:
-        click.ClickException: the folder has none that can be used.
-    """
-    from ..training.faces import load_faces
-
-    try:
-        return load_faces(folder, size, limit)
-    except (OSError, ValueError) as error:
-        raise click.ClickException(str(error)) from error

@@ -11,7 +11,11 @@ import click
 from .. import hub
 
 if TYPE_CHECKING:
+    from PIL import Image
+
+    from ..pipelines.mofrr_result import MoFRRPipelineOutput
     from ..pipelines.pipeline_mofrr import MoFRRPipeline
+    from ..training.faces import FaceSet
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 DTYPES = ("float32", "float16", "bfloat16")
@@ -32,6 +36,11 @@ overwrite = click.option(
     "--overwrite", is_flag=True, help="Replace results of an earlier run; photos never are."
 )
 seed = click.option("--seed", default=0, show_default=True, help="Seed of everything random.")
+
+size = click.option(
+    "--size", type=click.IntRange(32), default=256, show_default=True, help="Side of the faces."
+)
+limit = click.option("--limit", type=click.IntRange(1), help="Faces at most. [default: all]")
 
 
 def model(command: Command) -> Command:
@@ -88,6 +97,35 @@ def load_pipeline(name: str, device: str | None, dtype: str) -> MoFRRPipeline:
         raise click.ClickException(f"--model {name}: {error}") from error
     pipe.set_progress_bar_config(disable=True)
     return pipe.to(place)
+
+
+def load_faces(folder: Path, size: int, limit: int | None) -> FaceSet:
+    """Load a folder of faces.
+
+    Raises:
+        click.ClickException: it has none that can be used.
+    """
+    from ..training import faces
+
+    try:
+        return faces.load_faces(folder, size, limit)
+    except (OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def restore_photo(
+    pipe: MoFRRPipeline, photo: Image.Image, **arguments: Any
+) -> tuple[Image.Image, MoFRRPipelineOutput]:
+    """Restore one photo; also returns all that the pipeline says about it."""
+    from PIL import Image
+
+    from ..pipelines.mofrr_result import MoFRRPipelineOutput
+
+    output = pipe(photo, output_type="pil", **arguments)
+    assert isinstance(output, MoFRRPipelineOutput)
+    picture = output.images[0]
+    assert isinstance(picture, Image.Image)
+    return picture, output
 
 
 def split_names(text: str | None, known: Sequence[str]) -> list[str]:

@@ -149,5 +149,4 @@ def save_photo(picture: Image.Image, target: Path, profile: bytes | None = None)
     if picture.mode == "RGBA" and target.suffix == ".jpg":
         raise ValueError("has transparency, which JPEG cannot hold: use --format png or webp")
     target.parent.mkdir(parents=True, exist_ok=True)
-    quality = {} if target.suffix == ".png" else {"quality": 95}
-    picture.save(target, icc_profile=profile, **quality)
+    picture.save(target, quality=95, icc_profile=profile)  # PNG is lossless whatever the quality

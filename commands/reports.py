@@ -86,23 +86,22 @@ class Report:
         cls,
         pipe: MoFRRPipeline,
         job: Job,
-        photo: Image.Image,
+        pictures: tuple[Image.Image, Image.Image],
         output: MoFRRPipelineOutput,
         truth: Image.Image | None,
         seconds: Mapping[str, float],
     ) -> Report:
-        """Gather what the pipeline says of a batch of one photo."""
+        """Gather what the pipeline says of one photo; `pictures`: it and its restoration."""
         names = pipe.operations
-        restored = output.images[0]
         spread = None if output.uncertainty is None else float(output.uncertainty[0].mean())
         return cls(
             job=job,
-            size=photo.size,
+            size=pictures[0].size,
             routing=_by_name(names, output.routing[0]),
             degrees=_by_name(names, output.degrees[0]),
             active=tuple(n for n, on in zip(names, output.active[0], strict=True) if on),
             seconds=seconds,
-            psnr=None if truth is None else compare(photo, restored, truth),
+            psnr=None if truth is None else compare(*pictures, truth),
             uncertainty=spread,
         )
 

@@ -131,12 +131,12 @@ def _restore_one(
     photo = open_photo(job.photo)
     truth = references.find(job.photo, photo.size)
     opened = time.perf_counter()
-    output = pipe(photo, **settings.arguments())
+    result, output = options.restore_photo(pipe, photo, **settings.arguments())
     restored = time.perf_counter()
 
-    save_photo(output.images[0], job.target, photo.info.get("icc_profile"))
+    save_photo(result, job.target, photo.info.get("icc_profile"))
     if experts:
         write_expert_pictures(output, job.extras)
     seconds = {"read": opened - start, "restore": restored - opened}
     seconds["write"] = time.perf_counter() - restored
-    return Report.of(pipe, job, photo, output, truth, seconds)
+    return Report.of(pipe, job, (photo, result), output, truth, seconds)

@@ -1,9 +1,11 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from frr.models.mofrr_router import RetouchRouter
+from frr.pipelines.simulate.recipe import OPERATIONS
 
 QUICK = ["--set", "steps=2", "--set", "size=64", "--set", "batch_size=1", "--set", "log_every=1"]
 
@@ -24,6 +26,37 @@ def test_a_run_is_continued_only_when_told(frr, faces):
     assert "resume" in frr(*arguments, status=1).stderr
     frr(*arguments, "--resume", "--set", "steps=3")
     assert json.loads(Path("run/log.jsonl").read_text().splitlines()[-1])["step"] == 3
+
+
+@pytest.fixture
+def runs(model, tmp_path) -> Path:
+    """Run folders as training leaves them, with the networks of the untrained model."""
+    folder = tmp_path / "runs"
+    for name in ("router", "shared", "merger", *OPERATIONS):
+        part = name if name in ("router", "merger") else f"{name}_expert"
+        shutil.copytree(Path(model) / part, folder / name / "model")
+    return folder
+
+
+def test_export_writes_a_model_that_restores(frr, runs, faces, photo):
+    arguments = ["export", "--runs", runs, "-o", "made"]
+    frr(*arguments, "--calibrate", faces, "--size", 64)
+    index = json.loads(Path("made/model_index.json").read_text())
+    assert index["_class_name"][-1] == "MoFRRPipeline"
+    thresholds = json.loads(Path("made/router/config.json").read_text())["thresholds"]
+    assert len(thresholds) == 4 and set(thresholds) != {0.5}
+    frr("restore", photo, "-o", "out", "--model", "made", "--operations", "whitening")
+    assert Path("out/one.png").is_file()
+    assert "--overwrite" in frr(*arguments, status=2).stderr
+    Path("made/README.md").write_text("a card")
+    frr(*arguments, "--overwrite")
+    assert Path("made/README.md").read_text() == "a card"
+
+
+def test_export_names_a_run_without_a_model(frr, runs):
+    shutil.rmtree(runs / "smoothing")
+    shown = frr("export", "--runs", runs, "-o", "made", status=1)
+    assert "smoothing" in shown.stderr and not Path("made").exists()
 
 
 @pytest.mark.parametrize(
