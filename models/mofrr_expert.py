@@ -1,4 +1,4 @@
-"""WaveFRR, the specialised expert of MoFRR: undoes one retouching operation in the wavelet domain.
+"""WaveFRR, a specialised expert of MoFRR: undoes one retouching operation by its wavelet bands.
 
 The paper's expert (ICCV 2025, section "WaveFRR"): a degree estimator, IDEM and a conditional DDIM on
 the low band, HFCAM on the high bands. Added here: a warp head that moves structure back before its
@@ -31,7 +31,9 @@ class ExpertCondition(NamedTuple):
 class DenoiserOutput(NamedTuple):
     """One denoising step."""
 
-    prediction: Tensor  # B 3 h w: the clean low band / 4, or the noise with prediction_type="epsilon"
+    prediction: (
+        Tensor  # B 3 h w: the clean low band / 4, or the noise with prediction_type="epsilon"
+    )
     idem_residual: Tensor | None  # B 3 h w: IDEM's estimate of clean minus retouched low band / 4
 
 
@@ -156,6 +158,7 @@ class HaarStem(nn.Module):
         self.normalization = nn.BatchNorm2d(width)
 
     def forward(self, photo: Tensor) -> Tensor:
+        """B 3 H W in [-1, 1] -> B C H/2 W/2."""
         low, details = haar_analysis(photo)
         horizontal, vertical, diagonal = details.unbind(dim=2)
         bands = (low / 2, horizontal * 3, vertical * 3, diagonal * 6)  # to about unit variance
@@ -174,6 +177,7 @@ class DegreeEstimator(nn.Module):
         nn.init.zeros_(self.head.weight)
 
     def forward(self, photo: Tensor) -> Tensor:
+        """B 3 H W in [-1, 1] -> logits B L."""
         features = self.trunk(photo).feature_maps[-1]
         pooled = torch.cat((features.mean(dim=(2, 3)), features.amax(dim=(2, 3))), dim=1)
         return self.head(pooled)
@@ -184,7 +188,7 @@ class DegreeEstimator(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """Multi-scale channel attention (iAFF's MS-CAM): local and global context, weights in (0, 1)."""
+    """Multi-scale channel attention (MS-CAM of iAFF): weights in (0, 1), B C h w."""
 
     def __init__(self, width: int, reduction: int = 4) -> None:
         super().__init__()
@@ -200,6 +204,7 @@ class ChannelAttention(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
+        """Sum of a local and a global context, through a sigmoid."""
         pooled = features.mean(dim=(2, 3), keepdim=True)
         return torch.sigmoid(self.local_context(features) + self.global_context(pooled))
 
@@ -225,11 +230,9 @@ class IDEM(nn.Module):
         self.projection = nn.Conv2d(width, 3, 3, padding=1)
 
     def forward(self, degree_plane: Tensor, low: Tensor, noisy_low: Tensor) -> Tensor:
-        z, x, y = (
-            self.degree_features(degree_plane),
-            self.low_features(low),
-            self.noisy_features(noisy_low),
-        )
+        """Degree B 1 h w, low bands B 3 h w -> R^ B 3 h w, trained to clean minus retouched."""
+        z, x = self.degree_features(degree_plane), self.low_features(low)
+        y = self.noisy_features(noisy_low)
         weight = self.degree_attention(z + x)
         fused = weight * x + (1 - weight) * z
         weight = self.noisy_attention(fused + y)
@@ -297,7 +300,7 @@ class HFCAM(nn.Module):
 
     def unwindow(self, tokens: Tensor, like: Tensor) -> Tensor:
         """The inverse of `windows`."""
-        batch, channels, height, width = like.shape
+        batch, _, height, width = like.shape
         side = self.window
         grid = tokens.reshape(batch, height // side, width // side, self.heads, side, side, -1)
         return grid.permute(0, 3, 6, 1, 4, 2, 5).reshape(like.shape)
@@ -373,9 +376,7 @@ class WaveFRRExpert(ModelMixin, ConfigMixin):
         self.denoiser = make_unet(10, 3, denoiser_channels, denoiser_layers, attention_levels)
         if has_warp_head:
             self.warp_head = make_unet(13, 2, warp_channels, denoiser_layers, attention_levels)
-        self.hfcam = nn.ModuleList(
-            HFCAM(hfcam_width, hfcam_heads, hfcam_window) for _ in range(2)
-        )
+        self.hfcam = nn.ModuleList(HFCAM(hfcam_width, hfcam_heads, hfcam_window) for _ in range(2))
         depth = len(denoiser_channels)
         if has_warp_head:
             depth = max(depth, len(warp_channels))
@@ -423,7 +424,9 @@ class WaveFRRExpert(ModelMixin, ConfigMixin):
         flow = self.warp_head(features, 0).sample * as_plane(degree, low) * 4
         return F.interpolate(flow.float(), scale_factor=4, mode="bilinear").to(low.dtype)
 
-    def denoise(self, latents: Tensor, timestep: Tensor | int, condition: ExpertCondition) -> DenoiserOutput:
+    def denoise(
+        self, latents: Tensor, timestep: Tensor | int, condition: ExpertCondition
+    ) -> DenoiserOutput:
         """One step: noisy low band B 3 h w at `timestep` (int or B) -> prediction."""
         plane = as_plane(condition.degree, latents)
         residual = self.idem(plane, condition.low, latents)
@@ -472,7 +475,7 @@ class WaveFRRExpert(ModelMixin, ConfigMixin):
         latents: Tensor | None = None,
         timestep: Tensor | int = 999,
     ) -> ExpertOutput:
-        """The estimate of a single step. `photo`: B 3 H W in [-1, 1]; `latents` default to zeros."""
+        """The estimate of one step from `latents` (default zeros), for a photo B 3 H W in [-1, 1]."""
         condition = self.prepare(photo, degree)
         if latents is None:
             latents = torch.zeros_like(condition.low)

@@ -17,7 +17,7 @@ class ConvBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        groups = min(8, out_channels // 2)
+        groups = min(8, out_channels // 4)
         self.layers = nn.Sequential(
             nn.Conv2d(in_channels, out_channels, 3, padding=1),
             nn.GroupNorm(groups, out_channels),
@@ -28,6 +28,7 @@ class ConvBlock(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
+        """B C h w -> B C' h w."""
         return self.layers(features)
 
 
@@ -44,7 +45,7 @@ class ExpertMerger(ModelMixin, ConfigMixin):
     def __init__(
         self,
         operations: tuple[str, ...] = ("whitening", "smoothing", "face_slimming", "eye_enlarging"),
-        channels: tuple[int, ...] = (16, 24, 32),
+        channels: tuple[int, ...] = (8, 16, 24),
         reduction: int = 2,
     ) -> None:
         super().__init__()

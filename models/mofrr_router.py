@@ -2,7 +2,9 @@
 
 ResNet-MAM (RetouchingFFHQ, ACM MM 2023) used as a multi-label classifier: a ResNet trunk whose every
 stage is summarised by learnable group tokens (multi-granularity attention), a scale embedding for
-each stage, a small transformer over all tokens, and one token for each operation.
+each stage, a small transformer over all tokens, and one token for each operation, which starts
+from the mean and the maximum over every stage's map. Beyond the paper: a map of where each operation
+acted, which the simulator can teach pixel by pixel and from which presence is learned far sooner.
 """
 
 from typing import NamedTuple
@@ -20,6 +22,7 @@ class RouterOutput(NamedTuple):
 
     presence_logits: Tensor  # B K
     degree_logits: Tensor  # B K L, levels spread evenly over (0, 1], given that it is present
+    location_logits: Tensor  # B K h w, where each operation acted; h w = 1/8 of the photo's size
 
     @property
     def probabilities(self) -> Tensor:
@@ -43,6 +46,16 @@ def haar_bands(photo: Tensor) -> Tensor:
     return torch.cat((low / 2, horizontal * 3, vertical * 3, diagonal * 6), dim=1)
 
 
+def mean_over_map(features: Tensor) -> Tensor:
+    """B C h w -> B C."""
+    return features.mean(dim=(2, 3))
+
+
+def max_over_map(features: Tensor) -> Tensor:
+    """B C h w -> B C."""
+    return features.amax(dim=(2, 3))
+
+
 class HaarStem(nn.Module):
     """One unstrided convolution over the Haar bands: retouching traces survive no strided stem."""
 
@@ -52,6 +65,7 @@ class HaarStem(nn.Module):
         self.normalization = nn.BatchNorm2d(width)
 
     def forward(self, photo: Tensor) -> Tensor:
+        """B 3 H W in [-1, 1] -> B C H/2 W/2."""
         return F.relu(self.normalization(self.convolution(haar_bands(photo))))
 
 
@@ -70,6 +84,7 @@ class CrossAttention(nn.Module):
         return tokens.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
     def forward(self, tokens: Tensor, context: Tensor) -> Tensor:
+        """Tokens B N D, context B M D -> B N D."""
         key, value = self.key_value(context).chunk(2, dim=-1)
         attended = F.scaled_dot_product_attention(
             self.split(self.query(tokens)), self.split(key), self.split(value)
@@ -89,6 +104,7 @@ class TransformerBlock(nn.Module):
         )
 
     def forward(self, tokens: Tensor, context: Tensor | None = None) -> Tensor:
+        """Tokens B N D, context B M D -> B N D."""
         queries = self.attention_norm(tokens)
         tokens = tokens + self.attention(queries, queries if context is None else context)
         return tokens + self.mlp(tokens)
@@ -122,6 +138,7 @@ class GranularityAttention(nn.Module):
         return self.image_norm(self.reduce(torch.cat(pooled, dim=1).flatten(2).transpose(1, 2)))
 
     def forward(self, features: Tensor) -> Tensor:
+        """Feature map B C h w -> group tokens and the pooled token, B groups + 1 D."""
         image = self.image_tokens(features)
         groups = self.block(self.group_tokens.expand(len(image), -1, -1), image)
 
@@ -130,7 +147,7 @@ class GranularityAttention(nn.Module):
         mean = assignment @ image / assignment.sum(dim=2, keepdim=True).clamp_min(1e-3)
         groups = self.projection(groups + self.gathered(mean))
 
-        pooled = torch.cat((features.mean(dim=(2, 3)), features.amax(dim=(2, 3))), dim=1)
+        pooled = torch.cat((mean_over_map(features), max_over_map(features)), dim=1)
         return torch.cat((groups, self.pooled_projection(pooled)[:, None]), dim=1)
 
 
@@ -189,8 +206,12 @@ class RetouchRouter(ModelMixin, ConfigMixin):
             for width in hidden_sizes
         )
         self.scale_embedding = nn.Parameter(torch.randn(len(depths), token_width) * 0.02)
-        self.operation_tokens = nn.Parameter(torch.randn(1, len(operations), token_width) * 0.02)
-        self.transformer = nn.ModuleList(TransformerBlock(token_width, heads) for _ in range(layers))
+        count = len(operations)
+        self.locate = nn.Conv2d(hidden_sizes[2], count, 1)
+        self.operation_tokens = nn.Linear(2 * sum(hidden_sizes) + 2 * count, count * token_width)
+        self.transformer = nn.ModuleList(
+            TransformerBlock(token_width, heads) for _ in range(layers)
+        )
         self.norm = nn.LayerNorm(token_width)
         self.presence_head = nn.Linear(token_width, 1)
         self.degree_head = nn.Linear(token_width, degree_levels)
@@ -203,12 +224,19 @@ class RetouchRouter(ModelMixin, ConfigMixin):
 
         summaries = [
             granularity(features) + self.scale_embedding[i]
-            for i, (granularity, features) in enumerate(zip(self.granularities, stages, strict=True))
+            for i, (granularity, features) in enumerate(
+                zip(self.granularities, stages, strict=True)
+            )
         ]
-        operations = self.operation_tokens.expand(len(photo), -1, -1)
+        location = self.locate(stages[2])
+        maps = (*stages, location)
+        pooled = [f(features) for features in maps for f in (mean_over_map, max_over_map)]
+        operations = self.operation_tokens(torch.cat(pooled, dim=1))
+        operations = operations.unflatten(1, (len(self.config.operations), -1))
         tokens = torch.cat((operations, *summaries), dim=1)
         for block in self.transformer:
             tokens = block(tokens)
 
         verdicts = self.norm(tokens[:, : operations.shape[1]])
-        return RouterOutput(self.presence_head(verdicts).squeeze(-1), self.degree_head(verdicts))
+        presence = self.presence_head(verdicts).squeeze(-1)
+        return RouterOutput(presence, self.degree_head(verdicts), location)

@@ -30,7 +30,7 @@ PRESETS: dict[str, dict[str, dict]] = {
             "denoiser_layers": 2,
             "warp_channels": (64, 128, 192, 256),
             "idem_width": 32,
-            "hfcam_width": 64,
+            "hfcam_width": 136,
             "hfcam_heads": 4,
             "degree_resnet": {
                 "embedding_size": 64,

@@ -22,12 +22,15 @@ class RetouchSource:
         split: algorithms to draw from: "seen" (training), "unseen" or "all".
         export_probability: chance that a photo is compressed or resized after retouching.
         max_shift: faces are shifted by up to this many pixels.
+        vary_light: whether exposure and white balance vary; not for the router, to which that
+            would be whitening without the label.
     """
 
     faces: FaceSet
     split: str = "seen"
     export_probability: float = 0.15
     max_shift: int = 10
+    vary_light: bool = True
 
     def draw(self, rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor | None]:
         """Faces B 3 S S in [-1, 1] and their landmarks B 478 2 in [0, 1], augmented."""
@@ -41,7 +44,9 @@ class RetouchSource:
         images = torch.where(mirrored[:, None, None, None], images.flip(-1), images)
         if points is not None:
             points[mirrored, :, 0] = 1 - points[mirrored, :, 0]
-        images = vary_light(images, torch.as_tensor(rng.random((count, 4)), device=device))
+        numbers = torch.as_tensor(rng.random((count, 4)), device=device)
+        if self.vary_light:
+            images = to_8_bits(vary_light(images, numbers))
         return self.shift(rng, images, points)
 
     def shift(
@@ -64,14 +69,22 @@ class RetouchSource:
 
 
 def vary_light(images: Tensor, numbers: Tensor) -> Tensor:
-    """Random exposure, contrast and white balance; `images` B 3 H W in [-1, 1], numbers B 4."""
+    """Slightly random exposure and white balance of B 3 H W in [-1, 1]; numbers B 4 in [0, 1]."""
     numbers = numbers.to(images.dtype)[:, :, None, None, None]
-    gamma = torch.exp((numbers[:, 0] - 0.5) * 0.5)
-    warmth = (numbers[:, 1] - 0.5) * 0.12
-    gain = 1 + (numbers[:, 2] - 0.6) * 0.25
+    gamma = torch.exp((numbers[:, 0] - 0.5) * 0.2)
+    warmth = (numbers[:, 1] - 0.5) * 0.05
+    gain = 1 + (numbers[:, 2] - 0.6) * 0.1
     image = ((images + 1) / 2).clamp_min(1e-4) ** gamma * gain
     tint = torch.cat((1 + warmth, torch.ones_like(warmth), 1 - warmth), dim=1)
     return (image * tint).clamp(0, 1) * 2 - 1
+
+
+def to_8_bits(images: Tensor) -> Tensor:
+    """Rounded to the 256 levels of a photo file, [-1, 1] -> [-1, 1].
+
+    Untouched photos lie on these levels; nothing between them may give a retouched one away.
+    """
+    return ((images.clamp(-1, 1) + 1) * 127.5).round() / 127.5 - 1
 
 
 def random_subset(
@@ -87,6 +100,14 @@ def without_export(recipe: Recipe) -> Recipe:
     return replace(recipe, export=Export())
 
 
+def retouch_to_8_bits(
+    images: Tensor, recipes: Sequence[Recipe], points: Tensor | None
+) -> Retouched:
+    """`retouch`, its photos as they come out of a file."""
+    retouched = retouch(images, recipes, points)
+    return retouched._replace(image=to_8_bits(retouched.image))
+
+
 def retouch_and_target(
     images: Tensor, points: Tensor | None, recipes: Sequence[Recipe], operation: str | None
 ) -> tuple[Retouched, Tensor]:
@@ -94,7 +115,7 @@ def retouch_and_target(
 
     Photos that do not have the operation are their own target, compression included.
     """
-    retouched = retouch(images, recipes, points)
+    retouched = retouch_to_8_bits(images, recipes, points)
     if operation is None:
         return retouched, images
     target = retouched.image.clone()

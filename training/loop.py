@@ -1,11 +1,10 @@
-"""One training loop for every stage, on accelerate: CPU, one GPU, or several by `accelerate launch`.
+"""One training loop for every stage, on accelerate: CPU, one GPU, or several GPUs.
 
 Batches are functions of (seed, step, process), so that a resumed run is the run that was stopped.
 """
 
 import json
 import logging
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -68,6 +67,7 @@ class StageLosses(nn.Module):
         self.stage = stage
 
     def forward(self, rng: np.random.Generator) -> dict[str, Tensor]:
+        """The stage's loss terms for the batch that `rng` draws."""
         return self.stage.losses(rng)
 
 
@@ -129,7 +129,7 @@ class Run:
         }
         unfinished = self.checkpoint.with_suffix(".tmp")
         torch.save(state, unfinished)
-        os.replace(unfinished, self.checkpoint)
+        unfinished.replace(self.checkpoint)
 
     def resume(self) -> None:
         """Continues from the checkpoint, if there is one."""

@@ -85,7 +85,9 @@ def degree_classification(logits: Tensor, degrees: Tensor) -> Tensor:
     """
     present = (degrees > 0).float()
     entropy = F.cross_entropy(
-        logits.flatten(0, -2), soft_level(degrees, logits.shape[-1]).flatten(0, -2), reduction="none"
+        logits.flatten(0, -2),
+        soft_level(degrees, logits.shape[-1]).flatten(0, -2),
+        reduction="none",
     ).reshape(degrees.shape)
     return (entropy * present).sum() / present.sum().clamp_min(1)
 
@@ -93,3 +95,16 @@ def degree_classification(logits: Tensor, degrees: Tensor) -> Tensor:
 def presence_classification(logits: Tensor, degrees: Tensor) -> Tensor:
     """L_class of the router's presence: binary cross-entropy, B K logits, B K degrees."""
     return F.binary_cross_entropy_with_logits(logits, (degrees > 0).float())
+
+
+def location_classification(logits: Tensor, masks: Tensor, emphasis: float = 9.0) -> Tensor:
+    """Cross-entropy of where each operation acted.
+
+    Args:
+        logits: B K h w.
+        masks: B K H W in [0, 1], the simulator's; averaged to h w.
+        emphasis: extra weight of touched places, since most are not.
+    """
+    target = F.adaptive_avg_pool2d(masks, logits.shape[-2:])
+    weight = 1 + emphasis * target
+    return F.binary_cross_entropy_with_logits(logits, target, weight=weight)

@@ -11,9 +11,12 @@ from torch import Tensor
 
 from ..models.mofrr_router import RetouchRouter
 from ..pipelines.simulate.recipe import OPERATIONS
-from ..pipelines.simulate.simulator import retouch
-from .batches import RetouchSource, random_subset
-from .losses import degree_classification, presence_classification
+from .batches import RetouchSource, random_subset, retouch_to_8_bits
+from .losses import (
+    degree_classification,
+    location_classification,
+    presence_classification,
+)
 
 
 @dataclass
@@ -23,21 +26,25 @@ class RouterStage:
     model: RetouchRouter
     source: RetouchSource
     faces_per_batch: int = 6
-    degree_weight: float = 0.2
+    degree_weight: float = 0.1
+    location_weight: float = 0.5
 
     def losses(self, rng: np.random.Generator) -> dict[str, Tensor]:
-        """L_class of the paper: presence and degree."""
+        """L_class of the paper, presence and degree, and where each operation acted."""
         images, points = self.source.draw(rng, self.faces_per_batch)
         recipes, rows = [], []
         for row in range(self.faces_per_batch):
             versions = [[], *([name] for name in OPERATIONS), random_subset(rng)]
             recipes += [self.source.recipe(rng, version) for version in versions]
             rows += [row] * len(versions)
-        photos = retouch(images[rows], recipes, None if points is None else points[rows])
+        points = None if points is None else points[rows]
+        photos = retouch_to_8_bits(images[rows], recipes, points)
 
         verdict = self.model.train()(photos.image)
         return {
             "presence": presence_classification(verdict.presence_logits, photos.degrees),
             "degree": self.degree_weight
             * degree_classification(verdict.degree_logits, photos.degrees),
+            "location": self.location_weight
+            * location_classification(verdict.location_logits, photos.masks),
         }

@@ -53,6 +53,7 @@ class StageConfig(LoopConfig):
 
 def _router(config: StageConfig, source: RetouchSource) -> RouterStage:
     model = _network(RetouchRouter, config, "router")
+    source = dataclasses.replace(source, vary_light=False)
     return RouterStage(model, source, faces_per_batch=config.batch_size)
 
 

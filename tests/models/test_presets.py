@@ -1,0 +1,69 @@
+"""Presets: sizes of `base` against the published ones, costs of `tiny` and `base` (nothing is run)."""
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from frr.models.mofrr_expert import WaveFRRExpert
+from frr.models.mofrr_merger import ExpertMerger
+from frr.models.mofrr_router import RetouchRouter
+from frr.models.mofrr_shared import SharedExpert
+from frr.models.presets import PRESETS
+
+CLASSES = {
+    "router": RetouchRouter,
+    "expert": WaveFRRExpert,
+    "geometric_expert": WaveFRRExpert,
+    "shared": SharedExpert,
+    "merger": ExpertMerger,
+}
+
+
+@pytest.fixture(scope="module", params=PRESETS)
+def networks(request):
+    with torch.device("meta"):
+        parts = {name: CLASSES[name](**PRESETS[request.param][name]).eval() for name in CLASSES}
+    for network in parts.values():
+        network.requires_grad_(False)
+    return request.param, parts
+
+
+def millions(network):
+    return sum(parameter.numel() for parameter in network.parameters()) / 1e6
+
+
+def operations(call):
+    with FlopCounterMode(display=False) as counter:
+        call()
+    return counter.get_total_flops()
+
+
+def test_published_sizes(networks):
+    preset, parts = networks
+    if preset != "base":
+        pytest.skip("published sizes are those of `base`")
+    assert millions(parts["expert"].denoiser) == pytest.approx(20.77, rel=0.02)
+    assert millions(parts["merger"]) == pytest.approx(31.05, rel=0.25)
+    assert millions(parts["router"].trunk) == pytest.approx(5.9, rel=0.03)
+    assert millions(parts["router"]) == pytest.approx(70, rel=0.25)
+    assert millions(parts["expert"].degree_estimator) == pytest.approx(23.5, rel=0.01)
+
+
+def test_tiny_fits_its_budget(networks):
+    preset, parts = networks
+    if preset != "tiny":
+        pytest.skip("the budget is that of `tiny`")
+    total = millions(parts["router"]) + millions(parts["shared"]) + millions(parts["merger"])
+    total += 2 * millions(parts["expert"]) + 2 * millions(parts["geometric_expert"])
+    assert total * 4 <= 40  # megabytes in float32
+
+
+def test_the_merger_costs_at_most_a_quarter_of_an_expert(networks):
+    _, parts = networks
+    photo = torch.empty(1, 3, 256, 256, device="meta")
+    degree = torch.empty(1, device="meta")
+    residuals = torch.empty(1, 5, 3, 256, 256, device="meta")
+    probabilities = torch.empty(1, 4, device="meta")
+    expert = operations(lambda: parts["expert"](photo, degree))
+    merger = operations(lambda: parts["merger"](photo, residuals, probabilities))
+    assert merger <= expert / 4

@@ -1,0 +1,210 @@
+"""The training stages on small faces: what a batch holds, learning, exact resumption, assembly."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from frr.models.mofrr_router import RetouchRouter
+from frr.pipelines.simulate.recipe import OPERATIONS
+from frr.training.batches import RetouchSource, random_subset, retouch_and_target, vary_light
+from frr.training.export import assemble
+from frr.training.faces import load_faces
+from frr.training.loop import LoopConfig, seed_step, train
+from frr.training.stage_expert import ExpertStage, make_scheduler, sample_timesteps
+from frr.training.stage_router import RouterStage
+from frr.training.stages import make_config, run_stage
+
+SIZE = 64
+
+
+@pytest.fixture(scope="module")
+def faces_dir(tmp_path_factory):
+    """Six smooth coloured pictures with a dark oval: enough for the canonical mesh."""
+    folder = tmp_path_factory.mktemp("faces")
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[0:SIZE, 0:SIZE] / SIZE - 0.5
+    for index in range(6):
+        base = rng.uniform(60, 200, size=(1, 1, 3)) + rng.normal(0, 12, (SIZE, SIZE, 3))
+        base = base * (1 - 0.4 * ((x / 0.3) ** 2 + (y / 0.4) ** 2 < 1))[..., None]
+        picture = Image.fromarray(base.clip(0, 255).astype(np.uint8))
+        picture.save(folder / f"{index}.png")
+    return folder
+
+
+@pytest.fixture()
+def source(faces_dir):
+    return RetouchSource(load_faces(faces_dir, SIZE), max_shift=4)
+
+
+def test_the_same_generator_draws_the_same_batch(source):
+    first, second = (source.draw(np.random.default_rng(3), 4)[0] for _ in range(2))
+    other = source.draw(np.random.default_rng(4), 4)[0]
+    assert torch.equal(first, second)
+    assert not torch.equal(first, other)
+    assert first.shape == (4, 3, SIZE, SIZE) and first.abs().max() <= 1
+
+
+def test_landmarks_follow_mirror_and_shift(faces_dir):
+    faces = load_faces(faces_dir, SIZE)
+    images = torch.full_like(faces.images, 128)
+    images[..., 20, 10] = 255  # one bright pixel a face, and a landmark on it
+    landmarks = torch.tensor([10.5, 20.5]).div(SIZE).expand(len(faces), 478, 2).clone()
+    marked = RetouchSource(dataclasses.replace(faces, images=images, landmarks=landmarks))
+    for seed in range(4):
+        drawn, points = marked.draw(np.random.default_rng(seed), 5)
+        for image, point in zip(drawn, points[:, 0] * SIZE - 0.5, strict=True):
+            column, row = (round(float(value)) for value in point)
+            if 0 <= row < SIZE and 0 <= column < SIZE:
+                assert image[1, row, column] == image[1].max()
+
+
+def test_light_varies_within_bounds():
+    photo = torch.rand(2, 3, 8, 8) * 2 - 1
+    varied = vary_light(photo, torch.rand(2, 4))
+    assert varied.abs().max() <= 1 and 0 < (varied - photo).abs().mean() < 0.2
+
+
+def test_random_subset_has_no_repeats():
+    rng = np.random.default_rng(0)
+    sizes = set()
+    for _ in range(60):
+        subset = random_subset(rng)
+        assert len(set(subset)) == len(subset) and set(subset) <= set(OPERATIONS)
+        sizes.add(len(subset))
+    assert sizes == {2, 3, 4}
+
+
+def test_target_is_the_photo_without_the_operation(source):
+    rng = np.random.default_rng(1)
+    images, points = source.draw(rng, 3)
+    recipes = [
+        dataclasses.replace(source, export_probability=0).recipe(rng, names)
+        for names in (["whitening"], ["whitening", "smoothing"], ["smoothing"])
+    ]
+    photos, target = retouch_and_target(images, points, recipes, "whitening")
+    assert torch.equal(target[0], images[0])  # only whitened: the clean face
+    assert not torch.equal(target[1], images[1])  # still smoothed
+    assert torch.equal(target[2], photos.image[2])  # not whitened: as it is
+    _, clean = retouch_and_target(images, points, recipes, None)
+    assert torch.equal(clean, images)
+
+
+def test_half_of_the_timesteps_are_pure_noise():
+    steps = sample_timesteps(np.random.default_rng(0), 2000, make_scheduler())
+    assert 0.45 < (steps == 999).float().mean() < 0.55
+    assert steps.min() >= 0
+
+
+def test_a_router_batch_holds_each_face_in_all_versions(source):
+    seen = {}
+
+    class Spy(RetouchRouter):
+        def forward(self, photo):
+            seen["photos"] = photo
+            return super().forward(photo)
+
+    terms = RouterStage(Spy(), source, faces_per_batch=2).losses(np.random.default_rng(0))
+    assert seen["photos"].shape[0] == 2 * 6
+    assert set(terms) == {"presence", "degree", "location"} and all(term > 0 for term in terms.values())
+
+
+def test_an_expert_learns_to_undo_whitening(faces_dir, tmp_path):
+    settings = {"operation": "whitening", "steps": 25, "batch_size": 4, "size": SIZE}
+    settings |= {"log_every": 5, "learning_rate": "2e-3", "warmup": 2, "ema_decay": 0.8}
+    losses = []
+    run_stage(
+        "expert", settings, tmp_path / "run", faces_dir, on_step=lambda _, t: losses.append(t)
+    )
+    space = [terms["space"] for terms in losses]
+    assert np.mean(space[-5:]) < 0.8 * np.mean(space[:5])
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").open()]
+    assert [line["step"] for line in lines] == [5, 10, 15, 20, 25]
+
+
+def test_resuming_repeats_the_run_to_the_bit(faces_dir, tmp_path):
+    source = RetouchSource(load_faces(faces_dir, SIZE), max_shift=4)
+
+    def make_stage():
+        torch.manual_seed(0)
+        return RouterStage(RetouchRouter(), source, faces_per_batch=1)
+
+    config = LoopConfig(steps=4, warmup=1, save_seconds=0)
+    whole = make_stage()
+    train(whole, config, tmp_path / "whole")
+
+    class Stopped(Exception):
+        pass
+
+    def stop(step, terms):
+        if step == 3:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        train(make_stage(), config, tmp_path / "parts", on_step=stop)
+    resumed = make_stage()
+    train(resumed, config, tmp_path / "parts")
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, resumed.model.state_dict()[name]), name
+    with pytest.raises(ValueError, match="holds a checkpoint"):
+        train(make_stage(), config, tmp_path / "parts", resume=False)
+
+
+def test_steps_are_seeded_apart():
+    draws = [seed_step(0, step, process).random() for step in range(3) for process in range(2)]
+    assert len(set(draws)) == 6
+
+
+def test_warp_only_trains_the_warp_head(source):
+    from frr.models.mofrr_expert import WaveFRRExpert
+
+    expert = WaveFRRExpert(has_warp_head=True)
+    stage = ExpertStage(expert, source, "face_slimming", batch_size=3, warp_only=True)
+    sum(stage.losses(np.random.default_rng(0)).values()).backward()
+    assert expert.warp_head.conv_out.weight.grad.abs().sum() > 0
+    assert all(p.grad is None for p in expert.denoiser.parameters())
+    with pytest.raises(ValueError, match="no warp head"):
+        ExpertStage(WaveFRRExpert(), source, "whitening", warp_only=True)
+
+
+def test_all_stages_run_and_assemble(faces_dir, tmp_path):
+    short = {"steps": 1, "batch_size": 2, "size": SIZE}
+    run_stage("router", short | {"batch_size": 1}, tmp_path / "router", faces_dir)
+    for name in OPERATIONS:
+        run_stage("expert", short | {"operation": name}, tmp_path / name, faces_dir)
+    run_stage("shared", short, tmp_path / "shared", faces_dir)
+    with pytest.raises(ValueError, match="run that stage to its end first"):
+        assemble(tmp_path)
+    run_stage("merger", short | {"models": str(tmp_path)}, tmp_path / "merger", faces_dir)
+    pipe = assemble(tmp_path, load_faces(faces_dir, SIZE, limit=2))
+    photo = torch.rand(1, 3, SIZE, SIZE)
+    output = pipe(photo, operations=list(OPERATIONS), output_type="pt", num_inference_steps=1)
+    assert output.images.shape == photo.shape
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"speed": 3}, "unknown setting 'speed'"),
+        ({"steps": "many"}, "steps='many' is not a int"),
+        ({"steps": 0}, "at least 1"),
+        ({"learning_rate": -1}, "must be positive"),
+        ({"preset": "huge"}, "'huge' is unknown"),
+        ({"warp_only": "perhaps"}, "is not a bool"),
+    ],
+)
+def test_bad_settings_are_named(settings, message):
+    with pytest.raises(ValueError, match=message):
+        make_config(settings)
+
+
+def test_unknown_stage_or_operation_is_named(faces_dir, tmp_path):
+    with pytest.raises(ValueError, match="unknown stage 'critic'"):
+        run_stage("critic", {}, tmp_path, faces_dir)
+    with pytest.raises(ValueError, match="operation=NAME"):
+        run_stage("expert", {"size": SIZE}, tmp_path, faces_dir)
+    with pytest.raises(ValueError, match="models=FOLDER"):
+        run_stage("merger", {"size": SIZE}, tmp_path, faces_dir)
