@@ -69,7 +69,7 @@ def _numpy_planes(array: np.ndarray) -> Sequence[Tensor]:
         raise ValueError(f"numpy array of shape {array.shape} came; expected H W, H W C or B H W C")
     if array.dtype != np.uint8 and not np.issubdtype(array.dtype, np.floating):
         raise ValueError(f"numpy array of {array.dtype} came; expected floats in [0, 1] or uint8")
-    planes = torch.from_numpy(np.ascontiguousarray(array))
+    planes = torch.from_numpy(array.copy())
     if array.ndim == 2:
         planes = planes[..., None]
     if planes.shape[-1] not in (1, 3, 4):

@@ -1,6 +1,7 @@
 """What a call asks for, read and checked before anything runs."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from numbers import Integral, Real
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -30,7 +31,7 @@ class Request(NamedTuple):
         """Raises ValueError for a number or name out of its range."""
         for name in ("num_inference_steps", "num_samples"):
             count = getattr(self, name)
-            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            if isinstance(count, bool) or not isinstance(count, Integral) or count < 1:
                 raise ValueError(f"{name} is {count!r}; expected a whole number of at least 1")
         _check_fraction("strength", self.strength)
         if self.output_type not in OUTPUT_TYPES:
@@ -38,7 +39,7 @@ class Request(NamedTuple):
                 f"output_type is {self.output_type!r}; expected one of {', '.join(OUTPUT_TYPES)}"
             )
         size = self.working_size
-        if size not in (None, "config") and (not isinstance(size, int) or size < 32):
+        if size not in (None, "config") and (not isinstance(size, Integral) or size < 32):
             raise ValueError(
                 f"working_size is {size!r}; expected at least 32 pixels, None (the photo's own "
                 "size) or 'config' (the pipeline's setting)"
@@ -85,7 +86,7 @@ def read_degrees(
 
 
 def _check_fraction(what: str, number: float) -> None:
-    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number <= 1:
+    if isinstance(number, bool) or not isinstance(number, Real) or not 0 <= number <= 1:
         raise ValueError(f"{what} is {number!r}; expected a number in [0, 1]")
 
 

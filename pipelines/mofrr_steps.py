@@ -101,7 +101,7 @@ class MoFRRSteps(DiffusionPipeline):
         num_samples: int = 1,
         working_size: WorkingSize = "config",
     ) -> Tensor:
-        """Noise for all experts, whatever is active: B * num_samples, K + 1, 3, h, w in float32.
+        """Unit noise for all experts, whatever is active: B * num_samples, K + 1, 3, h, w.
 
         Args:
             photo: B 3 H W.
@@ -114,7 +114,7 @@ class MoFRRSteps(DiffusionPipeline):
         if latents is None:
             latents = draw_noise(len(photo), shape, num_samples, generator, photo.device)
         check_latents(latents, (len(photo) * num_samples, *shape))
-        return latents.to(photo.device, torch.float32) * self.scheduler.init_noise_sigma
+        return latents.to(photo.device, torch.float32)
 
     @torch.no_grad()
     def run_experts(
@@ -152,6 +152,7 @@ class MoFRRSteps(DiffusionPipeline):
         check_scheduler(self.scheduler, [run.expert for run in runs.values()])
         self.scheduler.set_timesteps(num_inference_steps, device=photo.device)
         self._num_timesteps = len(self.scheduler.timesteps)
+        latents = latents * self.scheduler.init_noise_sigma
         with self.progress_bar(total=self._num_timesteps) as bar:  # pyright: ignore
 
             def advance(index: int, timestep: Tensor, latents: Tensor) -> Tensor:
@@ -170,13 +171,23 @@ class MoFRRSteps(DiffusionPipeline):
         self,
         name: str,
         photo: Tensor,
-        degree: Tensor,
+        degree: Tensor | None,
         latents: Tensor,
         **options: Any,
     ) -> ExpertEdit:
-        """One expert on all photos: `run_experts` with `name` alone active; `degree`: B."""
+        """One expert on all photos: `run_experts` with `name` alone active.
+
+        Args:
+            name: an operation, or "shared".
+            photo: B 3 H W in [-1, 1].
+            degree: B in [0, 1]; None, or NaN, = the expert's own estimate.
+            latents: of all experts, from `prepare_latents`.
+            options: as for `run_experts`.
+        """
         active = photo.new_zeros(len(photo), len(self.expert_names), dtype=torch.bool)
         active[:, self.expert_names.index(name)] = True
+        if degree is None:
+            degree = photo.new_full((len(photo),), torch.nan)
         degrees = degree[:, None].expand(-1, len(self.operations))
         return self.run_experts(photo, active, degrees, latents, **options)[0][name]
 

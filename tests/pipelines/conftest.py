@@ -1,0 +1,120 @@
+"""A pipeline of real networks, as small as they go, whose experts do something."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from diffusers import DDIMScheduler
+from torch import nn
+
+from frr.models.mofrr_expert import WaveFRRExpert
+from frr.models.mofrr_merger import ExpertMerger
+from frr.models.mofrr_router import RetouchRouter
+from frr.models.mofrr_shared import SharedExpert
+from frr.pipelines.pipeline_mofrr import MoFRRPipeline
+
+UNET = {"denoiser_channels": (16, 16), "attention_levels": (), "warp_channels": (16, 16)}
+RESNET = {
+    "embedding_size": 8,
+    "hidden_sizes": [8, 8],
+    "depths": [1, 1],
+    "layer_type": "basic",
+}
+EXPERT = {**UNET, "idem_width": 4, "hfcam_width": 8, "degree_resnet": RESNET}
+ROUTER = {
+    "embedding_size": 8,
+    "hidden_sizes": (8, 8),
+    "depths": (1, 1),
+    "group_tokens": 2,
+    "token_width": 16,
+    "token_side": 4,
+    "group_heads": 2,
+    "heads": 2,
+    "layers": 1,
+}
+
+
+def schedule(**options) -> DDIMScheduler:
+    return DDIMScheduler(
+        **{
+            "prediction_type": "sample",
+            "rescale_betas_zero_snr": True,
+            "timestep_spacing": "trailing",
+            "clip_sample": False,
+            "set_alpha_to_one": True,
+            "beta_schedule": "linear",
+            **options,
+        }
+    )
+
+
+def stir(network: nn.Module) -> nn.Module:
+    """Fills what starts at zero, so that the network is no longer the identity."""
+    for parameter in network.parameters():
+        if not parameter.any():
+            nn.init.normal_(parameter, std=0.05)
+    return network
+
+
+def build(stirred: bool = True, **parts) -> MoFRRPipeline:
+    torch.manual_seed(0)
+    finish = stir if stirred else lambda network: network
+    made = {
+        "router": finish(RetouchRouter(**ROUTER)),
+        "scheduler": schedule(),
+        "whitening_expert": finish(WaveFRRExpert(**EXPERT)),
+        "smoothing_expert": finish(WaveFRRExpert(**EXPERT)),
+        "face_slimming_expert": finish(WaveFRRExpert(**EXPERT, has_warp_head=True)),
+        "eye_enlarging_expert": finish(WaveFRRExpert(**EXPERT, has_warp_head=True)),
+        "shared_expert": finish(SharedExpert(channels=(16, 16), attention_levels=())),
+        "merger": finish(ExpertMerger(channels=(8, 8))),
+        "working_size": 32,
+        **parts,
+    }
+    pipeline = MoFRRPipeline(**made)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+@pytest.fixture
+def make_pipeline() -> Callable[..., MoFRRPipeline]:
+    """`build(stirred=True, **parts)`: a fresh pipeline, the same at every call."""
+    return build
+
+
+@pytest.fixture(scope="session")
+def pipe() -> MoFRRPipeline:
+    """One pipeline for the tests that change nothing in it."""
+    return build()
+
+
+@pytest.fixture(scope="session")
+def photos() -> torch.Tensor:
+    """2 3 24 30 in [0, 1]."""
+    return torch.rand(2, 3, 24, 30, generator=torch.Generator().manual_seed(5))
+
+
+@pytest.fixture
+def seeded() -> Callable[[int], torch.Generator]:
+    """A fresh generator of a seed."""
+    return lambda seed=0: torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture
+def count_calls(monkeypatch) -> Callable[[nn.Module], list[str]]:
+    """Records which of a network's entrances are used."""
+
+    def watch(network: nn.Module) -> list[str]:
+        calls = []
+        for name in ("forward", "estimate_degree", "prepare", "denoise", "reconstruct"):
+            if hasattr(network, name):
+                method = getattr(network, name)
+
+                def counted(*args, _name=name, _method=method, **options):
+                    calls.append(_name)
+                    return _method(*args, **options)
+
+                monkeypatch.setattr(network, name, counted)
+        return calls
+
+    return watch
