@@ -71,6 +71,7 @@ def load_pipeline(model: str | None) -> Any:
 def fresh_pipeline() -> Any:
     """A pipeline of tiny networks with random weights: they cost what trained ones cost."""
     from diffusers import DDIMScheduler
+
     from frr.models.mofrr_expert import WaveFRRExpert
     from frr.models.mofrr_merger import ExpertMerger
     from frr.models.mofrr_router import RetouchRouter

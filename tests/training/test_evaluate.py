@@ -1,43 +1,21 @@
-"""Evaluation and calibration, on pipelines whose answers are known beforehand."""
+"""Evaluation, on pipelines whose answers are known beforehand."""
 
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+
 from frr.pipelines.simulate.recipe import OPERATIONS
-from frr.training.calibrate_router import (
-    RouterScores,
-    calibrated_thresholds,
-    score_faces,
-    thresholds_from,
-)
-from frr.training.conditions import (
-    MIXED,
-    UNTOUCHED,
-    Condition,
-    conditions_of,
-    face_seed,
-    recipe_for,
-    retouched_faces,
-)
+from frr.training.calibrate_router import calibrated_thresholds
+from frr.training.conditions import MIXED, UNTOUCHED, Condition, conditions_of, recipe_for
 from frr.training.evaluate import evaluate
 from frr.training.faces import FaceSet
-from PIL import Image
-
-SIZE = 48
 
 
 @pytest.fixture(scope="module")
-def faces():
-    """Three different faces: a portrait, its mirror image, and a darker, tinted one."""
-    from skimage.data import astronaut
-
-    picture = Image.fromarray(astronaut()[0:220, 115:335]).resize((SIZE, SIZE))
-    portrait = torch.from_numpy(np.array(picture)).permute(2, 0, 1)
-    tinted = portrait * torch.tensor([0.5, 0.7, 0.9])[:, None, None]
-    images = torch.stack([portrait, portrait.flip(-1), tinted.to(torch.uint8)])
-    return FaceSet(images, None, ("a.png", "b.png", "c.png"))
+def faces(three_faces):
+    return three_faces
 
 
 class Pipe:
@@ -79,67 +57,6 @@ def oracle(faces):
         return originals[torch.cdist(image.flatten(1), originals.flatten(1)).argmin(1)]
 
     return restore
-
-
-# --- conditions -----------------------------------------------------------------------------
-
-
-def test_conditions_are_the_operations_mixed_and_untouched():
-    kinds = [condition.kind for condition in conditions_of("seen")]
-    assert kinds == [*OPERATIONS, MIXED, UNTOUCHED]
-    assert [c.kind for c in conditions_of("seen", operations=("smoothing",))] == [
-        "smoothing",
-        UNTOUCHED,
-    ]
-
-
-def test_recipes_do_what_the_condition_says():
-    from frr.pipelines.simulate import bank
-
-    for split, algorithms in (("seen", bank.seen), ("unseen", bank.unseen)):
-        for condition in conditions_of(split):
-            recipe = recipe_for(condition, "a.png", seed=1)
-            used = [step.operation for step in recipe.steps]
-            assert all(step.algorithm in algorithms(step.operation) for step in recipe.steps)
-            if condition.kind == UNTOUCHED:
-                assert used == []
-            elif condition.kind == MIXED:
-                assert 2 <= len(used) == len(set(used)) <= 4
-            else:
-                assert used == [condition.kind]
-
-
-def test_mixed_draws_every_number_and_order_of_operations():
-    recipes = [recipe_for(Condition("seen", MIXED), f"{i}.png", seed=0) for i in range(120)]
-    counts = np.bincount([len(recipe.steps) for recipe in recipes])
-    assert counts[:2].sum() == 0 and (counts[2:5] > 20).all() and len(counts) == 5
-    assert len({recipe.steps[0].operation for recipe in recipes}) == 4
-
-
-def test_a_recipe_hangs_on_seed_and_name_only_and_export_keeps_the_steps():
-    condition = Condition("seen", MIXED)
-    recipe = recipe_for(condition, "a.png", seed=3)
-    assert recipe == recipe_for(condition, "a.png", seed=3)
-    assert recipe != recipe_for(condition, "b.png", seed=3)
-    assert recipe != recipe_for(condition, "a.png", seed=4)
-    exported = recipe_for(condition._replace(exported=True), "a.png", seed=3)
-    assert exported.steps == recipe.steps and recipe.export.jpeg_quality is None
-    assert 85 <= exported.export.jpeg_quality <= 95 and 0.75 <= exported.export.scale <= 1
-
-
-def test_face_seeds_are_stable_and_fit_a_generator():
-    assert face_seed(0, "noise", "a.png") == face_seed(0, "noise", "a.png")
-    assert face_seed(0, "noise", "a.png") != face_seed(1, "noise", "a.png")
-    torch.Generator().manual_seed(face_seed(2**31, "x"))
-
-
-def test_untouched_faces_keep_their_bytes(faces):
-    recipes = [recipe_for(Condition("seen", UNTOUCHED), name, 0) for name in faces.names]
-    photos = retouched_faces(faces, recipes)
-    assert photos.dtype == torch.uint8 and torch.equal(photos, faces.images)
-
-
-# --- evaluate -------------------------------------------------------------------------------
 
 
 def test_doing_nothing_scores_the_copy_row(faces):
@@ -268,60 +185,35 @@ def test_settings_that_cannot_be_met(faces):
         evaluate(Pipe(copy, router=False), faces, routing="router")
 
 
-# --- calibration ----------------------------------------------------------------------------
+def test_a_real_pipeline_with_fresh_networks_changes_nothing(faces):
+    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
+    from frr.models.mofrr_expert import WaveFRRExpert
+    from frr.models.mofrr_merger import ExpertMerger
+    from frr.models.mofrr_router import RetouchRouter
+    from frr.models.mofrr_shared import SharedExpert
+    from frr.models.presets import PRESETS
+    from frr.pipelines.pipeline_mofrr import MoFRRPipeline
 
-def scores(probabilities, degrees):
-    column = np.array(probabilities)[:, None]
-    return RouterScores(column, np.full_like(column, 0.5), np.array(degrees)[:, None])
-
-
-def test_thresholds_by_hand():
-    # .3 .4 untouched-or-other, .6 .9 present: halfway between .4 and .6
-    assert thresholds_from(scores([0.3, 0.4, 0.6, 0.9], [0, 0, 0.5, 1.0])) == (0.5,)
-
-
-def test_the_cap_is_about_untouched_photos_not_about_other_retouches():
-    probabilities = np.array([[0.9, 0.0], [0.8, 0.9], [0.2, 0.1]])
-    truth = np.array([[0.7, 0.0], [0.0, 0.7], [0.0, 0.0]])
-    verdict = RouterScores(probabilities, probabilities, truth)
-    assert verdict.untouched.tolist() == [False, False, True]
-    assert thresholds_from(verdict, 0.0) == (pytest.approx(0.85), pytest.approx(0.5))
-    # the first operation's .8 stands on a photo with the other one: not capped, but it counts
-    swapped = verdict._replace(probabilities=np.array([[0.7, 0], [0.8, 0.9], [0.2, 0.1]]))
-    assert thresholds_from(swapped, 0.0)[0] == pytest.approx(0.45)
-
-
-class Router(torch.nn.Module):
-    """Sees whitening as brightness: the mean of the photo, squashed to a probability."""
-
-    def __init__(self):
-        super().__init__()
-        self.gain = torch.nn.Parameter(torch.ones(()))
-        self.config = SimpleNamespace(operations=OPERATIONS)
-        self.seen = []
-
-    def forward(self, photo):
-        assert not self.training
-        self.seen.append(photo)
-        brightness = (photo.mean((1, 2, 3)) * self.gain + 1) / 2
-        shape = brightness[:, None].expand(-1, 4)
-        return SimpleNamespace(probabilities=shape, degrees=torch.full_like(shape, 0.6))
-
-
-def test_every_face_is_scored_in_all_its_versions(faces):
-    router = Router()
-    verdict = score_faces(router, faces, batch_size=2)
-    assert router.training  # left as it came
-    assert verdict.probabilities.shape == (18, 4) and (verdict.degrees == np.float32(0.6)).all()
-    assert verdict.untouched.sum() == 3 and verdict.present[:, 0].sum() >= 3
-    untouched = faces.images.float().mean((1, 2, 3)) / 255
-    assert verdict.probabilities[-3:, 0] == pytest.approx(untouched.numpy(), abs=1e-5)
-    again = score_faces(Router(), faces, batch_size=3)
-    assert again.probabilities == pytest.approx(verdict.probabilities, abs=1e-6)
-
-
-def test_calibrated_thresholds_keep_untouched_faces_untouched(faces):
-    thresholds = calibrated_thresholds(Router(), faces, max_false_positive_rate=0.0)
-    brightest = faces.images.float().mean((1, 2, 3)).max() / 255
-    assert len(thresholds) == 4 and all(value > brightest for value in thresholds)
+    preset = PRESETS["tiny"]
+    experts = {
+        f"{name}_expert": WaveFRRExpert(**preset[kind])
+        for name, kind in zip(OPERATIONS, ("expert",) * 2 + ("geometric_expert",) * 2, strict=True)
+    }
+    pipe = MoFRRPipeline(
+        router=RetouchRouter(**preset["router"]),
+        scheduler=DDIMScheduler(
+            prediction_type="sample", rescale_betas_zero_snr=True, timestep_spacing="trailing"
+        ),
+        shared_expert=SharedExpert(**preset["shared"]),
+        merger=ExpertMerger(**preset["merger"]),
+        **experts,
+    )
+    pipe.set_progress_bar_config(disable=True)
+    given = evaluate(pipe, faces, splits=("seen",), steps=1)
+    assert all(row.lift == pytest.approx(0, abs=1e-3) for row in given.restoration)
+    routed = evaluate(pipe, faces.select([0, 2]), splits=("seen",), steps=1, routing="router")
+    assert len(routed.router) == 4 and all(0 <= row.auc <= 1 for row in routed.router)
+    assert routed.row("seen", UNTOUCHED).restored_psnr > 90
+    thresholds = calibrated_thresholds(pipe.router, faces, max_false_positive_rate=0.4)
+    assert len(thresholds) == 4 and all(0 < value < 1 for value in thresholds)

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from frr.training.faces import FaceSet, load_faces
 from PIL import Image
+
+from frr.training.faces import FaceSet, load_faces
 
 
 def save(path, side=8, colour=(10, 20, 30), height=None):

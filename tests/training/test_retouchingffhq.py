@@ -4,6 +4,8 @@ import logging
 
 import pytest
 import torch
+from PIL import Image
+
 from frr.pipelines.simulate.recipe import OPERATIONS
 from frr.training import retouchingffhq_plus as plus
 from frr.training.retouchingffhq import (
@@ -13,7 +15,6 @@ from frr.training.retouchingffhq import (
     samples,
     split_of,
 )
-from PIL import Image
 
 
 def save(path, level=0, size=8):
