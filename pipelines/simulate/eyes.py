@@ -18,7 +18,7 @@ from torch import Tensor
 from .landmarks import BROWS, EYE_CORNERS, EYES, IRISES
 from .warp import gaussian_interpolation, gaussian_window, smooth_flow, to_pixels
 
-SAMPLES = 128  # flow samples along the shorter side of the photo
+SAMPLES = 96  # flow samples along the shorter side of the photo
 STRENGTH = {
     "radial": 0.186,
     "elliptic": 0.232,

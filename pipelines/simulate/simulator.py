@@ -159,9 +159,7 @@ def _move(truth: Retouched, job: _Job, algorithm: bank.Algorithm) -> None:
         local = [i for i, step in enumerate(job.steps) if (step.variation[-1] >= 0.5) == smooth]
         if local:
             rows = [job.rows[i] for i in local]
-            warped = warp_image(truth.image[rows], flow[local], mode).clamp_(-1, 1)
-            moving = (flow[local] != 0).any(1, keepdim=True)
-            truth.image[rows] = torch.where(moving, warped, truth.image[rows])
+            truth.image[rows] = warp_image(truth.image[rows], flow[local], mode).clamp_(-1, 1)
     for channel in range(truth.masks.shape[1]):
         local = [i for i, done in enumerate(job.earlier) if channel in done]
         if local:
