@@ -3,8 +3,9 @@
 ResNet-MAM (RetouchingFFHQ, ACM MM 2023) used as a multi-label classifier: a ResNet trunk whose every
 stage is summarised by learnable group tokens (multi-granularity attention), a scale embedding for
 each stage, a small transformer over all tokens, and one token for each operation, which starts
-from the mean and the maximum over every stage's map. Beyond the paper: a map of where each operation
-acted, which the simulator can teach pixel by pixel and from which presence is learned far sooner.
+from the mean and the maximum over every stage's map. Beyond the paper: a linear head on those means
+and maxima, from which training sets off far sooner and to which the tokens add, and a map of where
+each operation acted, which the simulator can teach pixel by pixel.
 """
 
 from typing import NamedTuple
@@ -206,15 +207,18 @@ class RetouchRouter(ModelMixin, ConfigMixin):
             for width in hidden_sizes
         )
         self.scale_embedding = nn.Parameter(torch.randn(len(depths), token_width) * 0.02)
-        count = len(operations)
+        count, pooled_width = len(operations), 2 * (sum(hidden_sizes) + len(operations))
         self.locate = nn.Conv2d(hidden_sizes[2], count, 1)
-        self.operation_tokens = nn.Linear(2 * sum(hidden_sizes) + 2 * count, count * token_width)
+        self.operation_tokens = nn.Linear(pooled_width, count * token_width)
+        self.direct_head = nn.Linear(pooled_width, count * (1 + degree_levels))
         self.transformer = nn.ModuleList(
             TransformerBlock(token_width, heads) for _ in range(layers)
         )
         self.norm = nn.LayerNorm(token_width)
         self.presence_head = nn.Linear(token_width, 1)
         self.degree_head = nn.Linear(token_width, degree_levels)
+        for head in (self.presence_head, self.degree_head):
+            nn.init.zeros_(head.weight)
 
     def forward(self, photo: Tensor) -> RouterOutput:
         """Judges photos B 3 H W in [-1, 1], any size (padded to even sides)."""
@@ -231,12 +235,14 @@ class RetouchRouter(ModelMixin, ConfigMixin):
         location = self.locate(stages[2])
         maps = (*stages, location)
         pooled = [f(features) for features in maps for f in (mean_over_map, max_over_map)]
-        operations = self.operation_tokens(torch.cat(pooled, dim=1))
-        operations = operations.unflatten(1, (len(self.config.operations), -1))
+        pooled = torch.cat(pooled, dim=1)
+        count = len(self.config.operations)
+        operations = self.operation_tokens(pooled).unflatten(1, (count, -1))
         tokens = torch.cat((operations, *summaries), dim=1)
         for block in self.transformer:
             tokens = block(tokens)
 
         verdicts = self.norm(tokens[:, : operations.shape[1]])
-        presence = self.presence_head(verdicts).squeeze(-1)
-        return RouterOutput(presence, self.degree_head(verdicts), location)
+        direct = self.direct_head(pooled).unflatten(1, (count, -1))
+        presence = self.presence_head(verdicts).squeeze(-1) + direct[..., 0]
+        return RouterOutput(presence, self.degree_head(verdicts) + direct[..., 1:], location)

@@ -27,7 +27,7 @@ class RouterStage:
     source: RetouchSource
     faces_per_batch: int = 6
     degree_weight: float = 0.1
-    location_weight: float = 0.5
+    location_weight: float = 0.2
 
     def losses(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """L_class of the paper, presence and degree, and where each operation acted."""
