@@ -26,6 +26,9 @@ PAPER_PSNR = {
 }
 """Mean copy-input PSNR of the paper's data in dB, which includes the vendors' own file coding."""
 MIXED = "mixed"
+"""Label of two or more operations drawn at random, as evaluation mixes them."""
+TOGETHER = "all_together"
+"""Label of all operations in one photo, in random order."""
 _TEXTURE = 1.5 / 256  # Gaussian above which detail counts as high frequency, in heights
 _JAW_PAIRS = tuple((JAW[i], JAW[-1 - i]) for i in range(3, 8))
 _BATCH = 8
@@ -37,7 +40,7 @@ class Measurement:
     """Means over the faces for one algorithm, one operation, or all operations mixed.
 
     Attributes:
-        operation: Name of the operation, or "mixed".
+        operation: Name of the operation, or "mixed" / "all_together".
         algorithm: Name of the algorithm, or "seen" / "unseen" for a mean over the bank's split.
         held_out: Whether training never sees it.
         psnr: Copy-input PSNR in dB: retouched against original.
@@ -127,12 +130,12 @@ def calibrate(
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> Calibration:
-    """Retouches every face once by every algorithm and twice by mixtures, and measures.
+    """Retouches every face once by every algorithm and by mixtures of two kinds, and measures.
 
     Args:
         images: N 3 H W, uint8 in [0, 255] or float in [-1, 1], RGB.
         landmarks: N 478 2 in shares of width and height; None: the mean face.
-        operations: The operations to measure; mixtures have all of them, in random order.
+        operations: The operations to measure, alone and mixed.
         degrees: Range of the uniformly drawn degrees.
         seed: Fixes degrees, variations and mixtures.
         progress: Called with the name of each row before it is measured.
@@ -157,10 +160,11 @@ def calibrate(
             recipes = [_single(rng, operation, algorithm, degrees) for _ in images]
             found.append(_measure(images, landmarks, recipes, operation, algorithm))
         rows += [*found, *_means(found)]
-    for split in ("seen", "unseen"):
-        report(f"{MIXED} / {split}")
-        recipes = [sample_recipe(rng, operations, split=split, degrees=degrees) for _ in images]
-        rows.append(_measure(images, landmarks, recipes, MIXED, split))
+    for label, least in ((MIXED, 2), (TOGETHER, len(operations))):
+        for split in ("seen", "unseen"):
+            report(f"{label} / {split}")
+            recipes = [_mixture(rng, operations, least, split, degrees) for _ in images]
+            rows.append(_measure(images, landmarks, recipes, label, split))
     return Calibration(tuple(rows), len(images), images.shape[-2], degrees)
 
 
@@ -169,6 +173,19 @@ def _single(
 ) -> Recipe:
     drawn = sample_recipe(rng, [operation], split="all", degrees=degrees)
     return Recipe((drawn.steps[0]._replace(algorithm=algorithm),))
+
+
+def _mixture(
+    rng: np.random.Generator,
+    operations: Sequence[str],
+    least: int,
+    split: str,
+    degrees: tuple[float, float],
+) -> Recipe:
+    """At least so many of the operations (as far as there are), the number drawn evenly."""
+    count = rng.integers(min(least, len(operations)), len(operations) + 1)
+    chosen = [operations[int(index)] for index in rng.permutation(len(operations))[:count]]
+    return sample_recipe(rng, chosen, split=split, degrees=degrees)
 
 
 def _measure(

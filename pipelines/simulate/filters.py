@@ -6,6 +6,8 @@ Images are B C H W; per-sample parameters are tensors of length B; lengths are i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -60,9 +62,10 @@ def reduce(images: Tensor, factor: int) -> Tensor:
     return F.avg_pool2d(images, factor, ceil_mode=True, count_include_pad=False)
 
 
-def enlarge(images: Tensor, size: tuple[int, int]) -> Tensor:
+def enlarge(images: Tensor, size: Sequence[int]) -> Tensor:
     """Bilinear resize to `size` = (height, width)."""
-    return F.interpolate(images, size=size, mode="bilinear", align_corners=False)
+    height, width = size
+    return F.interpolate(images, size=(height, width), mode="bilinear", align_corners=False)
 
 
 def guided(images: Tensor, guide: Tensor, radius: Tensor, epsilon: Tensor, factor: int) -> Tensor:

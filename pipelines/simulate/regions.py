@@ -70,4 +70,4 @@ def soften(mask: Tensor) -> Tensor:
     """Blurs a B 1 H W mask by 1.5 % of its height, so that no border shows."""
     sigma = mask.new_full((len(mask),), 0.015 * mask.shape[-2] / _GRID)
     blurred = gaussian(reduce(mask, _GRID), sigma)
-    return enlarge(blurred, (mask.shape[-2], mask.shape[-1])).clamp(0, 1)
+    return enlarge(blurred, mask.shape[-2:]).clamp(0, 1)

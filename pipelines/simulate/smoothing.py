@@ -62,7 +62,7 @@ def _even(smooth: Tensor, face: FaceRegions, share: Tensor) -> Tensor:
     local = gaussian(small * skin, sigma) / gaussian(skin, sigma).clamp_min(1e-8)
     mean = (small * skin).sum((2, 3), True) / skin.sum((2, 3), True)
     gain = ((mean + 0.05) / (local + 0.05)) ** per_sample(share)
-    return smooth * enlarge(gain, (smooth.shape[-2], smooth.shape[-1]))
+    return smooth * enlarge(gain, smooth.shape[-2:])
 
 
 def _blend(images: Tensor, smooth: Tensor, mask: Tensor, degrees: Tensor) -> Edit:
@@ -99,10 +99,10 @@ def pyramid_coring(images: Tensor, degrees: Tensor, variations: Tensor, face: Fa
     finest = 1 + _octaves(images)
     for level in range(2 + finest):
         coarser = reduce(finer, 2)
-        detail = finer - enlarge(coarser, (finer.shape[-2], finer.shape[-1]))
+        detail = finer - enlarge(coarser, finer.shape[-2:])
         faint = detail - soft_core(detail, threshold)
         share = 0.4 if level < finest else 1.0
-        removed = removed + share * enlarge(faint, (rgb.shape[-2], rgb.shape[-1]))
+        removed = removed + share * enlarge(faint, rgb.shape[-2:])
         finer = coarser
     smooth = _even(rgb - removed, face, 0.37 + 0.20 * variations[:, 1])
     return _blend(images, smooth, _region(rgb, variations, face), degrees)
@@ -129,7 +129,7 @@ def anisotropic_diffusion(
     coarse = reduce(rgb, 2 ** (1 + _octaves(images)))
     contrast = 0.03 + 0.03 * variations[:, 2]
     flat = diffuse(coarse, luma(coarse), contrast, 16)
-    flat, coarse = enlarge(torch.cat((flat, coarse)), (rgb.shape[-2], rgb.shape[-1])).chunk(2)
+    flat, coarse = enlarge(torch.cat((flat, coarse)), rgb.shape[-2:]).chunk(2)
     texture = rgb - coarse
     smooth = flat + 0.75 * texture + 0.25 * soft_core(texture, contrast)
     smooth = _even(smooth, face, 0.33 + 0.20 * variations[:, 1])

@@ -86,7 +86,7 @@ def fill_light(images: Tensor, degrees: Tensor, variations: Tensor, face: FaceRe
     mask = choose_region(rgb, face, variations[:, 0], _SHARES)
     light = luma(reduce(rgb, 4))
     sigma = images.shape[-2] / 4 * (0.012 + 0.03 * variations[:, 1])
-    light = enlarge(gaussian(light, sigma), (images.shape[-2], images.shape[-1])).clamp(0, 1)
+    light = enlarge(gaussian(light, sigma), images.shape[-2:]).clamp(0, 1)
     cool = variations[:, 2, None] * rgb.new_tensor((-0.02, 0.0, 0.05))
     lift = 0.53 * (1 - light) + cool[:, :, None, None]
     strength = _strength(degrees, variations)
