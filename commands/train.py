@@ -33,10 +33,13 @@ def train(stage: str, faces: Path, folder: Path, pairs: Sequence[str], resume: b
     The settings and their defaults are listed when an unknown one is given, and written to
     config.json in the run's folder. Several GPUs: `accelerate launch -m frr.cli train ...`.
     """
-    from ..training.stages import run_stage
-
+    settings = read_settings(pairs)
     try:
-        model = run_stage(stage, read_settings(pairs), folder, faces, resume=resume)
+        from ..training.stages import run_stage
+
+        model = run_stage(stage, settings, folder, faces, resume=resume)
+    except ModuleNotFoundError as error:
+        raise click.ClickException(f"{error}: pip install 'frr[train]'") from error
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"wrote {model}")

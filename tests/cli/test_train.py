@@ -1,5 +1,6 @@
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,14 @@ def test_a_run_is_continued_only_when_told(frr, faces):
     assert "resume" in frr(*arguments, status=1).stderr
     frr(*arguments, "--resume", "--set", "steps=3")
     assert json.loads(Path("run/log.jsonl").read_text().splitlines()[-1])["step"] == 3
+
+
+def test_a_missing_extra_is_named(frr, faces, monkeypatch):
+    for name in ("frr.training.stages", "frr.training.losses", "torchmetrics"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, "frr.training.losses", None)
+    shown = frr("train", "router", "--faces", faces, "--run", "run", status=1)
+    assert "frr[train]" in shown.stderr
 
 
 @pytest.fixture
