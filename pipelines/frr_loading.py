@@ -8,11 +8,11 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import diffusers
 import torch
-from diffusers import ConfigMixin, DiffusionPipeline, ModelMixin, SchedulerMixin
+from diffusers import DiffusionPipeline, ModelMixin, SchedulerMixin
 from huggingface_hub import snapshot_download
 from safetensors import SafetensorError, safe_open
 
@@ -63,9 +63,10 @@ def weights_files(folder: Path, variant: str | None) -> list[Path]:
     index = folder / f"{WEIGHTS_STEM}.safetensors.index{f'.{variant}' if variant else ''}.json"
     if index.is_file():
         shards = read_json(index, "").get("weight_map")
-        if not isinstance(shards, dict):
-            raise ValueError(f"{index} has no weight_map; fetch or export the folder again")
-        return [folder / name for name in sorted(set(shards.values()))]
+        names = sorted(set(map(str, shards.values()))) if isinstance(shards, dict) else []
+        if not names or any(Path(name).name != name for name in names):
+            raise ValueError(f"{index} lists no shards beside it; fetch or export it again")
+        return [folder / name for name in names]
     whole = folder / f"{stem}.safetensors"
     return [whole] if whole.is_file() else []
 
@@ -145,9 +146,13 @@ def _check_keys(file: Path, network_class: type, info: Mapping[str, Any]) -> Non
 
 def load_scheduler(class_name: str, folder: Path) -> Any:
     """Loads a scheduler of diffusers from its folder inside a repository."""
-    scheduler_class: Any = getattr(diffusers, class_name, None)
-    if not (isinstance(scheduler_class, type) and issubclass(scheduler_class, SchedulerMixin)):
-        raise ValueError(f"{folder} is of a {class_name!r}; expected a scheduler of diffusers")
+    found = getattr(diffusers, str(class_name), None)
+    scheduler_class: Any = found
+    if not (isinstance(found, type) and issubclass(found, SchedulerMixin)):
+        raise ValueError(
+            f"{folder.parent / INDEX_NAME} names the scheduler {class_name!r}, which diffusers "
+            f"{diffusers.__version__} does not have"
+        )
     file = folder / "scheduler_config.json"
     config = read_json(file, "the repository has no scheduler")
     try:
@@ -166,20 +171,23 @@ def find_folder(
         raise ValueError(f"{name} is no folder, and no Hub id of the form owner/name either")
     stems = [WEIGHTS_STEM] + ([f"{WEIGHTS_STEM}.{variant}"] if variant else [])
     weights = [f"*/{stem}{end}" for stem in stems for end in (".safetensors", "-*.safetensors")]
-    return Path(
-        snapshot_download(
-            str(name),
-            allow_patterns=["*.json", CHECKSUMS_NAME, *weights],
-            ignore_patterns=[f"{part}/*" for part in skipped],
-            **hub,
-        )
-    )
+    wanted = {"allow_patterns": ["*.json", CHECKSUMS_NAME, *weights]}
+    try:
+        skipped = [f"{part}/*" for part in skipped]
+        return Path(snapshot_download(str(name), ignore_patterns=skipped, **wanted, **hub))
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{name} is no folder here, and the Hub did not give it either: {error}"
+        ) from error
 
 
 class RepositoryReader(DiffusionPipeline):
     """`from_pretrained` of a pipeline that knows the classes of its networks."""
 
-    network_classes: ClassVar[tuple[type[ModelMixin], ...]] = ()
+    @classmethod
+    def network_class(cls, name: str) -> type[ModelMixin]:
+        """The class of the network that stands as component `name`."""
+        raise NotImplementedError
 
     @classmethod
     def from_pretrained(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -234,6 +242,14 @@ class RepositoryReader(DiffusionPipeline):
             revision=revision,
         )
         index = read_index(folder, cls.__name__)
+        extra = sorted(
+            name for name in index if name[0] != "_" and name not in (*modules, *settings)
+        )
+        if extra:
+            raise ValueError(
+                f"{folder / INDEX_NAME} holds {', '.join(extra)}, unknown to this {cls.__name__}; "
+                "update the package"
+            )
         _check_variant(folder, index, variant)
         loaded = {name: index[name] for name in settings if name in index}
         for name in modules:
@@ -251,19 +267,17 @@ class RepositoryReader(DiffusionPipeline):
         if not isinstance(entry, list) or len(entry) != 2:
             raise ValueError(f"{folder / INDEX_NAME}: {name} is {entry!r}; expected [file, class]")
         class_name = entry[1]
-        if class_name is None:
-            if name in cls._optional_components:
-                return None
-            raise ValueError(f"{folder / INDEX_NAME} has no {name}, which a {cls.__name__} needs")
-        known = {network.__name__: network for network in cls.network_classes}
-        if class_name in known:
-            return load_network(known[class_name], folder / name, **options)
-        if issubclass(getattr(diffusers, str(class_name), ConfigMixin), SchedulerMixin):
+        if class_name is None and name in cls._optional_components:
+            return None
+        if name == "scheduler":
             return load_scheduler(class_name, folder / name)
-        raise ValueError(
-            f"{folder / INDEX_NAME}: {name} is of class {class_name!r}; known are "
-            f"{', '.join(known)} and diffusers' schedulers"
-        )
+        expected = cls.network_class(name)
+        if class_name != expected.__name__:
+            raise ValueError(
+                f"{folder / INDEX_NAME}: {name} is of class {class_name!r}; expected "
+                f"{expected.__name__}"
+            )
+        return load_network(expected, folder / name, **options)
 
 
 def _component_dtype(dtype: Dtype, name: str) -> torch.dtype | None:

@@ -175,6 +175,8 @@ class RepositoryWriter(DiffusionPipeline):
         if hub and not push_to_hub:
             raise TypeError(f"save_pretrained got unexpected arguments {sorted(hub)}")
         folder = Path(save_directory)
+        if folder.is_file():
+            raise ValueError(f"{folder} is a file; expected a folder to write the pipeline to")
         super().save_pretrained(folder, variant=variant, max_shard_size=max_shard_size)
         write_layout(self, folder)
         if push_to_hub:

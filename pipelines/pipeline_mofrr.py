@@ -49,19 +49,20 @@ class MoFRRPipeline(MoFRRSteps, RepositoryReader, RepositoryWriter):  # pyright:
             whose edits are brought back to full size; None always works at the photo's own size.
     """
 
-    network_classes = (RetouchRouter, WaveFRRExpert, SharedExpert, ExpertMerger)
     _callback_tensor_inputs: ClassVar[list[str]] = ["latents"]
 
+    # The parts have no defaults: diffusers takes a parameter with a default for a setting, and would
+    # load a part that from_pretrained was told to leave out.
     def __init__(
         self,
         router: ModelMixin | None,
         scheduler: SchedulerMixin,
-        whitening_expert: ModelMixin | None = None,
-        smoothing_expert: ModelMixin | None = None,
-        face_slimming_expert: ModelMixin | None = None,
-        eye_enlarging_expert: ModelMixin | None = None,
-        shared_expert: ModelMixin | None = None,
-        merger: ModelMixin | None = None,
+        whitening_expert: ModelMixin | None,
+        smoothing_expert: ModelMixin | None,
+        face_slimming_expert: ModelMixin | None,
+        eye_enlarging_expert: ModelMixin | None,
+        shared_expert: ModelMixin | None,
+        merger: ModelMixin | None,
         working_size: int | None = 256,
     ) -> None:
         super().__init__()
@@ -74,7 +75,8 @@ class MoFRRPipeline(MoFRRSteps, RepositoryReader, RepositoryWriter):  # pyright:
         }
         self.register_modules(**parts)
         self.register_to_config(working_size=arguments["working_size"])
-        for network in (part for part in parts.values() if isinstance(part, torch.nn.Module)):
+        networks: list[Any] = [each for each in parts.values() if isinstance(each, torch.nn.Module)]
+        for network in networks:
             network.eval()
             names = tuple(network.config.get("operations", self.operations))
             if names != self.operations:
@@ -82,6 +84,12 @@ class MoFRRPipeline(MoFRRSteps, RepositoryReader, RepositoryWriter):  # pyright:
                     f"{type(network).__name__} was made for the operations {', '.join(names)}; "
                     f"the pipeline's are {', '.join(self.operations)}, in this order"
                 )
+
+    @classmethod
+    def network_class(cls, name: str) -> type[ModelMixin]:
+        """The class of the network that stands as component `name`."""
+        own = {"router": RetouchRouter, "shared_expert": SharedExpert, "merger": ExpertMerger}
+        return own.get(name, WaveFRRExpert)
 
     @torch.no_grad()
     def __call__(

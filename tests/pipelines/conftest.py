@@ -23,8 +23,8 @@ RESNET = {
 EXPERT = {**UNET, "idem_width": 4, "hfcam_width": 8, "degree_resnet": RESNET}
 ROUTER = {
     "embedding_size": 8,
-    "hidden_sizes": (8, 8),
-    "depths": (1, 1),
+    "hidden_sizes": (8, 8, 8),
+    "depths": (1, 1, 1),
     "group_tokens": 2,
     "token_width": 16,
     "token_side": 4,

@@ -1,0 +1,396 @@
+"""Folders that MoFRRPipeline writes: complete, loadable anywhere, and refused when damaged."""
+
+import filecmp
+import importlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import DDIMPipeline, DDIMScheduler, UNet2DModel
+from safetensors.torch import load_file, save_file
+
+from frr.pipelines import frr_repository
+from frr.pipelines.pipeline_mofrr import MoFRRPipeline
+
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+EXPERTS = ("whitening", "smoothing", "face_slimming", "eye_enlarging")
+NETWORKS = (*(f"{name}_expert" for name in EXPERTS), "router", "shared_expert", "merger")
+CODE = (
+    "frr_images.py",
+    "frr_loading.py",
+    "frr_repository.py",
+    "mofrr_edits.py",
+    "mofrr_expert.py",
+    "mofrr_merger.py",
+    "mofrr_request.py",
+    "mofrr_result.py",
+    "mofrr_router.py",
+    "mofrr_routing.py",
+    "mofrr_shared.py",
+    "mofrr_steps.py",
+    "pipeline_mofrr.py",
+)
+CALL = {"operations": ("whitening", "eye_enlarging"), "num_inference_steps": 2}
+
+
+def restore(pipeline, photos):
+    pipeline.set_progress_bar_config(disable=True)
+    generator = torch.Generator().manual_seed(0)
+    return pipeline(photos, generator=generator, output_type="pt", **CALL).images
+
+
+@pytest.fixture(scope="module")
+def written(pipe, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("repository") / "written"
+    pipe.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(written, tmp_path) -> Path:
+    """A copy to spoil."""
+    return Path(shutil.copytree(written, tmp_path / "copy"))
+
+
+def files_of(folder: Path) -> list[str]:
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(path.relative_to(folder).as_posix() for path in paths)
+
+
+def refuses(folder, *words, **options):
+    with pytest.raises(ValueError) as caught:
+        MoFRRPipeline.from_pretrained(folder, **options)
+    for word in words:
+        assert str(word) in str(caught.value), str(caught.value)
+
+
+def test_layout(written):
+    parts = {name: f"{name}/mofrr_expert_part.py" for name in NETWORKS[:4]}
+    parts |= {name: f"{name}/mofrr_{name}_part.py" for name in ("router", "merger")}
+    parts["shared_expert"] = "shared_expert/mofrr_shared_part.py"
+    expected = {"model_index.json", "SHA256SUMS", "scheduler/scheduler_config.json", *CODE}
+    expected |= set(parts.values())
+    expected |= {f"{name}/{file}" for name in NETWORKS for file in ("config.json", WEIGHTS)}
+    assert set(files_of(written)) == expected
+
+    index = json.loads((written / "model_index.json").read_text())
+    assert index["_class_name"] == ["pipeline_mofrr", "MoFRRPipeline"]
+    assert index["whitening_expert"] == ["mofrr_expert_part", "WaveFRRExpert"]
+    assert index["shared_expert"] == ["mofrr_shared_part", "SharedExpert"]
+    assert index["scheduler"] == ["diffusers", "DDIMScheduler"]
+    assert index["working_size"] == 32
+    stub = (written / parts["whitening_expert"]).read_text().splitlines()
+    assert len(stub) == 3
+    assert stub[1:] == [
+        "from . import mofrr_expert as _module",
+        "WaveFRRExpert = _module.WaveFRRExpert",
+    ]
+
+
+def test_code_is_the_packages_with_flat_imports(written, root):
+    for name in CODE:
+        room = "pipelines" if (root / "pipelines" / name).is_file() else "models"
+        original = (root / room / name).read_text()
+        copy = (written / name).read_text()
+        assert copy.replace("from .mofrr_", "from ..models.mofrr_").count("\n") == copy.count("\n")
+        assert "from .." not in copy
+        changed = [
+            (a, b) for a, b in zip(original.splitlines(), copy.splitlines(), strict=True) if a != b
+        ]
+        assert all(a.replace("..models.", ".") == b for a, b in changed)
+
+
+def test_nothing_local_and_nothing_pickled(pipe, photos, written, tmp_path, root):
+    again = MoFRRPipeline.from_pretrained(written)
+    again.save_pretrained(tmp_path / "again")
+    for file in files_of(tmp_path / "again"):
+        content = (tmp_path / "again" / file).read_bytes()
+        assert str(written).encode() not in content
+        assert str(root).encode() not in content
+        assert b'_name_or_path"' not in content or file.endswith(".py")
+        assert not file.endswith((".bin", ".pt", ".pth", ".pkl", ".ckpt"))
+    same, different, errors = filecmp.cmpfiles(
+        written, tmp_path / "again", files_of(written), shallow=False
+    )
+    assert (different, errors) == ([], [])
+    assert files_of(tmp_path / "again") == sorted(same)
+
+
+def test_loading_needs_no_trust_and_gives_the_same_to_the_bit(pipe, photos, written):
+    loaded = MoFRRPipeline.from_pretrained(written)
+    assert torch.equal(restore(loaded, photos), restore(pipe, photos))
+    assert loaded.config["working_size"] == 32
+    assert type(loaded.scheduler) is DDIMScheduler
+    assert loaded.scheduler.config.prediction_type == "sample"
+    assert not any(getattr(loaded, name).training for name in NETWORKS)
+
+
+SCRIPT = """
+import sys
+import torch
+
+class NoPackage:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "frr":
+            raise ModuleNotFoundError(f"No module named {name!r}")
+
+sys.meta_path.insert(0, NoPackage())
+from diffusers import DiffusionPipeline
+
+folder, work = sys.argv[1:]
+photos = torch.load(f"{work}/photos.pt", weights_only=True)
+for _ in range(2):
+    pipe = DiffusionPipeline.from_pretrained(folder, trust_remote_code=True)
+    assert type(pipe).__module__.startswith("diffusers_modules"), type(pipe)
+    classes = {type(getattr(pipe, f"{name}_expert")) for name in pipe.operations}
+    assert len(classes) == 1, classes
+    generator = torch.Generator().manual_seed(0)
+    images = pipe(
+        photos,
+        operations=("whitening", "eye_enlarging"),
+        num_inference_steps=2,
+        generator=generator,
+        output_type="pt",
+    ).images
+    torch.save(images, f"{work}/images.pt")
+    pipe.save_pretrained(f"{work}/again")
+part = DiffusionPipeline.from_pretrained(folder, trust_remote_code=True, smoothing_expert=None)
+assert part.smoothing_expert is None
+own = type(pipe).from_pretrained(f"{work}/again")
+assert type(own.whitening_expert) is type(pipe.whitening_expert)
+try:
+    pipe(photos * 300)
+except ValueError as error:
+    assert "[0, 1]" in str(error)
+else:
+    raise AssertionError("bad input went through")
+assert not [name for name in sys.modules if name.partition(".")[0] == "frr"]
+"""
+
+
+def test_diffusers_loads_it_where_the_package_is_not_installed(pipe, photos, written, tmp_path):
+    torch.save(photos, tmp_path / "photos.pt")
+    environment = {
+        **os.environ,
+        "HF_HOME": str(tmp_path / "home"),
+        "HF_MODULES_CACHE": str(tmp_path / "modules"),
+        "HF_HUB_OFFLINE": "1",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": "",
+    }
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", SCRIPT, str(written), str(tmp_path)],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    assert "Expected types" not in run.stderr
+    images = torch.load(tmp_path / "images.pt", weights_only=True)
+    assert torch.equal(images, restore(pipe, photos))
+    assert (images - photos).abs().max() > 1e-3
+    comparison = filecmp.cmpfiles(written, tmp_path / "again", files_of(written), shallow=False)
+    assert comparison[1:] == ([], [])
+
+
+def test_diffusers_wants_trust_for_the_code(written):
+    from diffusers import DiffusionPipeline
+
+    with pytest.raises(ValueError, match="trust_remote_code"):
+        DiffusionPipeline.from_pretrained(written)
+
+
+def test_a_component_that_is_given_is_not_read(pipe, photos, folder):
+    shutil.rmtree(folder / "smoothing_expert")
+    shutil.rmtree(folder / "whitening_expert")
+    loaded = MoFRRPipeline.from_pretrained(
+        folder, smoothing_expert=None, whitening_expert=pipe.whitening_expert, working_size=None
+    )
+    assert loaded.smoothing_expert is None
+    assert loaded.config["working_size"] is None
+    assert torch.equal(restore(loaded, photos), restore(pipe, photos))
+
+
+def test_unknown_arguments_are_refused(written, pipe, tmp_path):
+    with pytest.raises(TypeError, match="device_map"):
+        MoFRRPipeline.from_pretrained(written, device_map="auto")
+    with pytest.raises(TypeError, match="repo"):
+        pipe.save_pretrained(tmp_path / "x", repo="me/mine")
+    with pytest.raises(ValueError, match="safetensors only"):
+        pipe.save_pretrained(tmp_path / "x", safe_serialization=False)
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="is a file"):
+        pipe.save_pretrained(tmp_path / "file")
+
+
+def test_variants(make_pipeline, photos, tmp_path):
+    make_pipeline().save_pretrained(tmp_path)
+    make_pipeline().to(torch.float16).save_pretrained(tmp_path, variant="fp16")
+    assert len((tmp_path / "SHA256SUMS").read_text().splitlines()) == 14
+    assert MoFRRPipeline.from_pretrained(tmp_path).merger.dtype == torch.float32
+    half = MoFRRPipeline.from_pretrained(tmp_path, variant="fp16", dtype=torch.float16)
+    weight = half.merger.gain_head.weight
+    stored = load_file(tmp_path / "merger" / "diffusion_pytorch_model.fp16.safetensors")
+    assert torch.equal(weight, stored["gain_head.weight"])
+    (tmp_path / "merger" / "diffusion_pytorch_model.fp16.safetensors").unlink()
+    mixed = MoFRRPipeline.from_pretrained(tmp_path, variant="fp16")
+    assert mixed.merger.gain_head.weight.dtype == torch.float32
+    refuses(tmp_path, "variant 'int4'", variant="int4")
+
+
+def test_shards(pipe, photos, tmp_path):
+    pipe.save_pretrained(tmp_path, max_shard_size="30KB")
+    shards = sorted((tmp_path / "router").glob("*.safetensors"))
+    assert len(shards) > 1
+    loaded = MoFRRPipeline.from_pretrained(tmp_path)
+    assert torch.equal(restore(loaded, photos), restore(pipe, photos))
+    flip(shards[-1])
+    refuses(tmp_path, shards[-1], "SHA256SUMS")
+    shards[0].unlink()
+    refuses(tmp_path, shards[0], "does not exist")
+    index = tmp_path / "router" / f"{WEIGHTS}.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": "../../elsewhere.safetensors"}}))
+    refuses(tmp_path, index, "no shards beside it")
+
+
+def flip(file: Path) -> None:
+    """Changes one bit of the last weight."""
+    content = bytearray(file.read_bytes())
+    content[-2] ^= 1
+    file.write_bytes(content)
+
+
+def test_altered_weights_are_refused_unless_the_digests_are_deleted(folder):
+    file = folder / "merger" / WEIGHTS
+    flip(file)
+    refuses(folder, file, "altered", "SHA256SUMS")
+    (folder / "SHA256SUMS").unlink()
+    MoFRRPipeline.from_pretrained(folder)
+
+
+def test_truncated_weights_are_refused(folder):
+    for size in (0, 5, 2000):
+        file = folder / "router" / WEIGHTS
+        file.write_bytes(file.read_bytes()[:size])
+        refuses(folder, file, "no whole safetensors file")
+
+
+@pytest.mark.parametrize("change", ["missing", "renamed", "reshaped", "of another network"])
+def test_weights_that_do_not_fit_are_refused(folder, change):
+    (folder / "SHA256SUMS").unlink()
+    file = folder / "merger" / WEIGHTS
+    tensors = load_file(file)
+    weight = tensors["gain_head.weight"]
+    if change == "missing":
+        del tensors["gain_head.weight"]
+    if change == "renamed":
+        tensors["head.weight"] = tensors.pop("gain_head.weight")
+    if change == "reshaped":
+        tensors["gain_head.weight"] = torch.cat((weight, weight))
+    if change == "of another network":
+        tensors = load_file(folder / "shared_expert" / WEIGHTS)
+    save_file(tensors, file)
+    refuses(folder, file)
+
+
+def test_missing_files_are_named(folder):
+    (folder / "merger" / WEIGHTS).unlink()
+    refuses(folder, folder / "merger" / WEIGHTS)
+    shutil.rmtree(folder / "merger")
+    refuses(folder, folder / "merger" / "config.json")
+    (folder / "scheduler" / "scheduler_config.json").unlink()
+    refuses(folder, folder / "scheduler" / "scheduler_config.json", merger=None)
+    (folder / "model_index.json").unlink()
+    refuses(folder, folder / "model_index.json")
+
+
+def test_folders_of_another_kind_are_refused(folder, tmp_path):
+    refuses(tmp_path / "nowhere", tmp_path / "nowhere", "no folder")
+    refuses("frr/nowhere", "frr/nowhere", "the Hub")
+    refuses(tmp_path, tmp_path / "model_index.json")
+    refuses(folder / "router", "single network", "RetouchRouter")
+    unet = UNet2DModel(
+        block_out_channels=(8, 8),
+        down_block_types=("DownBlock2D",) * 2,
+        up_block_types=("UpBlock2D",) * 2,
+        norm_num_groups=4,
+        layers_per_block=1,
+    )
+    DDIMPipeline(unet, DDIMScheduler()).save_pretrained(tmp_path / "ddim")
+    refuses(tmp_path / "ddim", "DDIMPipeline", "MoFRRPipeline")
+
+
+def edit(file: Path, **changes) -> None:
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "words"),
+    [
+        ("model_index.json", {"router": "RetouchRouter"}, ("router", "[file, class]")),
+        ("model_index.json", {"router": ["a", "Elsewhere"]}, ("'Elsewhere'", "RetouchRouter")),
+        ("model_index.json", {"scheduler": ["diffusers", "Elsewhere"]}, ("'Elsewhere'",)),
+        ("model_index.json", {"scheduler": [None, None]}, ("scheduler",)),
+        ("model_index.json", {"lip_tinting_expert": ["a", "WaveFRRExpert"]}, ("lip_tinting",)),
+        ("router/config.json", {"_class_name": "ExpertMerger"}, ("ExpertMerger",)),
+        ("router/config.json", {"token_width": 24}, ("router/" + WEIGHTS, "router/config.json")),
+        ("router/config.json", {"operations": ["a"]}, ("router/" + WEIGHTS,)),
+        ("scheduler/scheduler_config.json", {"beta_schedule": "odd"}, ("odd",)),
+    ],
+)
+def test_wrong_configs_are_refused(folder, file, changes, words):
+    edit(folder / file, **changes)
+    refuses(folder, file, *words)
+
+
+def test_broken_json_is_refused(folder):
+    for file in ("router/config.json", "model_index.json"):
+        (folder / file).write_text("{")
+        refuses(folder, folder / file, "not JSON")
+    (folder / file).write_text("[]")
+    refuses(folder, folder / file, "no JSON object")
+
+
+def test_saving_again_keeps_the_readme(pipe, folder):
+    (folder / "README.md").write_text("by hand")
+    pipe.save_pretrained(folder)
+    assert (folder / "README.md").read_text() == "by hand"
+
+
+def test_pushing_uploads_the_same_folder(pipe, written, monkeypatch, tmp_path):
+    uploads = []
+
+    class Created:
+        repo_id = "me/mine"
+
+    def upload(repo_id, folder_path, **options):
+        shutil.copytree(folder_path, tmp_path / f"upload{len(uploads)}")
+        uploads.append((repo_id, options))
+
+    monkeypatch.setattr(frr_repository, "create_repo", lambda *given, **options: Created)
+    monkeypatch.setattr(frr_repository, "upload_folder", upload)
+    pipe.push_to_hub("mine", token="t")
+    pipe.save_pretrained(tmp_path / "mine", push_to_hub=True, create_pr=True)
+    assert [repo_id for repo_id, _ in uploads] == ["me/mine"] * 2
+    assert uploads[0][1]["token"] == "t" and uploads[1][1]["create_pr"]
+    for i in range(2):
+        assert files_of(tmp_path / f"upload{i}") == files_of(written)
+
+
+def test_code_that_would_not_travel_is_refused(tmp_path, monkeypatch):
+    package = tmp_path / "odd_package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "pipeline_odd.py").write_text("from .first import A\n\nclass Odd:\n    pass\n")
+    (package / "first.py").write_text("from .second import A\n")
+    (package / "second.py").write_text("A = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("odd_package.pipeline_odd")
+    with pytest.raises(ValueError, match=r"odd_package\.first imports odd_package\.second"):
+        frr_repository.code_files(module.Odd)
