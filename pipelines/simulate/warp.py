@@ -16,7 +16,7 @@ from torch.nn import functional as F
 MODES = ("bilinear", "bicubic")
 BORDER = 0.08  # over this share of the photo a flow fades out towards the border
 _FAR = 12.0  # where a Gaussian counts as zero
-INVERSE_STEPS = 6
+INVERSE_STEPS = 8
 INVERSE_REDUCTION = 2  # all steps but the last use every second pixel only
 
 

@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+
 from frr.pipelines.simulate import eyes, slimming, warp
 from frr.pipelines.simulate.landmarks import BROWS, EYES, FACE_OVAL, LIPS, NOSE, canonical_mesh
 
@@ -164,12 +165,14 @@ def test_the_algorithms_differ(module):
 
 @pytest.mark.parametrize("fn", EVERY)
 def test_the_inverse_undoes_the_flow(fn):
-    flow = apply(fn, turned_faces()[:4], height=256, width=256)
+    faces, variations = turned_faces()[[0, 2]], corners()[[0, 3, 5, 6]]
+    flows = [apply(fn, faces, variations=v[None], height=256, width=256) for v in variations]
+    flow = torch.cat(flows)
     inverse = warp.invert_flow(flow)
     restored = warp.compose_flows(flow, inverse).norm(dim=1)  # what undoing leaves, in pixels
     redone = warp.compose_flows(inverse, flow).norm(dim=1)  # folds are nearer this way round
     assert restored[:, 4:-4, 4:-4].max() < 0.05
-    assert redone[:, 4:-4, 4:-4].max() < 0.1
+    assert redone[:, 4:-4, 4:-4].max() < 0.15
 
 
 def test_warp_moves_by_whole_pixels_and_repeats_the_border():

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from frr.pipelines.simulate import landmarks
 from frr.pipelines.simulate.landmarks import FaceRegions, canonical_mesh, soft_polygons
 

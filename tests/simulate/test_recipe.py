@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+
 from frr.pipelines.simulate import bank
 from frr.pipelines.simulate.recipe import OPERATIONS, Export, Recipe, Step, sample_recipe
 

@@ -5,13 +5,14 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
+
 from frr.pipelines.simulate import bank
 from frr.pipelines.simulate.edit import Edit
 from frr.pipelines.simulate.landmarks import canonical_mesh
 from frr.pipelines.simulate.recipe import OPERATIONS, Export, Recipe, Step, sample_recipe
 from frr.pipelines.simulate.simulator import retouch
 from frr.pipelines.simulate.warp import pixel_grid, warp_image
-from torch.nn import functional as F
 
 SIZE = 96
 SLIM, ENLARGE = 2, 3  # places in OPERATIONS
