@@ -21,6 +21,7 @@ class RetouchSource:
         faces: the training faces, on the device.
         split: algorithms to draw from: "seen" (training), "unseen" or "all".
         export_probability: chance that a photo is compressed or resized after retouching.
+        min_degree: degrees are drawn evenly from here to 1.
         max_shift: faces are shifted by up to this many pixels.
         vary_light: whether exposure and white balance vary; not for the router, to which that
             would be whitening without the label.
@@ -29,6 +30,7 @@ class RetouchSource:
     faces: FaceSet
     split: str = "seen"
     export_probability: float = 0.15
+    min_degree: float = 0.15
     max_shift: int = 10
     vary_light: bool = True
 
@@ -64,7 +66,11 @@ class RetouchSource:
     def recipe(self, rng: np.random.Generator, operations: Sequence[str]) -> Recipe:
         """A random recipe with exactly these operations, perhaps exported."""
         return sample_recipe(
-            rng, operations, split=self.split, export_probability=self.export_probability
+            rng,
+            operations,
+            split=self.split,
+            degrees=(self.min_degree, 1.0),
+            export_probability=self.export_probability,
         )
 
 
@@ -104,7 +110,8 @@ def retouch_to_8_bits(
     images: Tensor, recipes: Sequence[Recipe], points: Tensor | None
 ) -> Retouched:
     """`retouch`, its photos as they come out of a file."""
-    retouched = retouch(images, recipes, points)
+    with torch.autocast(images.device.type, enabled=False):
+        retouched = retouch(images, recipes, points)
     return retouched._replace(image=to_8_bits(retouched.image))
 
 
@@ -123,5 +130,6 @@ def retouch_and_target(
     if rows:
         recipes = [without_export(recipes[i]).without(operation) for i in rows]
         points = None if points is None else points[rows]
-        target[rows] = retouch(images[rows], recipes, points).image
+        with torch.autocast(images.device.type, enabled=False):
+            target[rows] = retouch(images[rows], recipes, points).image
     return retouched, target

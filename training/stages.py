@@ -35,6 +35,7 @@ class StageConfig(LoopConfig):
     batch_size: int = 12  # photos; stage `router`: faces, each in all its versions
     size: int = 256  # side of the faces in pixels
     export_probability: float = 0.15  # photos compressed or resized after retouching
+    min_degree: float = 0.15  # degrees are drawn evenly from here to 1
     start: str = ""  # model folder to start from instead of random weights
     models: str = ""  # stage `merger`: folder that holds the run folders of the other stages
     limit: int = 0  # faces at most; 0 = all
@@ -155,7 +156,9 @@ def run_stage(
     config = make_config(settings)
     device = config.device or ("cuda" if torch.cuda.is_available() else "cpu")
     faces = load_faces(faces_dir, config.size, config.limit or None).to(device)
-    source = RetouchSource(faces, export_probability=config.export_probability)
+    source = RetouchSource(
+        faces, export_probability=config.export_probability, min_degree=config.min_degree
+    )
     stage = STAGES[name](config, source)
     stage.model.to(device)
     note = {"stage": name, "faces": len(faces), "settings": dataclasses.asdict(config)}
