@@ -266,7 +266,7 @@ class RepositoryReader(DiffusionPipeline):
         entry = index.get(name, [None, None])
         if not isinstance(entry, list) or len(entry) != 2:
             raise ValueError(f"{folder / INDEX_NAME}: {name} is {entry!r}; expected [file, class]")
-        class_name = entry[1]
+        class_name: Any = entry[1]
         if class_name is None and name in cls._optional_components:
             return None
         if name == "scheduler":

@@ -51,8 +51,8 @@ class MoFRRPipeline(MoFRRSteps, RepositoryReader, RepositoryWriter):  # pyright:
 
     _callback_tensor_inputs: ClassVar[list[str]] = ["latents"]
 
-    # The parts have no defaults: diffusers takes a parameter with a default for a setting, and would
-    # load a part that from_pretrained was told to leave out.
+    # The parts have no defaults: diffusers takes a parameter with a default for a setting, and
+    # would load a part that from_pretrained was told to leave out.
     def __init__(
         self,
         router: ModelMixin | None,

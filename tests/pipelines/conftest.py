@@ -1,6 +1,8 @@
 """A pipeline of real networks, as small as they go, whose experts do something."""
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -118,3 +120,16 @@ def count_calls(monkeypatch) -> Callable[[nn.Module], list[str]]:
         return calls
 
     return watch
+
+
+@pytest.fixture(scope="session")
+def written(pipe, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("repository") / "written"
+    pipe.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(written, tmp_path) -> Path:
+    """A copy to spoil."""
+    return Path(shutil.copytree(written, tmp_path / "copy"))

@@ -1,0 +1,92 @@
+"""MoFRRPipeline: dtypes, offloading, compilation."""
+
+import pytest
+import torch
+
+
+def call(pipeline, image, **options):
+    options = {
+        "operations": ("whitening", "face_slimming"),
+        "num_inference_steps": 2,
+        "generator": torch.Generator().manual_seed(0),
+        "output_type": "pt",
+    } | options
+    return pipeline(image, **options)
+
+
+def test_half_precision(make_pipeline, photos):
+    pipeline = make_pipeline()
+    expected = call(pipeline, photos).images
+    half = pipeline.to(torch.bfloat16)
+    for part in half.components.values():
+        assert not isinstance(part, torch.nn.Module) or part.dtype == torch.bfloat16
+    output = call(half, photos)
+    assert output.images.dtype == torch.float32
+    assert (output.images - expected).abs().max() < 0.05
+    half.router.to(torch.float32)
+    assert call(half, photos).images.isfinite().all()
+
+
+def test_loading_with_a_dtype_for_each_component(make_pipeline, photos, tmp_path):
+    pipeline = make_pipeline()
+    pipeline.save_pretrained(tmp_path)
+    dtypes = {"router": torch.float32, "default": torch.bfloat16}
+    mixed = type(pipeline).from_pretrained(tmp_path, dtype=dtypes)
+    assert mixed.router.dtype == torch.float32
+    assert mixed.whitening_expert.dtype == mixed.merger.dtype == torch.bfloat16
+    assert call(mixed, photos).images.isfinite().all()
+    older = type(pipeline).from_pretrained(tmp_path, torch_dtype=torch.bfloat16)
+    assert older.router.dtype == torch.bfloat16
+
+
+def test_model_offload_wakes_the_active_experts_alone(make_pipeline, photos):
+    pipeline = make_pipeline()
+    expected = call(pipeline, photos).images
+    pipeline.enable_model_cpu_offload(device="cpu")
+    woken = []
+    for name in pipeline._optional_components:
+        hook = getattr(pipeline, name)._hf_hook
+
+        def pre_forward(module, *args, _name=name, _wake=hook.pre_forward, **options):
+            woken.append(_name)
+            return _wake(module, *args, **options)
+
+        hook.pre_forward = pre_forward
+    assert torch.equal(call(pipeline, photos).images, expected)
+    parts = {"router", "whitening_expert", "face_slimming_expert", "shared_expert", "merger"}
+    assert set(woken) == parts
+    assert pipeline._all_hooks
+
+
+def test_offload_is_ended_when_a_callback_stops_the_run(make_pipeline, photos, monkeypatch):
+    pipeline = make_pipeline()
+    freed = []
+    monkeypatch.setattr(pipeline, "maybe_free_model_hooks", lambda: freed.append(True))
+
+    def stop(*given):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        call(pipeline, photos, callback_on_step_end=stop)
+    assert freed == [True]
+
+
+def test_group_offload(make_pipeline, photos):
+    pipeline = make_pipeline()
+    expected = call(pipeline, photos).images
+    pipeline.enable_group_offload(
+        onload_device=torch.device("cpu"),
+        offload_device=torch.device("cpu"),
+        offload_type="leaf_level",
+    )
+    assert torch.equal(call(pipeline, photos).images, expected)
+
+
+def test_a_compiled_expert(make_pipeline, photos, tmp_path):
+    pipeline = make_pipeline()
+    expected = call(pipeline, photos).images
+    pipeline.whitening_expert = torch.compile(pipeline.whitening_expert, backend="eager")
+    assert torch.equal(call(pipeline, photos).images, expected)
+    pipeline.save_pretrained(tmp_path)
+    index = (tmp_path / "model_index.json").read_text()
+    assert index.count('"WaveFRRExpert"') == 4
