@@ -144,7 +144,7 @@ def _check_keys(file: Path, network_class: type, info: Mapping[str, Any]) -> Non
             )
 
 
-def load_scheduler(class_name: str, folder: Path) -> Any:
+def load_scheduler(class_name: str | None, folder: Path) -> Any:
     """Loads a scheduler of diffusers from its folder inside a repository."""
     found = getattr(diffusers, str(class_name), None)
     scheduler_class: Any = found
