@@ -13,6 +13,7 @@ import pytest
 
 import frr
 from frr import hub
+from frr.pipelines.frr_repository import code_files
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTSIDE = {"tests", "benchmarks", "docs", "build", "dist", "runs", "out", "__pycache__"}
@@ -99,6 +100,12 @@ def test_wheel_holds_the_embedded_weights(wheel):
     assert any(name.endswith(".safetensors") for name in expected)
     assert expected <= names
     assert sum(path.stat().st_size for path in shipped) <= 40e6
+
+
+def test_the_embedded_code_is_the_packages_own():
+    folder = hub.folder()
+    for name, text in code_files(frr.MoFRRPipeline).items():
+        assert (folder / name).read_text(encoding="utf-8") == text, f"{name}: export again"
 
 
 @pytest.mark.skipif("FRR_FRESH_INSTALL" not in os.environ, reason="set FRR_FRESH_INSTALL=1 to run")
