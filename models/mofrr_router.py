@@ -39,12 +39,24 @@ class RouterOutput(NamedTuple):
 
 
 def haar_bands(photo: Tensor) -> Tensor:
-    """The four Haar bands at half side, each brought to about unit variance: B 12 H/2 W/2."""
+    """What the trunk sees: the four Haar bands and the detail bands' local log energy.
+
+    Retouching multiplies texture: smoothing shrinks all details, resampling the diagonal ones most.
+    As logarithms these are differences, whatever the texture. All are brought to about unit variance.
+
+    Args:
+        photo: B 3 H W in [-1, 1], H and W even.
+
+    Returns:
+        B 21 H/2 W/2.
+    """
     a, b = photo[..., 0::2, 0::2], photo[..., 0::2, 1::2]
     c, d = photo[..., 1::2, 0::2], photo[..., 1::2, 1::2]
     low, horizontal = (a + b + c + d) / 2, (a + b - c - d) / 2
     vertical, diagonal = (a - b + c - d) / 2, (a - b - c + d) / 2
-    return torch.cat((low / 2, horizontal * 3, vertical * 3, diagonal * 6), dim=1)
+    details = torch.cat((horizontal * 3, vertical * 3, diagonal * 6), dim=1)
+    energy = F.avg_pool2d(details.square(), 5, stride=1, padding=2, count_include_pad=False)
+    return torch.cat((low / 2, details, (energy + 1e-4).log() / 2 + 2), dim=1)
 
 
 def mean_over_map(features: Tensor) -> Tensor:
@@ -62,7 +74,7 @@ class HaarStem(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.convolution = nn.Conv2d(12, width, 3, padding=1, bias=False)
+        self.convolution = nn.Conv2d(21, width, 3, padding=1, bias=False)
         self.normalization = nn.BatchNorm2d(width)
 
     def forward(self, photo: Tensor) -> Tensor:
@@ -191,6 +203,11 @@ class RetouchRouter(ModelMixin, ConfigMixin):
         super().__init__()
         if thresholds is not None and len(thresholds) != len(operations):
             raise ValueError(f"{len(thresholds)} thresholds came for {len(operations)} operations")
+        if len(hidden_sizes) < 3 or len(depths) != len(hidden_sizes):
+            raise ValueError(
+                f"expected at least 3 stages with one depth each, got hidden_sizes="
+                f"{tuple(hidden_sizes)} and depths={tuple(depths)}"
+            )
         if thresholds is None:
             self.register_to_config(thresholds=(0.5,) * len(operations))
         config = ResNetConfig(

@@ -11,7 +11,7 @@ class Routing(NamedTuple):
     """What is to be undone on each photo of a batch; K operations."""
 
     probabilities: Tensor  # B K in [0, 1], the router's; without a router 1 = active, 0 = not
-    degrees: Tensor  # B K in [0, 1]; NaN = the expert's own estimate (no router, none given)
+    degrees: Tensor  # B K in [0, 1]; NaN = the expert's own estimate
     active: Tensor  # B K bool
     gates: Tensor  # B K in [0, 1], what the merger sees: probabilities, 1 or 0 where forced
 

@@ -89,7 +89,10 @@ class MoFRRSteps(DiffusionPipeline):
         if self.router is not None:
             thresholds = self.router.config.thresholds
             verdict = self.router(self._working(photo, working_size).to(self.router.dtype))
-            estimate = verdict.probabilities.float(), verdict.degrees.float()
+            expected = verdict.degrees.float()
+            if self.config["degree_source"] == "expert":
+                expected = torch.full_like(expected, torch.nan)
+            estimate = verdict.probabilities.float(), expected
         routing = decide(estimate, thresholds, wishes, given, list(available.values()), len(photo))
         return Routing(*(field.to(photo.device) for field in routing))
 
@@ -123,7 +126,7 @@ class MoFRRSteps(DiffusionPipeline):
         active: Tensor,
         degrees: Tensor,
         latents: Tensor,
-        num_inference_steps: int = 4,
+        num_inference_steps: int = 2,
         generator: Generators = None,
         on_step: OnStep = lambda index, timestep, latents: latents,
         working_size: WorkingSize = "config",

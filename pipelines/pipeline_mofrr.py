@@ -28,6 +28,8 @@ from .mofrr_result import MoFRRPipelineOutput, Restoration, make_output, summari
 from .mofrr_routing import Routing
 from .mofrr_steps import MoFRRSteps
 
+DEGREE_SOURCES = ("expert", "router")
+
 
 class MoFRRPipeline(MoFRRSteps, RepositoryReader, RepositoryWriter):  # pyright: ignore
     """Undoes face retouching: a router finds the operations, experts undo them, a merger fuses.
@@ -47,6 +49,8 @@ class MoFRRPipeline(MoFRRSteps, RepositoryReader, RepositoryWriter):  # pyright:
         merger: ExpertMerger, residuals and probabilities -> one residual.
         working_size: photos whose shorter side is longer are reduced to it for router and experts,
             whose edits are brought back to full size; None always works at the photo's own size.
+        degree_source: who estimates degrees that the caller does not give: "expert", each expert's
+            own estimator as in the paper, or "router".
     """
 
     _callback_tensor_inputs: ClassVar[list[str]] = ["latents"]
@@ -64,6 +68,7 @@ class MoFRRPipeline(MoFRRSteps, RepositoryReader, RepositoryWriter):  # pyright:
         shared_expert: ModelMixin | None,
         merger: ModelMixin | None,
         working_size: int | None = 256,
+        degree_source: str = "expert",
     ) -> None:
         super().__init__()
         self._assemble(locals())
@@ -74,7 +79,13 @@ class MoFRRPipeline(MoFRRSteps, RepositoryReader, RepositoryWriter):  # pyright:
             name: arguments[name] for name in ("scheduler", *self._optional_components)
         }
         self.register_modules(**parts)
-        self.register_to_config(working_size=arguments["working_size"])
+        if arguments["degree_source"] not in DEGREE_SOURCES:
+            raise ValueError(
+                f"degree_source is {arguments['degree_source']!r}; expected one of {DEGREE_SOURCES}"
+            )
+        self.register_to_config(
+            working_size=arguments["working_size"], degree_source=arguments["degree_source"]
+        )
         networks: list[Any] = [each for each in parts.values() if isinstance(each, torch.nn.Module)]
         for network in networks:
             network.eval()
@@ -95,7 +106,7 @@ class MoFRRPipeline(MoFRRSteps, RepositoryReader, RepositoryWriter):  # pyright:
     def __call__(
         self,
         image: Any,
-        num_inference_steps: int = 4,
+        num_inference_steps: int = 2,
         strength: float = 1.0,
         operations: Operations = None,
         degrees: Mapping[str, float] | None = None,
@@ -132,7 +143,7 @@ class MoFRRPipeline(MoFRRSteps, RepositoryReader, RepositoryWriter):  # pyright:
             strength: what part of flow and residual is applied, 0 = nothing .. 1 = all.
             operations: None lets the router decide (probability >= its threshold); names force
                 exactly those on; a mapping name -> True / False / "auto" leaves the rest to it.
-            degrees: name -> degree in [0, 1]; what is not named the router estimates.
+            degrees: name -> degree in [0, 1]; what is not named is estimated.
             generator: seeds the noise; a list has one for each photo.
             latents: the noise itself, of the shape that `prepare_latents` gives.
             num_samples: restore each photo with so many noises; the image is then their mean.

@@ -35,6 +35,8 @@ def test_a_fifth_operation_is_configuration():
     assert tuple(router.config.thresholds) == (0.5,) * 5
     with pytest.raises(ValueError, match="2 thresholds"):
         RetouchRouter(thresholds=(0.5, 0.5))
+    with pytest.raises(ValueError, match="at least 3 stages"):
+        RetouchRouter(hidden_sizes=(16, 32), depths=(1, 1))
 
 
 def test_saves_and_loads_with_its_thresholds(tmp_path):

@@ -111,12 +111,27 @@ def test_a_mapping_forces_and_leaves_the_rest_to_the_router(make_pipeline, photo
     assert pipeline(photos, operations=wishes).active.tolist() == [[False, True, True, False]] * 2
 
 
-def test_given_degrees_win_over_the_router(pipe, photos):
-    degrees = pipe.route(photos * 2 - 1).degrees
-    output = pipe(photos, operations={"whitening", "smoothing"}, degrees={"smoothing": 0.3})
+def test_given_degrees_win_over_estimates(make_pipeline, photos):
+    pipeline = make_pipeline(degree_source="router")
+    expected = pipeline.router(pipeline._working(photos * 2 - 1, "config")).degrees
+    output = pipeline(photos, operations={"whitening", "smoothing"}, degrees={"smoothing": 0.3})
     assert torch.allclose(output.degrees[:, 1], torch.tensor(0.3))
-    assert torch.equal(output.degrees[:, 0], degrees[:, 0])
+    assert torch.allclose(output.degrees[:, 0], expected[:, 0])
     assert not output.degrees[:, 2:].any()
+
+
+def test_by_default_each_expert_estimates_its_degree(pipe, photos):
+    assert pipe.config["degree_source"] == "expert"
+    assert pipe.route(photos * 2 - 1).degrees.isnan().all()
+    output = pipe(photos, operations={"whitening"})
+    padded = pipe._working(photos * 2 - 1, "config")
+    expected = pipe.whitening_expert.estimate_degree(padded)[1]
+    assert torch.allclose(output.degrees[:, 0], expected, atol=1e-6)
+
+
+def test_unknown_degree_source_is_refused(make_pipeline):
+    with pytest.raises(ValueError, match="degree_source is 'user'"):
+        make_pipeline(degree_source="user")
 
 
 def test_without_a_router_the_expert_estimates_the_degree(make_pipeline, photos):
