@@ -1,8 +1,8 @@
 """WaveFRR, a specialised expert of MoFRR: undoes one retouching operation by its wavelet bands.
 
-The paper's expert (ICCV 2025, section "WaveFRR"): a degree estimator, IDEM and a conditional DDIM on
-the low band, HFCAM on the high bands. Added here: a warp head that moves structure back before its
-bands are taken, and a correction scaled by the degree, so that degree 0 is the identity.
+The paper's expert (ICCV 2025, section "WaveFRR"): a degree estimator, IDEM and a conditional DDIM
+on the low band, HFCAM on the high bands. Added here: a warp head that moves structure back before
+its bands are taken, and a correction scaled by the degree, so that degree 0 is the identity.
 """
 
 from typing import NamedTuple
@@ -475,7 +475,7 @@ class WaveFRRExpert(ModelMixin, ConfigMixin):
         latents: Tensor | None = None,
         timestep: Tensor | int = 999,
     ) -> ExpertOutput:
-        """The estimate of one step from `latents` (default zeros), for a photo B 3 H W in [-1, 1]."""
+        """The estimate of one step from `latents` (default zeros); photo B 3 H W in [-1, 1]."""
         condition = self.prepare(photo, degree)
         if latents is None:
             latents = torch.zeros_like(condition.low)

@@ -1,7 +1,7 @@
 """RetouchRouter, MoFRR's router: which operations were applied to a photo, and how strongly.
 
-ResNet-MAM (RetouchingFFHQ, ACM MM 2023) used as a multi-label classifier: a ResNet trunk whose every
-stage is summarised by learnable group tokens (multi-granularity attention), a scale embedding for
+ResNet-MAM (RetouchingFFHQ, ACM MM 2023) used as a multi-label classifier: a ResNet trunk whose
+every stage is summarised by learnable group tokens (multi-granularity attention), a scale embedding for
 each stage, a small transformer over all tokens, and one token for each operation, which starts
 from the mean and the maximum over every stage's map. Beyond the paper: a linear head on those means
 and maxima, from which training sets off far sooner and to which the tokens add, and a map of where
@@ -42,7 +42,7 @@ def haar_bands(photo: Tensor) -> Tensor:
     """What the trunk sees: the four Haar bands and the detail bands' local log energy.
 
     Retouching multiplies texture: smoothing shrinks all details, resampling the diagonal ones most.
-    As logarithms these are differences, whatever the texture. All are brought to about unit variance.
+    As logarithms these are differences, whatever the texture. All come to about unit variance.
 
     Args:
         photo: B 3 H W in [-1, 1], H and W even.

@@ -108,7 +108,7 @@ class SharedExpert(ModelMixin, ConfigMixin):
         latents: Tensor | None = None,
         timestep: Tensor | int = 999,
     ) -> SharedOutput:
-        """The estimate of one step from `latents` (default zeros), for a photo B 3 H W in [-1, 1]."""
+        """The estimate of one step from `latents` (default zeros); photo B 3 H W in [-1, 1]."""
         condition = self.prepare(photo, degree)
         if latents is None:
             latents = torch.zeros_like(condition.low)

@@ -48,10 +48,14 @@ class MoFRRSteps(DiffusionPipeline):
     _num_timesteps = 0
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Takes the parts, in the order in which they run, from the constructor's parameters."""
+        """Takes the parts, in the order in which they run, from the constructor's parameters.
+
+        Parts have no default; settings have one.
+        """
         super().__init_subclass__(**options)
-        parameters = inspect.signature(cls.__init__).parameters
-        names = [name for name in parameters if name not in ("self", "scheduler", "working_size")]
+        parameters = inspect.signature(cls.__init__).parameters.values()
+        required = [each.name for each in parameters if each.default is inspect.Parameter.empty]
+        names = [name for name in required if name not in ("self", "scheduler")]
         cls._optional_components = names
         cls.model_cpu_offload_seq = "->".join(names)
 

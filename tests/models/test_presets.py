@@ -1,4 +1,4 @@
-"""Presets: sizes of `base` against the published ones, costs of `tiny` and `base` (nothing is run)."""
+"""Presets: sizes of `base` against the published ones, costs of both; nothing is run."""
 
 import pytest
 import torch

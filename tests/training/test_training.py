@@ -109,7 +109,9 @@ def test_a_router_batch_holds_each_face_in_all_versions(source):
 
     terms = RouterStage(Spy(), source, faces_per_batch=2).losses(np.random.default_rng(0))
     assert seen["photos"].shape[0] == 2 * 6
-    assert set(terms) == {"presence", "degree", "location"} and all(term > 0 for term in terms.values())
+    assert set(terms) == {"presence", "degree", "location"} and all(
+        term > 0 for term in terms.values()
+    )
 
 
 def test_an_expert_learns_to_undo_whitening(faces_dir, tmp_path):
