@@ -1,11 +1,11 @@
 """RetouchRouter, MoFRR's router: which operations were applied to a photo, and how strongly.
 
 ResNet-MAM (RetouchingFFHQ, ACM MM 2023) used as a multi-label classifier: a ResNet trunk whose
-every stage is summarised by learnable group tokens (multi-granularity attention), a scale embedding for
-each stage, a small transformer over all tokens, and one token for each operation, which starts
-from the mean and the maximum over every stage's map. Beyond the paper: a linear head on those means
-and maxima, from which training sets off far sooner and to which the tokens add, and a map of where
-each operation acted, which the simulator can teach pixel by pixel.
+every stage is summarised by learnable group tokens (multi-granularity attention), an embedding of
+the scale, a small transformer over all tokens, and one token for each operation, which starts from
+the mean and the maximum over every stage's map. Beyond the paper: a linear head on those means and
+maxima, from which training sets off far sooner and to which the tokens add, and a map of where each
+operation acted, which the simulator can teach pixel by pixel.
 """
 
 from typing import NamedTuple

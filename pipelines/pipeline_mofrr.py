@@ -79,13 +79,10 @@ class MoFRRPipeline(MoFRRSteps, RepositoryReader, RepositoryWriter):  # pyright:
             name: arguments[name] for name in ("scheduler", *self._optional_components)
         }
         self.register_modules(**parts)
-        if arguments["degree_source"] not in DEGREE_SOURCES:
-            raise ValueError(
-                f"degree_source is {arguments['degree_source']!r}; expected one of {DEGREE_SOURCES}"
-            )
-        self.register_to_config(
-            working_size=arguments["working_size"], degree_source=arguments["degree_source"]
-        )
+        source = arguments.get("degree_source", DEGREE_SOURCES[0])
+        if source not in DEGREE_SOURCES:
+            raise ValueError(f"degree_source is {source!r}; expected one of {DEGREE_SOURCES}")
+        self.register_to_config(working_size=arguments["working_size"], degree_source=source)
         networks: list[Any] = [each for each in parts.values() if isinstance(each, torch.nn.Module)]
         for network in networks:
             network.eval()
