@@ -94,7 +94,7 @@ class MoFRRSteps(DiffusionPipeline):
             thresholds = self.router.config.thresholds
             verdict = self.router(self._working(photo, working_size).to(self.router.dtype))
             expected = verdict.degrees.float()
-            if self.config["degree_source"] == "expert":
+            if self.config.get("degree_source", "expert") == "expert":
                 expected = torch.full_like(expected, torch.nan)
             estimate = verdict.probabilities.float(), expected
         routing = decide(estimate, thresholds, wishes, given, list(available.values()), len(photo))

@@ -29,6 +29,7 @@ from .mofrr_routing import Routing
 from .mofrr_steps import MoFRRSteps
 
 DEGREE_SOURCES = ("expert", "router")
+SETTINGS = ("working_size", "degree_source")
 
 
 class MoFRRPipeline(MoFRRSteps, RepositoryReader, RepositoryWriter):  # pyright: ignore
@@ -79,10 +80,11 @@ class MoFRRPipeline(MoFRRSteps, RepositoryReader, RepositoryWriter):  # pyright:
             name: arguments[name] for name in ("scheduler", *self._optional_components)
         }
         self.register_modules(**parts)
-        source = arguments.get("degree_source", DEGREE_SOURCES[0])
+        settings = {name: arguments[name] for name in SETTINGS if name in arguments}
+        source = settings.get("degree_source", "expert")
         if source not in DEGREE_SOURCES:
             raise ValueError(f"degree_source is {source!r}; expected one of {DEGREE_SOURCES}")
-        self.register_to_config(working_size=arguments["working_size"], degree_source=source)
+        self.register_to_config(**settings)
         networks: list[Any] = [each for each in parts.values() if isinstance(each, torch.nn.Module)]
         for network in networks:
             network.eval()
