@@ -38,7 +38,11 @@ def test_call_takes_the_usual_arguments(pipe):
 
 
 def test_components_are_the_constructors_parameters(pipe):
-    parameters = set(inspect.signature(type(pipe).__init__).parameters) - {"self", "working_size"}
+    parameters = set(inspect.signature(type(pipe).__init__).parameters) - {
+        "self",
+        "working_size",
+        "degree_source",
+    }
     assert set(pipe.components) == parameters
     assert set(pipe._optional_components) == parameters - {"scheduler"}
 
