@@ -44,10 +44,12 @@ class Row(NamedTuple):
 
 @click.command(short_help="Retouch a portrait, restore it, show both.")
 @options.output
-@click.option("--steps", type=click.IntRange(1), default=4, show_default=True)
+@options.steps
 @options.seed
 @options.model
-def demo(folder: Path, steps: int, seed: int, model: str, device: str | None, dtype: str) -> None:
+def demo(
+    folder: Path, steps: int | None, seed: int, model: str, device: str | None, dtype: str
+) -> None:
     """Retouch a public-domain portrait, restore it with the embedded weights, and show both.
 
     Writes panel.png (before, retouched, restored, and the errors of the last two: black 0, white
@@ -61,6 +63,7 @@ def demo(folder: Path, steps: int, seed: int, model: str, device: str | None, dt
     before = portrait()
     retouched = retouch_portrait(before)
     generator = torch.Generator().manual_seed(seed)
+    steps = options.steps_or_default(pipe, steps)
     restored, output = options.restore_photo(
         pipe, retouched, num_inference_steps=steps, generator=generator
     )

@@ -35,7 +35,7 @@ faces_option = click.option(
 @options.limit
 @click.option("--routing", type=click.Choice(list(ROUTINGS)), default="both", show_default=True)
 @click.option("--split", type=click.Choice(list(SPLITS)), default="both", show_default=True)
-@click.option("--steps", type=click.IntRange(1), help="[default: the model's]")
+@options.steps
 @click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True)
 @click.option("--exported", is_flag=True, help="Also judge photos saved as JPEG and resized.")
 @click.option("--identity", is_flag=True, help="Also measure identity; needs frr[identity].")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -32,6 +33,7 @@ output = click.option(
 photos = click.argument(
     "paths", metavar="PHOTO...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
+steps = click.option("--steps", type=click.IntRange(1), help="[default: the model's]")
 overwrite = click.option(
     "--overwrite", is_flag=True, help="Replace results of an earlier run; photos never are."
 )
@@ -97,6 +99,11 @@ def load_pipeline(name: str, device: str | None, dtype: str) -> MoFRRPipeline:
         raise click.ClickException(f"--model {name}: {error}") from error
     pipe.set_progress_bar_config(disable=True)
     return pipe.to(place)
+
+
+def steps_or_default(pipe: MoFRRPipeline, steps: int | None) -> int:
+    """The denoising steps asked for, or else those that the pipeline takes unasked."""
+    return steps or inspect.signature(pipe.__call__).parameters["num_inference_steps"].default
 
 
 def load_faces(folder: Path, size: int, limit: int | None) -> FaceSet:

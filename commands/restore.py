@@ -65,7 +65,7 @@ class Settings:
 @options.output
 @click.option("--operations", help="Undo just a,b or switch a=on,b=off,c=auto. [default: all auto]")
 @click.option("--degree", "degrees", multiple=True, metavar="NAME=0..1", help="A known degree.")
-@click.option("--steps", type=click.IntRange(1), default=4, show_default=True)
+@options.steps
 @click.option("--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True)
 @click.option("--samples", type=click.IntRange(1), default=1, show_default=True)
 @options.seed
@@ -87,7 +87,7 @@ def restore(paths: Sequence[Path], folder: Path, **given: Any) -> None:
     jobs = plan(find(paths, problems), folder, given["suffix"])
     references = References(given["reference"], [job.photo for job in jobs])
     pipe = options.load_pipeline(given["model"], given["device"], given["dtype"])
-    settings = _settings(given, pipe.operations)
+    settings = _settings(given, pipe)
 
     reports = []
     with click.progressbar(jobs, label="Restoring", file=sys.stderr) as bar:
@@ -104,11 +104,11 @@ def restore(paths: Sequence[Path], folder: Path, **given: Any) -> None:
     problems.end()
 
 
-def _settings(given: dict[str, Any], known: Sequence[str]) -> Settings:
+def _settings(given: dict[str, Any], pipe: MoFRRPipeline) -> Settings:
     return Settings(
-        operations=options.parse_operations(given["operations"], known),
-        degrees=options.parse_degrees(given["degrees"], known),
-        num_inference_steps=given["steps"],
+        operations=options.parse_operations(given["operations"], pipe.operations),
+        degrees=options.parse_degrees(given["degrees"], pipe.operations),
+        num_inference_steps=options.steps_or_default(pipe, given["steps"]),
         strength=given["strength"],
         num_samples=given["samples"],
         seed=given["seed"],

@@ -12,6 +12,7 @@ from .calibrate_router import calibrated_thresholds
 from .faces import FaceSet
 from .stage_expert import make_scheduler
 
+MAX_FALSE_POSITIVE_RATE = 0.05  # of each operation, on untouched validation faces
 STAGE_NETWORKS = {"router": RetouchRouter, "shared": SharedExpert, "merger": ExpertMerger}
 
 
@@ -36,7 +37,9 @@ def assemble(runs: Path | str, faces: FaceSet | None = None, seed: int = 0) -> M
 
     router = networks["router"]
     if faces is not None:
-        thresholds = calibrated_thresholds(router, faces, seed=seed)
+        thresholds = calibrated_thresholds(
+            router, faces, seed=seed, max_false_positive_rate=MAX_FALSE_POSITIVE_RATE
+        )
         router.register_to_config(thresholds=thresholds)
     return MoFRRPipeline(
         router=router,

@@ -1,9 +1,12 @@
+import inspect
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from frr.pipelines.pipeline_mofrr import MoFRRPipeline
 
 SIDE = 64
 OPERATIONS = ("whitening", "smoothing", "face_slimming", "eye_enlarging")
@@ -33,6 +36,8 @@ def test_restores_and_reports(frr, photo, model):
     assert report["degrees"]["whitening"] > 0
     assert set(report["seconds"]) == {"read", "restore", "write"}
     assert report["settings"]["operations"] == ["whitening"]
+    default = inspect.signature(MoFRRPipeline.__call__).parameters["num_inference_steps"].default
+    assert report["settings"]["num_inference_steps"] == default
     assert report["psnr"] is None and report["uncertainty"] is None
     assert f"{photo} -> out/one.png: whitening" in shown.stdout
 
