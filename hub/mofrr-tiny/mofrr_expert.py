@@ -1,0 +1,483 @@
+"""WaveFRR, a specialised expert of MoFRR: undoes one retouching operation by its wavelet bands.
+
+The paper's expert (ICCV 2025, section "WaveFRR"): a degree estimator, IDEM and a conditional DDIM
+on the low band, HFCAM on the high bands. Added here: a warp head that moves structure back before
+its bands are taken, and a correction scaled by the degree, so that degree 0 is the identity.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from diffusers import ConfigMixin, ModelMixin, UNet2DModel
+from diffusers.configuration_utils import register_to_config
+from torch import Tensor, nn
+from transformers import ResNetBackbone, ResNetConfig
+
+LOW_SCALE = 4.0  # the orthonormal LL2 band of an image in [-1, 1] spans [-4, 4]
+
+
+class ExpertCondition(NamedTuple):
+    """What an expert knows of a photo, fixed over the denoising steps (padded sizes, see `pad`)."""
+
+    warped: Tensor  # B 3 H' W', the photo after the warp head
+    flow: Tensor  # B 2 H' W', pixels (x, y), backward; zeros without a warp head
+    low: Tensor  # B 3 h w, LL2 of `warped` divided by 4, [-1, 1]
+    details: tuple[Tensor, Tensor]  # level 2: B 3 3 h w, level 1: B 3 3 2h 2w
+    degree: Tensor  # B, 0 = none .. 1 = strongest
+    size: tuple[int, int]  # H, W of the photo before padding
+
+
+class DenoiserOutput(NamedTuple):
+    """One denoising step."""
+
+    prediction: (
+        Tensor  # B 3 h w: the clean low band / 4, or the noise with prediction_type="epsilon"
+    )
+    idem_residual: Tensor | None  # B 3 h w: IDEM's estimate of clean minus retouched low band / 4
+
+
+class ExpertOutput(NamedTuple):
+    """A restored photo, taken apart: image = warp(photo, flow) + residual."""
+
+    image: Tensor  # B 3 H W, around [-1, 1], not clamped
+    flow: Tensor  # B 2 H W, pixels (x, y), backward
+    residual: Tensor  # B 3 H W
+
+
+# ---------------------------------------------------------------------------------------------
+# Wavelets. Orthonormal Haar by slices; any other wavelet through pytorch_wavelets.
+
+
+def haar_analysis(image: Tensor) -> tuple[Tensor, Tensor]:
+    """One level of the orthonormal Haar transform.
+
+    Args:
+        image: B C H W, H and W even.
+
+    Returns:
+        The low band B C H/2 W/2 and the details B C 3 H/2 W/2 in PyWavelets' order
+        (horizontal, vertical, diagonal).
+    """
+    a, b = image[..., 0::2, 0::2], image[..., 0::2, 1::2]
+    c, d = image[..., 1::2, 0::2], image[..., 1::2, 1::2]
+    top, bottom, top_step, bottom_step = a + b, c + d, a - b, c - d
+    details = (top - bottom, top_step + bottom_step, top_step - bottom_step)
+    return (top + bottom) / 2, torch.stack(details, dim=2) / 2
+
+
+def haar_synthesis(low: Tensor, details: Tensor) -> Tensor:
+    """The inverse of `haar_analysis`: B C h w and B C 3 h w -> B C 2h 2w."""
+    horizontal, vertical, diagonal = details.unbind(dim=2)
+    top, bottom = low + horizontal, low - horizontal
+    top_step, bottom_step = vertical + diagonal, vertical - diagonal
+    rows = torch.stack((top + top_step, top - top_step), dim=-1).flatten(-2)
+    next_rows = torch.stack((bottom + bottom_step, bottom - bottom_step), dim=-1).flatten(-2)
+    return torch.stack((rows, next_rows), dim=-2).flatten(-3, -2) / 2
+
+
+class WaveletTransform(nn.Module):
+    """One level of a two-dimensional wavelet transform, forward and inverse, in float32."""
+
+    def __init__(self, wavelet: str = "haar") -> None:
+        super().__init__()
+        self.is_haar = wavelet in ("haar", "db1")
+        if not self.is_haar:
+            try:
+                from pytorch_wavelets import DWTForward, DWTInverse
+            except ImportError as error:
+                message = f"wavelet {wavelet!r} needs pytorch_wavelets: pip install 'frr[wavelets]'"
+                raise ImportError(message) from error
+            self.forward_transform = DWTForward(J=1, wave=wavelet, mode="periodization")
+            self.inverse_transform = DWTInverse(wave=wavelet, mode="periodization")
+
+    def analysis(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """B C H W -> low B C H/2 W/2, details B C 3 H/2 W/2."""
+        if self.is_haar:
+            return haar_analysis(image)
+        low, (details,) = self.forward_transform(image.float())
+        return low.to(image.dtype), details.to(image.dtype)
+
+    def synthesis(self, low: Tensor, details: Tensor) -> Tensor:
+        """The inverse of `analysis`."""
+        if self.is_haar:
+            return haar_synthesis(low, details)
+        return self.inverse_transform((low.float(), [details.float()])).to(low.dtype)
+
+
+# ---------------------------------------------------------------------------------------------
+# Geometry
+
+
+def warp(image: Tensor, flow: Tensor) -> Tensor:
+    """Samples `image` at p + flow(p), bilinear, edge pixels repeated outside.
+
+    Args:
+        image: B C H W.
+        flow: B 2 H W, pixels, channel 0 = x, channel 1 = y.
+
+    Returns:
+        B C H W. A flow of zeros gives the image back to the bit.
+    """
+    height, width = image.shape[-2:]
+    flow = flow.float()
+    rows = torch.arange(height, device=flow.device, dtype=torch.float32)
+    columns = torch.arange(width, device=flow.device, dtype=torch.float32)
+    x = (columns + flow[:, 0]) * (2 / max(width - 1, 1)) - 1
+    y = (rows[:, None] + flow[:, 1]) * (2 / max(height - 1, 1)) - 1
+    moved = F.grid_sample(
+        image.float(), torch.stack((x, y), dim=-1), padding_mode="border", align_corners=True
+    )
+    still = (flow == 0).all(dim=1, keepdim=True)
+    return torch.where(still, image.float(), moved).to(image.dtype)
+
+
+def pad(photo: Tensor, multiple: int) -> Tensor:
+    """Repeats the last row and column until both sides are multiples of `multiple`."""
+    height, width = photo.shape[-2:]
+    bottom, right = -height % multiple, -width % multiple
+    return F.pad(photo, (0, right, 0, bottom), mode="replicate") if bottom or right else photo
+
+
+def as_plane(degree: Tensor, like: Tensor) -> Tensor:
+    """A degree per image, B -> B 1 h w, constant over the plane of `like`."""
+    plane = degree.to(like.dtype).reshape(-1, 1, 1, 1)
+    return plane.expand(-1, 1, *like.shape[-2:])
+
+
+# ---------------------------------------------------------------------------------------------
+# Degree estimator: which of the paper's five levels, softened to an expected degree.
+
+
+class HaarStem(nn.Module):
+    """The four Haar bands at half side, one convolution: keeps the traces a strided stem loses."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(12, width, 3, padding=1, bias=False)
+        self.normalization = nn.BatchNorm2d(width)
+
+    def forward(self, photo: Tensor) -> Tensor:
+        """B 3 H W in [-1, 1] -> B C H/2 W/2."""
+        low, details = haar_analysis(photo)
+        horizontal, vertical, diagonal = details.unbind(dim=2)
+        bands = (low / 2, horizontal * 3, vertical * 3, diagonal * 6)  # to about unit variance
+        return F.relu(self.normalization(self.convolution(torch.cat(bands, dim=1))))
+
+
+class DegreeEstimator(nn.Module):
+    """ResNet whose last features, mean and max pooled, choose one of `levels` degrees."""
+
+    def __init__(self, resnet: dict, levels: int) -> None:
+        super().__init__()
+        config = ResNetConfig(**resnet, out_features=[f"stage{len(resnet['hidden_sizes'])}"])
+        self.trunk = ResNetBackbone(config)
+        self.trunk.embedder = HaarStem(config.embedding_size)
+        self.head = nn.Linear(2 * config.hidden_sizes[-1], levels)
+        nn.init.zeros_(self.head.weight)
+
+    def forward(self, photo: Tensor) -> Tensor:
+        """B 3 H W in [-1, 1] -> logits B L."""
+        features = self.trunk(photo).feature_maps[-1]
+        pooled = torch.cat((features.mean(dim=(2, 3)), features.amax(dim=(2, 3))), dim=1)
+        return self.head(pooled)
+
+
+# ---------------------------------------------------------------------------------------------
+# Low band: IDEM and the conditional denoiser
+
+
+class ChannelAttention(nn.Module):
+    """Multi-scale channel attention (MS-CAM of iAFF): weights in (0, 1), B C h w."""
+
+    def __init__(self, width: int, reduction: int = 4) -> None:
+        super().__init__()
+        hidden = max(width // reduction, 4)
+        self.local_context, self.global_context = (
+            nn.Sequential(
+                nn.Conv2d(width, hidden, 1),
+                nn.GroupNorm(1, hidden),
+                nn.ReLU(),
+                nn.Conv2d(hidden, width, 1),
+            )
+            for _ in range(2)
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Sum of a local and a global context, through a sigmoid."""
+        pooled = features.mean(dim=(2, 3), keepdim=True)
+        return torch.sigmoid(self.local_context(features) + self.global_context(pooled))
+
+
+class IDEM(nn.Module):
+    """Iterative distortion estimation: where and how much the low band was changed.
+
+        F  = MCA(z + x_LL) * x_LL + (1 - MCA(z + x_LL)) * z
+        R^ = MCA(F + y_t)  * y_t  + (1 - MCA(F + y_t))  * F
+
+    on features of z, x_LL and y_t; R^ is projected back to three channels.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.low_features = nn.Conv2d(3, width, 3, padding=1)
+        self.noisy_features = nn.Conv2d(3, width, 3, padding=1)
+        self.degree_features = nn.Sequential(
+            nn.Conv2d(1, width, 1), nn.SiLU(), nn.Conv2d(width, width, 1)
+        )
+        self.degree_attention = ChannelAttention(width)
+        self.noisy_attention = ChannelAttention(width)
+        self.projection = nn.Conv2d(width, 3, 3, padding=1)
+
+    def forward(self, degree_plane: Tensor, low: Tensor, noisy_low: Tensor) -> Tensor:
+        """Degree B 1 h w, low bands B 3 h w -> R^ B 3 h w, trained to clean minus retouched."""
+        z, x = self.degree_features(degree_plane), self.low_features(low)
+        y = self.noisy_features(noisy_low)
+        weight = self.degree_attention(z + x)
+        fused = weight * x + (1 - weight) * z
+        weight = self.noisy_attention(fused + y)
+        return self.projection(weight * y + (1 - weight) * fused)
+
+
+def make_unet(
+    in_channels: int, out_channels: int, widths: tuple[int, ...], layers: int, attention: tuple
+) -> UNet2DModel:
+    """A diffusers U-Net with attention at the given levels, its last convolution zero."""
+    levels = range(len(widths))
+    down = tuple("AttnDownBlock2D" if i in attention else "DownBlock2D" for i in levels)
+    up = tuple("AttnUpBlock2D" if i in attention else "UpBlock2D" for i in reversed(levels))
+    unet = UNet2DModel(
+        in_channels=in_channels,
+        out_channels=out_channels,
+        block_out_channels=widths,
+        layers_per_block=layers,
+        down_block_types=down,
+        up_block_types=up,
+        norm_num_groups=min(32, max(8, widths[0] // 8)),
+        attention_head_dim=None,
+    )
+    nn.init.zeros_(unet.conv_out.weight)
+    nn.init.zeros_(unet.conv_out.bias)
+    return unet
+
+
+# ---------------------------------------------------------------------------------------------
+# High bands
+
+
+class HFCAM(nn.Module):
+    """High-frequency cross attention of one level: y_H = x_H + Conv(CrossAttn(y_0, x_H)).
+
+    Queries come from the restored low band and its change, keys and values from the details,
+    inside windows of `window` x `window` positions (scaled dot product attention).
+    """
+
+    def __init__(self, width: int, heads: int, window: int) -> None:
+        super().__init__()
+        self.heads, self.window = heads, window
+        self.query = nn.Conv2d(7, width, 3, padding=1)
+        self.key_value = nn.Conv2d(9, 2 * width, 3, padding=1)
+        self.tail = nn.Sequential(
+            nn.Conv2d(2 * width, width, 3, padding=1),
+            nn.GELU(),
+            nn.Conv2d(width, width, 3, padding=2, dilation=2),
+            nn.GELU(),
+            nn.Conv2d(width, 9, 3, padding=1),
+        )
+        nn.init.zeros_(self.tail[-1].weight)
+        nn.init.zeros_(self.tail[-1].bias)
+
+    def windows(self, features: Tensor) -> Tensor:
+        """B C h w -> B * windows, heads, positions, C / heads."""
+        batch, channels, height, width = features.shape
+        side = self.window
+        grid = features.reshape(
+            batch, self.heads, channels // self.heads, height // side, side, width // side, side
+        )
+        return grid.permute(0, 3, 5, 1, 4, 6, 2).reshape(
+            -1, self.heads, side * side, channels // self.heads
+        )
+
+    def unwindow(self, tokens: Tensor, like: Tensor) -> Tensor:
+        """The inverse of `windows`."""
+        batch, _, height, width = like.shape
+        side = self.window
+        grid = tokens.reshape(batch, height // side, width // side, self.heads, side, side, -1)
+        return grid.permute(0, 3, 6, 1, 4, 2, 5).reshape(like.shape)
+
+    def forward(self, low: Tensor, photo_low: Tensor, details: Tensor, degree: Tensor) -> Tensor:
+        """The change of the details, B 3 3 h w, from the low band before and after (B 3 h w)."""
+        height, width = low.shape[-2:]
+        condition = torch.cat((low, (low - photo_low) * 4, as_plane(degree, low)), dim=1)
+        query = pad(self.query(condition), self.window)
+        key, value = pad(self.key_value(details.flatten(1, 2)), self.window).chunk(2, dim=1)
+        attended = F.scaled_dot_product_attention(
+            self.windows(query), self.windows(key), self.windows(value)
+        )
+        features = torch.cat((self.unwindow(attended, query), query), dim=1)
+        change = self.tail(features[..., :height, :width]).reshape(details.shape)
+        return change * degree.to(change.dtype).reshape(-1, 1, 1, 1, 1)
+
+
+# ---------------------------------------------------------------------------------------------
+# The expert
+
+
+class WaveFRRExpert(ModelMixin, ConfigMixin):
+    """Undoes one retouching operation. At initialisation, and at degree 0, it is the identity.
+
+    Args:
+        wavelet: name of the wavelet; "haar" is built in, others need pytorch_wavelets.
+        prediction_type: "sample" (clean low band = photo's low band + correction) or "epsilon".
+        has_warp_head: whether structure is moved back by a predicted flow (geometric operations).
+        denoiser_channels: widths of the denoiser's levels; each level halves the side.
+        denoiser_layers: residual blocks a level.
+        attention_levels: levels of both U-Nets with self-attention.
+        warp_channels: widths of the warp head's levels.
+        idem_width: channels of IDEM's features.
+        hfcam_width: channels of HFCAM's features.
+        hfcam_heads: attention heads of HFCAM; divides `hfcam_width`.
+        hfcam_window: side of HFCAM's attention windows, in band positions.
+        degree_levels: number of degree levels, spread evenly over (0, 1].
+        degree_resnet: keyword arguments of transformers' ResNetConfig for the degree estimator.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        wavelet: str = "haar",
+        prediction_type: str = "sample",
+        has_warp_head: bool = False,
+        denoiser_channels: tuple[int, ...] = (16, 32, 64),
+        denoiser_layers: int = 1,
+        attention_levels: tuple[int, ...] = (2,),
+        warp_channels: tuple[int, ...] = (16, 32, 64),
+        idem_width: int = 16,
+        hfcam_width: int = 16,
+        hfcam_heads: int = 2,
+        hfcam_window: int = 8,
+        degree_levels: int = 5,
+        degree_resnet: dict | None = None,
+    ) -> None:
+        super().__init__()
+        if prediction_type not in ("sample", "epsilon"):
+            raise ValueError(
+                f"prediction_type is {prediction_type!r}; expected 'sample' or 'epsilon'"
+            )
+        tiny_resnet = {
+            "embedding_size": 16,
+            "hidden_sizes": [16, 32, 48, 64],
+            "depths": [1, 1, 1, 1],
+            "layer_type": "basic",
+        }
+        self.transform = WaveletTransform(wavelet)
+        self.degree_estimator = DegreeEstimator(degree_resnet or tiny_resnet, degree_levels)
+        self.idem = IDEM(idem_width)
+        self.denoiser = make_unet(10, 3, denoiser_channels, denoiser_layers, attention_levels)
+        if has_warp_head:
+            self.warp_head = make_unet(13, 2, warp_channels, denoiser_layers, attention_levels)
+        self.hfcam = nn.ModuleList(HFCAM(hfcam_width, hfcam_heads, hfcam_window) for _ in range(2))
+        depth = len(denoiser_channels)
+        if has_warp_head:
+            depth = max(depth, len(warp_channels))
+        self.size_multiple = 4 * 2 ** (depth - 1)
+
+    def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
+        """Shape (3, h, w) of the low band on which a photo of this size is denoised."""
+        multiple = self.size_multiple
+        return 3, -(-height // multiple) * multiple // 4, -(-width // multiple) * multiple // 4
+
+    def estimate_degree(self, photo: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits over the degree levels, B L, and the expected degree, B, of a photo B 3 H W."""
+        logits = self.degree_estimator(pad(photo, 2))
+        levels = torch.arange(1, logits.shape[1] + 1, device=logits.device) / logits.shape[1]
+        return logits, logits.softmax(dim=1) @ levels.to(logits.dtype)
+
+    def bands(self, photo: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Two-level transform: LL2 / 4, and the details of level 2 and of level 1."""
+        low, fine = self.transform.analysis(photo)
+        low, coarse = self.transform.analysis(low)
+        return low / LOW_SCALE, (coarse, fine)
+
+    def prepare(self, photo: Tensor, degree: Tensor | None = None) -> ExpertCondition:
+        """Everything the denoising steps need of a photo.
+
+        Args:
+            photo: B 3 H W in [-1, 1], any size.
+            degree: B, in [0, 1]; None lets the degree estimator decide.
+        """
+        if degree is None:
+            _, degree = self.estimate_degree(photo)
+        size = (photo.shape[-2], photo.shape[-1])
+        warped = pad(photo, self.size_multiple)
+        low, details = self.bands(warped)
+        flow = warped.new_zeros(len(warped), 2, *warped.shape[-2:])
+        if self.config.has_warp_head:
+            flow = self.predict_flow(low, details[0], degree)
+            warped = warp(warped, flow)
+            low, details = self.bands(warped)
+        return ExpertCondition(warped, flow, low, details, degree, size)
+
+    def predict_flow(self, low: Tensor, details: Tensor, degree: Tensor) -> Tensor:
+        """The flow that moves structure back, B 2 4h 4w in pixels, in proportion to the degree."""
+        features = torch.cat((low, details.flatten(1, 2) * 2, as_plane(degree, low)), dim=1)
+        flow = self.warp_head(features, 0).sample * as_plane(degree, low) * 4
+        return F.interpolate(flow.float(), scale_factor=4, mode="bilinear").to(low.dtype)
+
+    def denoise(
+        self, latents: Tensor, timestep: Tensor | int, condition: ExpertCondition
+    ) -> DenoiserOutput:
+        """One step: noisy low band B 3 h w at `timestep` (int or B) -> prediction."""
+        plane = as_plane(condition.degree, latents)
+        residual = self.idem(plane, condition.low, latents)
+        features = torch.cat((latents, condition.low, residual, plane), dim=1)
+        prediction = self.denoiser(features, timestep).sample
+        if self.config.prediction_type == "sample":
+            prediction = condition.low + prediction * plane
+        return DenoiserOutput(prediction, residual)
+
+    def refine_details(self, low: Tensor, condition: ExpertCondition) -> tuple[Tensor, Tensor]:
+        """Changes of the details of level 2 and of level 1, given the clean low band."""
+        coarse_details, fine_details = condition.details
+        low_change = (low - condition.low) * LOW_SCALE
+        coarse = self.hfcam[0](low, condition.low, coarse_details, condition.degree)
+
+        photo_low = self.transform.synthesis(condition.low * LOW_SCALE, coarse_details)
+        fine_low = photo_low + self.transform.synthesis(low_change, coarse)
+        fine = self.hfcam[1](fine_low / 2, photo_low / 2, fine_details, condition.degree)
+        return coarse, fine
+
+    def reconstruct_changes(
+        self, low: Tensor, coarse: Tensor, fine: Tensor, condition: ExpertCondition
+    ) -> ExpertOutput:
+        """Inverse wavelet transform of the clean low band and the changes of the details.
+
+        The transform is linear, so it is applied to the changes alone: no change, no rounding.
+        """
+        low_change = (low - condition.low) * LOW_SCALE
+        residual = self.transform.synthesis(self.transform.synthesis(low_change, coarse), fine)
+        height, width = condition.size
+        image, flow, residual = (
+            plane[..., :height, :width]
+            for plane in (condition.warped + residual, condition.flow, residual)
+        )
+        return ExpertOutput(image, flow, residual)
+
+    def reconstruct(self, low: Tensor, condition: ExpertCondition) -> ExpertOutput:
+        """Restored photo from the clean low band B 3 h w (LL2 / 4)."""
+        coarse, fine = self.refine_details(low, condition)
+        return self.reconstruct_changes(low, coarse, fine, condition)
+
+    def forward(
+        self,
+        photo: Tensor,
+        degree: Tensor | None = None,
+        latents: Tensor | None = None,
+        timestep: Tensor | int = 999,
+    ) -> ExpertOutput:
+        """The estimate of one step from `latents` (default zeros); photo B 3 H W in [-1, 1]."""
+        condition = self.prepare(photo, degree)
+        if latents is None:
+            latents = torch.zeros_like(condition.low)
+        low = self.denoise(latents, timestep, condition).prediction
+        return self.reconstruct(low, condition)
