@@ -52,7 +52,7 @@ def conditions_of(
 def face_seed(seed: int, *words: str) -> int:
     """A number below 2^63 that hangs on the seed and the words only."""
     digest = np.random.SeedSequence([seed, zlib.crc32("/".join(words).encode())])
-    return int(digest.generate_state(1, np.uint64)[0] >> 1)
+    return int(digest.generate_state(1, np.uint64)[0]) >> 1
 
 
 def recipe_for(
