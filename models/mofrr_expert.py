@@ -170,15 +170,18 @@ class DegreeEstimator(nn.Module):
 
     def __init__(self, resnet: dict, levels: int) -> None:
         super().__init__()
-        config = ResNetConfig(**resnet, out_features=[f"stage{len(resnet['hidden_sizes'])}"])
+        config = ResNetConfig(
+            **resnet,
+            out_features=[f"stage{len(resnet['hidden_sizes'])}"],  # pyright: ignore
+        )
         self.trunk = ResNetBackbone(config)
         self.trunk.embedder = HaarStem(config.embedding_size)
-        self.head = nn.Linear(2 * config.hidden_sizes[-1], levels)
+        self.head = nn.Linear(2 * resnet["hidden_sizes"][-1], levels)
         nn.init.zeros_(self.head.weight)
 
     def forward(self, photo: Tensor) -> Tensor:
         """B 3 H W in [-1, 1] -> logits B L."""
-        features = self.trunk(photo).feature_maps[-1]
+        (features,) = self.trunk(photo).feature_maps  # pyright: ignore
         pooled = torch.cat((features.mean(dim=(2, 3)), features.amax(dim=(2, 3))), dim=1)
         return self.head(pooled)
 
@@ -256,8 +259,8 @@ def make_unet(
         norm_num_groups=min(32, max(8, widths[0] // 8)),
         attention_head_dim=None,
     )
-    nn.init.zeros_(unet.conv_out.weight)
-    nn.init.zeros_(unet.conv_out.bias)
+    for parameter in unet.conv_out.parameters():
+        nn.init.zeros_(parameter)
     return unet
 
 
@@ -284,8 +287,8 @@ class HFCAM(nn.Module):
             nn.GELU(),
             nn.Conv2d(width, 9, 3, padding=1),
         )
-        nn.init.zeros_(self.tail[-1].weight)
-        nn.init.zeros_(self.tail[-1].bias)
+        for parameter in self.tail[-1].parameters():
+            nn.init.zeros_(parameter)
 
     def windows(self, features: Tensor) -> Tensor:
         """B C h w -> B * windows, heads, positions, C / heads."""

@@ -59,8 +59,8 @@ class ExpertMerger(ModelMixin, ConfigMixin):
             for i in reversed(range(len(channels) - 1))
         )
         self.gain_head = nn.Conv2d(channels[0], experts, 1)
-        nn.init.zeros_(self.gain_head.weight)
-        nn.init.zeros_(self.gain_head.bias)
+        for parameter in self.gain_head.parameters():
+            nn.init.zeros_(parameter)
         initial = torch.ones(1, experts, 1, 1)
         initial[:, -1] = 0
         self.register_buffer("initial_gains", initial, persistent=False)

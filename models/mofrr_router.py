@@ -215,7 +215,7 @@ class RetouchRouter(ModelMixin, ConfigMixin):
             hidden_sizes=list(hidden_sizes),
             depths=list(depths),
             layer_type=layer_type,
-            out_features=[f"stage{i + 1}" for i in range(len(depths))],
+            out_features=[f"stage{i + 1}" for i in range(len(depths))],  # pyright: ignore
         )
         self.trunk = ResNetBackbone(config)
         self.trunk.embedder = HaarStem(embedding_size)

@@ -69,8 +69,8 @@ class SharedExpert(ModelMixin, ConfigMixin):
             norm_num_groups=min(32, max(8, channels[0] // 8)),
             attention_head_dim=None,
         )
-        nn.init.zeros_(self.denoiser.conv_out.weight)
-        nn.init.zeros_(self.denoiser.conv_out.bias)
+        for parameter in self.denoiser.conv_out.parameters():
+            nn.init.zeros_(parameter)
         self.size_multiple = REDUCTION * 2 ** (len(channels) - 1)
 
     def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:

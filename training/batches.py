@@ -98,7 +98,7 @@ def random_subset(
 ) -> list[str]:
     """At least `least` of the operations, the number drawn evenly."""
     count = int(rng.integers(least, len(operations) + 1)) if least < len(operations) else least
-    return [operations[i] for i in rng.choice(len(operations), size=count, replace=False)]
+    return [str(operations[int(i)]) for i in rng.choice(len(operations), size=count, replace=False)]
 
 
 def without_export(recipe: Recipe) -> Recipe:

@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, set_seed
+from diffusers import ModelMixin
 from diffusers.optimization import get_scheduler
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
@@ -51,7 +52,10 @@ class LoopConfig:
 class Stage(Protocol):
     """What the loop trains: a network and the loss of a batch drawn by a generator."""
 
-    model: nn.Module
+    @property
+    def model(self) -> nn.Module:
+        """The network, a diffusers `ModelMixin`."""
+        ...
 
     def losses(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """Named terms, already weighted; their sum is minimised."""
@@ -164,7 +168,7 @@ class Run:
         model = self.stage.model
         self.average.store(model.parameters())
         self.average.copy_to(model.parameters())
-        model.save_pretrained(self.folder / "model")
+        cast(ModelMixin, model).save_pretrained(self.folder / "model")
         self.average.restore(model.parameters())
         return self.folder / "model"
 

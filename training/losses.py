@@ -1,5 +1,7 @@
 """The losses of MoFRR (ICCV 2025): L_freq, L_space, L_class, and the flow's, which is ours."""
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -17,9 +19,8 @@ def hybrid(restored: Tensor, clean: Tensor, weight: Tensor | None = None) -> Ten
     difference = (restored - clean).abs()
     if weight is not None:
         difference = difference * weight
-    similarity = structural_similarity_index_measure(
-        restored.mean(dim=1, keepdim=True), clean.mean(dim=1, keepdim=True), data_range=2.0
-    )
+    grey = (restored.mean(dim=1, keepdim=True), clean.mean(dim=1, keepdim=True))
+    similarity = cast(Tensor, structural_similarity_index_measure(*grey, data_range=2.0))
     return difference.mean() + (1 - similarity)
 
 
@@ -105,6 +106,6 @@ def location_classification(logits: Tensor, masks: Tensor, emphasis: float = 9.0
         masks: B K H W in [0, 1], the simulator's; averaged to h w.
         emphasis: extra weight of touched places, since most are not.
     """
-    target = F.adaptive_avg_pool2d(masks, logits.shape[-2:])
+    target = F.adaptive_avg_pool2d(masks, (logits.shape[-2], logits.shape[-1]))
     weight = 1 + emphasis * target
     return F.binary_cross_entropy_with_logits(logits, target, weight=weight)

@@ -5,6 +5,7 @@ are. The target is the photo as the other operations alone would have left it.
 """
 
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 import torch
@@ -28,11 +29,13 @@ def make_scheduler() -> DDIMScheduler:
     )
 
 
-def sample_timesteps(rng: np.random.Generator, count: int, scheduler: DDIMScheduler) -> Tensor:
+def sample_timesteps(
+    rng: np.random.Generator, count: int, scheduler: DDIMScheduler
+) -> torch.IntTensor:
     """Half of the batch at the last timestep (pure noise, the first step), half anywhere."""
     last = scheduler.config.num_train_timesteps - 1
     anywhere = rng.integers(0, last + 1, size=count)
-    return torch.as_tensor(np.where(rng.random(count) < 0.5, last, anywhere))
+    return cast(torch.IntTensor, torch.as_tensor(np.where(rng.random(count) < 0.5, last, anywhere)))
 
 
 @dataclass
@@ -109,7 +112,8 @@ class ExpertStage:
     ) -> dict[str, Tensor]:
         """L_freq = L_IDEM + L_simple + L_high and L_space = hyb of one denoising step."""
         clean_low, clean_details = expert.bands(target)
-        timesteps = sample_timesteps(rng, len(target), self.scheduler).to(target.device)
+        timesteps = sample_timesteps(rng, len(target), self.scheduler)
+        timesteps = cast(torch.IntTensor, timesteps.to(target.device))
         noisy = self.scheduler.add_noise(clean_low, torch.randn_like(clean_low), timesteps)
 
         step = expert.denoise(noisy, timesteps, condition)
@@ -119,7 +123,7 @@ class ExpertStage:
         high = high_bands(condition.details[0] + coarse, clean_details[0])
         high = high + high_bands(condition.details[1] + fine, clean_details[1])
         return {
-            "idem": (step.idem_residual - residual).square().mean(),
+            "idem": (cast(Tensor, step.idem_residual) - residual).square().mean(),
             "simple": (step.prediction - clean_low).square().mean() * LOW_SCALE,
             "high": high,
             "space": hybrid(restored.image, target, edit_weight(mask)),

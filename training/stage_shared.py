@@ -1,6 +1,7 @@
 """Stage `shared`: the always-active expert, on mixtures of all operations, undoing them all."""
 
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 import torch
@@ -36,7 +37,8 @@ class SharedStage:
 
         expert = self.model.train()
         condition, clean = expert.prepare(photos.image), expert.prepare(target)
-        timesteps = sample_timesteps(rng, self.batch_size, self.scheduler).to(target.device)
+        timesteps = sample_timesteps(rng, self.batch_size, self.scheduler)
+        timesteps = cast(torch.IntTensor, timesteps.to(target.device))
         noisy = self.scheduler.add_noise(clean.low, torch.randn_like(clean.low), timesteps)
         step = expert.denoise(noisy, timesteps, condition)
         restored = expert.reconstruct(step.prediction, condition)

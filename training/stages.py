@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -88,7 +89,8 @@ def _merger(config: StageConfig, source: RetouchSource) -> MergerStage:
         *(WaveFRRExpert.from_pretrained(folder / name / "model") for name in OPERATIONS),
         SharedExpert.from_pretrained(folder / "shared" / "model"),
     ]
-    for network in (router, *experts):
+    networks: list[Any] = [router, *experts]
+    for network in networks:
         network.to(source.faces.images.device)
     model = _network(ExpertMerger, config, "merger")
     return MergerStage(model, source, router, experts, batch_size=config.batch_size)
@@ -102,7 +104,7 @@ STAGES: dict[str, Callable[[StageConfig, RetouchSource], Stage]] = {
 }
 
 
-def _network(kind: type, config: StageConfig, part: str) -> torch.nn.Module:
+def _network(kind: type, config: StageConfig, part: str) -> Any:
     """A network of the preset with random weights, or the one in the folder `start`."""
     if config.start:
         return kind.from_pretrained(config.start)
