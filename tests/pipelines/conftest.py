@@ -1,7 +1,7 @@
 """A pipeline of real networks, as small as they go, whose experts do something."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -133,3 +133,12 @@ def written(pipe, tmp_path_factory) -> Path:
 def folder(written, tmp_path) -> Path:
     """A copy to spoil."""
     return Path(shutil.copytree(written, tmp_path / "copy"))
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Torch on one thread: sums come in another order, to the last bit, on two."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

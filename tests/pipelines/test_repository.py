@@ -153,6 +153,7 @@ assert not [name for name in sys.modules if name.partition(".")[0] == "frr"]
 """
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_diffusers_loads_it_where_the_package_is_not_installed(pipe, photos, written, tmp_path):
     torch.save(photos, tmp_path / "photos.pt")
     environment = {
