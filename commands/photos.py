@@ -57,12 +57,13 @@ class Problems:
 def find(paths: Iterable[Path], problems: Problems) -> list[Path]:
     """List the given files and the files directly inside the given folders, each once.
 
-    Hidden files are left out; whether a file is a picture shows when it is opened.
+    In a folder, hidden files and JSON reports beside a file of their name are left out; whether a
+    file is a picture shows when it is opened.
     """
     found: dict[Path, None] = {}
     for path in paths:
         if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.is_file() and p.name[0] != ".")
+            inside = _inside(path)
             if not inside:
                 problems.report(path, "the folder holds no file")
             found.update(dict.fromkeys(inside))
@@ -71,6 +72,12 @@ def find(paths: Iterable[Path], problems: Problems) -> list[Path]:
         else:
             problems.report(path, "no such file or folder")
     return list(found)
+
+
+def _inside(folder: Path) -> list[Path]:
+    files = sorted(p for p in folder.iterdir() if p.is_file() and p.name[0] != ".")
+    stems = {path.stem for path in files if path.suffix != ".json"}
+    return [path for path in files if path.suffix != ".json" or path.stem not in stems]
 
 
 def plan(photos: Sequence[Path], folder: Path, suffix: str) -> list[Job]:

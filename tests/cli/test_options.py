@@ -17,12 +17,12 @@ def test_help_lists_every_command(frr):
 
 
 def test_folders_are_listed_once_and_in_order(tmp_path):
-    for name in ("b.png", "a.png", ".hidden"):
+    for name in ("b.png", "a.png", "a.json", "lone.json", ".hidden"):
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "inner").mkdir()
     problems = Problems()
     found = find([tmp_path / "b.png", tmp_path, tmp_path / "inner"], problems)
-    assert [path.name for path in found] == ["b.png", "a.png"]
+    assert [path.name for path in found] == ["b.png", "a.png", "lone.json"]
     assert problems.count == 1
     with pytest.raises(click.exceptions.Exit):
         problems.end()
