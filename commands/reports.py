@@ -100,7 +100,7 @@ class Report:
             routing=_by_name(names, output.routing[0]),
             degrees=_by_name(names, output.degrees[0]),
             active=tuple(n for n, on in zip(names, output.active[0], strict=True) if on),
-            seconds=seconds,
+            seconds={name: round(value, 3) for name, value in seconds.items()},
             psnr=None if truth is None else compare(*pictures, truth),
             uncertainty=spread,
         )
