@@ -17,6 +17,9 @@ from ..pipelines.simulate.recipe import OPERATIONS, Recipe
 from .batches import RetouchSource, random_subset, retouch_and_target
 from .losses import degree_classification, edit_weight, flow_error, high_bands, hybrid
 
+ABSENT_SHARE = 0.1  # photos without the operation
+MIXED_SHARE = 0.25  # photos with the operation among others
+
 
 def make_scheduler() -> DDIMScheduler:
     """The noise schedule of all experts: zero terminal SNR, predicting the clean sample."""
@@ -38,64 +41,59 @@ def sample_timesteps(
     return cast(torch.IntTensor, torch.as_tensor(np.where(rng.random(count) < 0.5, last, anywhere)))
 
 
+def recipes_for(
+    operation: str, source: RetouchSource, rng: np.random.Generator, count: int
+) -> list[Recipe]:
+    """What an expert learns from: mostly its operation alone, often mixed, at times absent."""
+    others = [name for name in OPERATIONS if name != operation]
+    recipes = []
+    for kind in rng.random(count):
+        if kind < ABSENT_SHARE:
+            operations = random_subset(rng, others, least=0)
+        elif kind < ABSENT_SHARE + MIXED_SHARE:
+            operations = [operation, *random_subset(rng, others, least=1)]
+        else:
+            operations = [operation]
+        recipes.append(source.recipe(rng, operations))
+    return recipes
+
+
+def told_degrees(rng: np.random.Generator, true: Tensor, guess: Tensor) -> Tensor:
+    """What the expert is told: mostly its own estimate, or the truth, with or without error.
+
+    Told the truth too often, it would trust what it is told more than the photo. Photos without
+    the operation get the estimate. All shapes are B.
+    """
+    choice = torch.as_tensor(rng.random(len(true)), device=true.device)
+    error = torch.as_tensor(rng.normal(0, 0.15, len(true)), device=true.device).to(true)
+    told = torch.where(choice < 0.15, true, (true + error).clamp(0.05, 1))
+    return torch.where((choice > 0.3) | (true == 0), guess, told)
+
+
 @dataclass
 class ExpertStage:
-    """Trains a `WaveFRRExpert` to undo `operation`; the shares say what a batch is made of."""
+    """Trains a `WaveFRRExpert` to undo `operation`."""
 
     model: WaveFRRExpert
     source: RetouchSource
     operation: str
     batch_size: int = 12
-    mixed_share: float = 0.25  # photos with the operation among others
-    absent_share: float = 0.1  # photos without it
-    warp_only: bool = False  # first phase of a geometric expert: the warp head alone, quicker
     scheduler: DDIMScheduler = field(default_factory=make_scheduler)
-
-    def __post_init__(self) -> None:
-        if self.warp_only and not self.model.config.has_warp_head:
-            raise ValueError(f"the expert for {self.operation} has no warp head to train alone")
-
-    def recipes(self, rng: np.random.Generator) -> list[Recipe]:
-        """One recipe for each photo of the batch."""
-        others = [name for name in OPERATIONS if name != self.operation]
-        recipes = []
-        for kind in rng.random(self.batch_size):
-            if kind < self.absent_share:
-                operations = random_subset(rng, others, least=0)
-            elif kind < self.absent_share + self.mixed_share:
-                operations = [self.operation, *random_subset(rng, others, least=1)]
-            else:
-                operations = [self.operation]
-            recipes.append(self.source.recipe(rng, operations))
-        return recipes
-
-    def condition_degrees(self, rng: np.random.Generator, true: Tensor, guess: Tensor) -> Tensor:
-        """What the expert is told: the truth, the truth with error, or its own estimate.
-
-        At inference the degree is always an estimate; photos without the operation get one too.
-        """
-        choice = torch.as_tensor(rng.random(len(true)), device=true.device)
-        error = torch.as_tensor(rng.normal(0, 0.15, len(true)), device=true.device).to(true)
-        told = torch.where(choice < 0.3, true, (true + error).clamp(0.05, 1))
-        return torch.where((choice > 0.6) | (true == 0), guess, told)
 
     def losses(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """L_freq, L_space, L_class and the flow's error for one batch."""
         images, points = self.source.draw(rng, self.batch_size)
-        photos, target = retouch_and_target(images, points, self.recipes(rng), self.operation)
+        recipes = recipes_for(self.operation, self.source, rng, self.batch_size)
+        photos, target = retouch_and_target(images, points, recipes, self.operation)
         index = OPERATIONS.index(self.operation)
         true = photos.degrees[:, index]
 
         expert = self.model.train()
         logits, guess = expert.estimate_degree(photos.image)
         condition = expert.prepare(
-            photos.image, self.condition_degrees(rng, true, guess.detach()).to(photos.image)
+            photos.image, told_degrees(rng, true, guess.detach()).to(photos.image)
         )
-        if self.warp_only:
-            weight = edit_weight(photos.masks[:, index])
-            terms = {"space": ((condition.warped - target).abs() * weight).mean()}
-        else:
-            terms = self.restoration_losses(expert, rng, condition, target, photos.masks[:, index])
+        terms = self.restoration_losses(expert, rng, condition, target, photos.masks[:, index])
         terms["degree"] = 0.05 * degree_classification(logits, true)
         if expert.config.has_warp_head:
             error = flow_error(condition.flow, photos.flows[:, index], photos.masks[:, index])

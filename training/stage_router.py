@@ -5,11 +5,15 @@ cannot answer what was done.
 """
 
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
-from torch import Tensor
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
-from ..models.mofrr_router import RetouchRouter
+from ..models.mofrr_router import RetouchRouter, add_position, retouching_traces
 from ..pipelines.simulate.recipe import OPERATIONS
 from .batches import RetouchSource, random_subset, retouch_to_8_bits
 from .losses import (
@@ -17,34 +21,99 @@ from .losses import (
     location_classification,
     presence_classification,
 )
+from .pool import Pool
+
+VERSIONS = len(OPERATIONS) + 2  # of one face: untouched, under each operation, mixed
+
+
+class RouterBatch(NamedTuple):
+    """What the router learns from, for n faces in all their versions (rows of one face together).
+
+    Attributes:
+        traces: n V C h w, `retouching_traces` without the position.
+        degrees: n V K in [0, 1], 0 = absent.
+        masks: n V K h w in [0, 1], where each operation acted.
+    """
+
+    traces: Tensor
+    degrees: Tensor
+    masks: Tensor
+
+
+def simulate(source: RetouchSource, rng: np.random.Generator, count: int) -> RouterBatch:
+    """Draws `count` faces and retouches them in all versions."""
+    images, points = source.draw(rng, count)
+    recipes = []
+    for _ in range(count):
+        versions = [[], *([name] for name in OPERATIONS), random_subset(rng)]
+        recipes += [source.recipe(rng, version) for version in versions]
+    rows = torch.arange(count, device=images.device).repeat_interleave(VERSIONS)
+    photos = retouch_to_8_bits(images[rows], recipes, None if points is None else points[rows])
+    traces = retouching_traces(photos.image)
+    masks = F.adaptive_avg_pool2d(photos.masks, (traces.shape[-2], traces.shape[-1]))
+    parts = (traces, photos.degrees, masks)
+    return RouterBatch(*(part.unflatten(0, (count, VERSIONS)) for part in parts))
+
+
+def freeze_statistics(network: nn.Module) -> None:
+    """Lets batch normalisation use the statistics it has, and keep them, while training."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
 
 
 @dataclass
 class RouterStage:
-    """Trains a `RetouchRouter` on `faces_per_batch` faces, each in all its versions."""
+    """Trains a `RetouchRouter` on `faces_per_batch` faces, each in all its versions.
+
+    Attributes:
+        model: the router.
+        source: where faces and recipes come from.
+        faces_per_batch: faces drawn for one step.
+        pool: faces simulated once, at the start, whose traces all steps share (65 kB a photo; they
+            are mirrored at random); 0 simulates new ones for every step.
+        frozen_statistics: whether batch normalisation uses, and keeps, the statistics it came with.
+            Those of a batch that holds a face in all versions tell something of the answer, so a
+            run ends with them frozen.
+        degree_weight: weight of the degree's loss.
+        location_weight: weight of the location's loss.
+        seed: of the pool.
+    """
 
     model: RetouchRouter
     source: RetouchSource
     faces_per_batch: int = 6
-    degree_weight: float = 0.1
+    pool: int = 0
+    frozen_statistics: bool = False
+    degree_weight: float = 0.3
     location_weight: float = 0.2
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self.batches = Pool(partial(simulate, self.source), self.pool, self.seed)
+
+    def draw(self, rng: np.random.Generator) -> RouterBatch:
+        """Faces of one step, those of a pool mirrored at random."""
+        batch = self.batches.draw(rng, self.faces_per_batch)
+        if not self.pool:
+            return batch
+        mirrored = torch.as_tensor(rng.random(self.faces_per_batch) < 0.5)
+        mirrored = mirrored.to(batch.traces.device)[:, None, None, None, None]
+        traces, masks = (
+            torch.where(mirrored, part.flip(-1), part) for part in (batch.traces, batch.masks)
+        )
+        return RouterBatch(traces, batch.degrees, masks)
 
     def losses(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """L_class of the paper, presence and degree, and where each operation acted."""
-        images, points = self.source.draw(rng, self.faces_per_batch)
-        recipes, rows = [], []
-        for row in range(self.faces_per_batch):
-            versions = [[], *([name] for name in OPERATIONS), random_subset(rng)]
-            recipes += [self.source.recipe(rng, version) for version in versions]
-            rows += [row] * len(versions)
-        points = None if points is None else points[rows]
-        photos = retouch_to_8_bits(images[rows], recipes, points)
-
-        verdict = self.model.train()(photos.image)
+        traces, degrees, masks = (tensor.flatten(0, 1) for tensor in self.draw(rng))
+        router = self.model.train()
+        if self.frozen_statistics:
+            freeze_statistics(router)
+        verdict = router.judge(add_position(traces))
         return {
-            "presence": presence_classification(verdict.presence_logits, photos.degrees),
-            "degree": self.degree_weight
-            * degree_classification(verdict.degree_logits, photos.degrees),
+            "presence": presence_classification(verdict.presence_logits, degrees),
+            "degree": self.degree_weight * degree_classification(verdict.degree_logits, degrees),
             "location": self.location_weight
-            * location_classification(verdict.location_logits, photos.masks),
+            * location_classification(verdict.location_logits, masks),
         }

@@ -22,6 +22,7 @@ from .stage_expert import ExpertStage
 from .stage_merger import MergerStage
 from .stage_router import RouterStage
 from .stage_shared import SharedStage
+from .stage_warp import WarpStage
 
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
@@ -31,13 +32,14 @@ class StageConfig(LoopConfig):
     """The loop's settings and what the stage is made of. Each field can be set by name."""
 
     preset: str = "tiny"
-    operation: str = ""  # stage `expert`: which one
-    warp_only: bool = False  # stage `expert`: train the warp head (and the degree) alone
+    operation: str = ""  # stages `warp` and `expert`: which one
     batch_size: int = 12  # photos; stage `router`: faces, each in all its versions
     size: int = 256  # side of the faces in pixels
     export_probability: float = 0.15  # photos compressed or resized after retouching
     min_degree: float = 0.15  # degrees are drawn evenly from here to 1
     start: str = ""  # model folder to start from instead of random weights
+    pool: int = 0  # stages `router` and `warp`: faces simulated once for all steps; 0 = ever new
+    frozen_statistics: bool = False  # stage `router`: batch normalisation as `start` left it
     models: str = ""  # stage `merger`: folder that holds the run folders of the other stages
     limit: int = 0  # faces at most; 0 = all
     device: str = ""  # accelerate's choice when empty
@@ -56,23 +58,43 @@ class StageConfig(LoopConfig):
 def _router(config: StageConfig, source: RetouchSource) -> RouterStage:
     model = _network(RetouchRouter, config, "router")
     source = dataclasses.replace(source, vary_light=False)
-    return RouterStage(model, source, faces_per_batch=config.batch_size)
+    return RouterStage(
+        model,
+        source,
+        faces_per_batch=config.batch_size,
+        pool=config.pool,
+        frozen_statistics=config.frozen_statistics,
+        seed=config.seed,
+    )
+
+
+def _operation(config: StageConfig, choices: tuple[str, ...]) -> str:
+    if config.operation not in choices:
+        raise ValueError(
+            f"this stage needs operation=NAME, one of {choices}; got {config.operation!r}"
+        )
+    return config.operation
+
+
+def _warp(config: StageConfig, source: RetouchSource) -> WarpStage:
+    operation = _operation(config, tuple(sorted(bank.GEOMETRIC)))
+    model = _network(WaveFRRExpert, config, "geometric_expert")
+    source = dataclasses.replace(source, vary_light=False)
+    return WarpStage(
+        model,
+        source,
+        operation,
+        batch_size=config.batch_size,
+        pool=config.pool,
+        seed=config.seed,
+    )
 
 
 def _expert(config: StageConfig, source: RetouchSource) -> ExpertStage:
-    if config.operation not in OPERATIONS:
-        raise ValueError(
-            f"stage expert needs operation=NAME, one of {OPERATIONS}; got {config.operation!r}"
-        )
-    part = "geometric_expert" if config.operation in bank.GEOMETRIC else "expert"
+    operation = _operation(config, OPERATIONS)
+    part = "geometric_expert" if operation in bank.GEOMETRIC else "expert"
     model = _network(WaveFRRExpert, config, part)
-    return ExpertStage(
-        model,
-        source,
-        config.operation,
-        batch_size=config.batch_size,
-        warp_only=config.warp_only,
-    )
+    return ExpertStage(model, source, operation, batch_size=config.batch_size)
 
 
 def _shared(config: StageConfig, source: RetouchSource) -> SharedStage:
@@ -98,6 +120,7 @@ def _merger(config: StageConfig, source: RetouchSource) -> MergerStage:
 
 STAGES: dict[str, Callable[[StageConfig, RetouchSource], Stage]] = {
     "router": _router,
+    "warp": _warp,
     "expert": _expert,
     "shared": _shared,
     "merger": _merger,

@@ -11,8 +11,18 @@ from frr.training.losses import (
     hybrid,
     presence_classification,
     soft_level,
+    structural_similarity,
     total_variation,
 )
+
+
+def test_structural_similarity_is_that_of_scikit_image():
+    skimage = pytest.importorskip("skimage.metrics")
+    generator = torch.Generator().manual_seed(0)
+    a = torch.rand(1, 1, 24, 31, generator=generator, dtype=torch.float64)
+    b = (a + torch.randn(a.shape, generator=generator, dtype=torch.float64) * 0.2).clamp(0, 1)
+    expected = skimage.structural_similarity(a[0, 0].numpy(), b[0, 0].numpy(), data_range=1.0)
+    assert structural_similarity(a, b, data_range=1.0).item() == pytest.approx(expected, abs=1e-10)
 
 
 def test_hybrid_is_zero_for_equal_photos_and_grows():

@@ -100,18 +100,35 @@ def test_half_of_the_timesteps_are_pure_noise():
 
 
 def test_a_router_batch_holds_each_face_in_all_versions(source):
-    seen = {}
+    batch = RouterStage(RetouchRouter(), source, faces_per_batch=2).draw(np.random.default_rng(0))
+    assert batch.traces.shape == (2, 6, 30, SIZE // 8, SIZE // 8)
+    found = batch.degrees > 0
+    single = torch.tensor([[False] * 4, *torch.eye(4).bool().tolist()])
+    assert torch.equal(found[:, :5], single.expand(2, -1, -1))
+    assert (found[:, 5].sum(1) >= 2).all()
+    assert (batch.masks.amax((-1, -2)) > 0).eq(found).all()
 
-    class Spy(RetouchRouter):
-        def forward(self, photo):
-            seen["photos"] = photo
-            return super().forward(photo)
 
-    terms = RouterStage(Spy(), source, faces_per_batch=2).losses(np.random.default_rng(0))
-    assert seen["photos"].shape[0] == 2 * 6
-    assert set(terms) == {"presence", "degree", "location"} and all(
-        term > 0 for term in terms.values()
-    )
+def test_a_pool_is_simulated_once_and_mirrored(source, monkeypatch):
+    stage = RouterStage(RetouchRouter(), source, faces_per_batch=3, pool=2)
+    batch = stage.draw(np.random.default_rng(0))
+    monkeypatch.setattr("frr.training.stage_router.simulate", None)  # none is simulated any more
+    again = stage.draw(np.random.default_rng(0))
+    assert all(torch.equal(a, b) for a, b in zip(batch, again, strict=True))
+    known = stage.simulated.traces.float()
+    for traces in torch.cat([stage.draw(np.random.default_rng(i)).traces for i in range(4)]):
+        same = [torch.equal(traces, k) or torch.equal(traces.flip(-1), k) for k in known]
+        assert any(same)
+    assert set(stage.losses(np.random.default_rng(0))) == {"presence", "degree", "location"}
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_frozen_statistics_stay(source, frozen):
+    router = RetouchRouter()
+    before = {k: v.clone() for k, v in router.state_dict().items() if "running" in k}
+    RouterStage(router, source, 1, frozen_statistics=frozen).losses(np.random.default_rng(0))
+    after = router.state_dict()
+    assert all(torch.equal(value, after[name]) == frozen for name, value in before.items())
 
 
 def test_an_expert_learns_to_undo_whitening(faces_dir, tmp_path):

@@ -1,0 +1,43 @@
+"""Batches simulated once and kept, for networks that learn faster than photos are retouched."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Generic, NamedTuple, TypeVar
+
+import numpy as np
+import torch
+
+Batch = TypeVar("Batch", bound=NamedTuple)
+_AT_ONCE = 8
+
+
+@dataclass
+class Pool(Generic[Batch]):
+    """`size` items that `simulate` makes at the first draw, the same again after a resume.
+
+    Attributes:
+        simulate: makes a batch, a named tuple of tensors n ..., from a generator and a count n.
+        size: number of items kept; 0 keeps none and simulates every batch anew.
+        seed: of the items kept.
+    """
+
+    simulate: Callable[[np.random.Generator, int], Batch]
+    size: int
+    seed: int = 0
+
+    @cached_property
+    def items(self) -> Batch:
+        """All items, in half precision."""
+        rng = np.random.default_rng(self.seed)
+        counts = [min(_AT_ONCE, self.size - start) for start in range(0, self.size, _AT_ONCE)]
+        batches = [self.simulate(rng, count) for count in counts]
+        parts = [torch.cat([part.half() for part in parts]) for parts in zip(*batches, strict=True)]
+        return type(batches[0])(*parts)
+
+    def draw(self, rng: np.random.Generator, count: int) -> Batch:
+        """`count` items, drawn with replacement, in single precision."""
+        if not self.size:
+            return self.simulate(rng, count)
+        rows = torch.as_tensor(rng.integers(self.size, size=count))
+        return type(self.items)(*(part[rows].float() for part in self.items))
