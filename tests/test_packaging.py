@@ -13,7 +13,7 @@ import pytest
 
 import frr
 from frr import hub
-from frr.pipelines.frr_repository import code_files
+from frr.pipelines.frr_code import code_files
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTSIDE = {"tests", "benchmarks", "docs", "build", "dist", "runs", "out", "__pycache__"}
@@ -103,8 +103,9 @@ def test_wheel_holds_the_embedded_weights(wheel):
 
 
 def test_the_embedded_code_is_the_packages_own():
-    folder = hub.folder()
-    for name, text in code_files(frr.MoFRRPipeline).items():
+    folder, files = hub.folder(), code_files(frr.MoFRRPipeline)
+    assert {file.name for file in folder.glob("*.py")} == set(files), "export again"
+    for name, text in files.items():
         assert (folder / name).read_text(encoding="utf-8") == text, f"{name}: export again"
 
 

@@ -13,7 +13,7 @@ from diffusers import DDIMScheduler
 from torch import Tensor
 
 from ..models.mofrr_expert import LOW_SCALE, ExpertCondition, WaveFRRExpert
-from ..pipelines.simulate.recipe import OPERATIONS, Recipe
+from ..pipelines.simulate.recipe import Recipe
 from .batches import RetouchSource, random_subset, retouch_and_target
 from .losses import degree_classification, edit_weight, flow_error, high_bands, hybrid
 
@@ -57,7 +57,7 @@ class ExpertStage:
 
     def recipes(self, rng: np.random.Generator) -> list[Recipe]:
         """One recipe for each photo of the batch."""
-        others = [name for name in OPERATIONS if name != self.operation]
+        others = [name for name in self.source.operations if name != self.operation]
         recipes = []
         for kind in rng.random(self.batch_size):
             if kind < self.absent_share:
@@ -82,8 +82,11 @@ class ExpertStage:
     def losses(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """L_freq, L_space, L_class and the flow's error for one batch."""
         images, points = self.source.draw(rng, self.batch_size)
-        photos, target = retouch_and_target(images, points, self.recipes(rng), self.operation)
-        index = OPERATIONS.index(self.operation)
+        operations = self.source.operations
+        photos, target = retouch_and_target(
+            images, points, self.recipes(rng), self.operation, operations
+        )
+        index = operations.index(self.operation)
         true = photos.degrees[:, index]
 
         expert = self.model.train()

@@ -10,7 +10,6 @@ import numpy as np
 from torch import Tensor
 
 from ..models.mofrr_router import RetouchRouter
-from ..pipelines.simulate.recipe import OPERATIONS
 from .batches import RetouchSource, random_subset, retouch_to_8_bits
 from .losses import (
     degree_classification,
@@ -32,13 +31,13 @@ class RouterStage:
     def losses(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """L_class of the paper, presence and degree, and where each operation acted."""
         images, points = self.source.draw(rng, self.faces_per_batch)
-        recipes, rows = [], []
+        recipes, rows, operations = [], [], self.source.operations
         for row in range(self.faces_per_batch):
-            versions = [[], *([name] for name in OPERATIONS), random_subset(rng)]
+            versions = [[], *([name] for name in operations), random_subset(rng, operations)]
             recipes += [self.source.recipe(rng, version) for version in versions]
             rows += [row] * len(versions)
         points = None if points is None else points[rows]
-        photos = retouch_to_8_bits(images[rows], recipes, points)
+        photos = retouch_to_8_bits(images[rows], recipes, points, operations)
 
         verdict = self.model.train()(photos.image)
         return {

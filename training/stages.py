@@ -1,6 +1,7 @@
 """The stages by name, with everything one needs: settings, networks, data, and the run itself."""
 
 import dataclasses
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ class StageConfig(LoopConfig):
     """The loop's settings and what the stage is made of. Each field can be set by name."""
 
     preset: str = "tiny"
+    operations: str = ",".join(OPERATIONS)  # all that photos get, in the order of the outputs
     operation: str = ""  # stage `expert`: which one
     warp_only: bool = False  # stage `expert`: train the warp head (and the degree) alone
     batch_size: int = 12  # photos; stage `router`: faces, each in all its versions
@@ -46,11 +48,20 @@ class StageConfig(LoopConfig):
         super().__post_init__()
         if self.preset not in PRESETS:
             raise ValueError(f"preset {self.preset!r} is unknown; choose from {tuple(PRESETS)}")
+        if unknown := set(self.names) - set(bank.ALGORITHMS):
+            raise ValueError(
+                f"operations names {sorted(unknown)}; the simulator has {tuple(bank.ALGORITHMS)}"
+            )
         if self.batch_size < 1 or self.size < 32:
             raise ValueError(
                 f"batch_size must be at least 1 and size at least 32, got {self.batch_size}, "
                 f"{self.size}"
             )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The operations."""
+        return tuple(name.strip() for name in self.operations.split(","))
 
 
 def _router(config: StageConfig, source: RetouchSource) -> RouterStage:
@@ -60,9 +71,9 @@ def _router(config: StageConfig, source: RetouchSource) -> RouterStage:
 
 
 def _expert(config: StageConfig, source: RetouchSource) -> ExpertStage:
-    if config.operation not in OPERATIONS:
+    if config.operation not in config.names:
         raise ValueError(
-            f"stage expert needs operation=NAME, one of {OPERATIONS}; got {config.operation!r}"
+            f"stage expert needs operation=NAME, one of {config.names}; got {config.operation!r}"
         )
     part = "geometric_expert" if config.operation in bank.GEOMETRIC else "expert"
     model = _network(WaveFRRExpert, config, part)
@@ -86,7 +97,7 @@ def _merger(config: StageConfig, source: RetouchSource) -> MergerStage:
     folder = Path(config.models)
     router = RetouchRouter.from_pretrained(folder / "router" / "model")
     experts = [
-        *(WaveFRRExpert.from_pretrained(folder / name / "model") for name in OPERATIONS),
+        *(WaveFRRExpert.from_pretrained(folder / name / "model") for name in config.names),
         SharedExpert.from_pretrained(folder / "shared" / "model"),
     ]
     networks: list[Any] = [router, *experts]
@@ -107,9 +118,18 @@ STAGES: dict[str, Callable[[StageConfig, RetouchSource], Stage]] = {
 def _network(kind: type, config: StageConfig, part: str) -> Any:
     """A network of the preset with random weights, or the one in the folder `start`."""
     if config.start:
-        return kind.from_pretrained(config.start)
+        network = kind.from_pretrained(config.start)
+        made_for = tuple(network.config.get("operations", config.names))
+        if made_for != config.names:
+            raise ValueError(
+                f"start={config.start} was made for the operations {made_for}; got {config.names}"
+            )
+        return network
     torch.manual_seed(config.seed)
-    return kind(**PRESETS[config.preset][part])
+    arguments = dict(PRESETS[config.preset][part])
+    if "operations" in inspect.signature(kind.__init__).parameters:
+        arguments["operations"] = config.names
+    return kind(**arguments)
 
 
 def make_config(settings: dict[str, object]) -> StageConfig:
@@ -159,7 +179,10 @@ def run_stage(
     device = config.device or ("cuda" if torch.cuda.is_available() else "cpu")
     faces = load_faces(faces_dir, config.size, config.limit or None).to(device)
     source = RetouchSource(
-        faces, export_probability=config.export_probability, min_degree=config.min_degree
+        faces,
+        config.names,
+        export_probability=config.export_probability,
+        min_degree=config.min_degree,
     )
     stage = STAGES[name](config, source)
     stage.model.to(device)

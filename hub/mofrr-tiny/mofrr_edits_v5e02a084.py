@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
-from .mofrr_request import Generators, OnStep, check_generators
+from .mofrr_request_v5e02a084 import Generators, OnStep, check_generators
 
 
 class ExpertEdit(NamedTuple):
