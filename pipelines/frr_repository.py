@@ -102,7 +102,7 @@ def _strip_paths(file: Path) -> None:
 
 
 def _write_index(pipeline: Any, folder: Path, code: Code, networks: dict[str, type]) -> None:
-    """Rewrites the index: classes by the files in the folder, components in the pipeline's order."""
+    """Rewrites the index: classes by the folder's files, components in the pipeline's order."""
     index = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
     kind = type(pipeline)
     index["_class_name"] = [code.name(plain_name(kind.__module__)), kind.__name__]

@@ -39,8 +39,9 @@ class MoFRRPipeline(MoFRRSteps, RepositoryReader, RepositoryWriter):  # pyright:
 
     Each operation has an `<operation>_expert` among the constructor's parameters, in the order of
     the router's outputs; `for_operations` gives the class for other operations than the four, and
-    `from_pretrained` takes the operations from the repository. Every part but the scheduler may be None: an operation without its expert
-    is never active, without the router the caller decides, without the merger the edits are added.
+    `from_pretrained` takes the operations from the repository. Every part but the scheduler may be
+    None: an operation without its expert is never active, without the router the caller decides,
+    without the merger the edits are added.
 
     Args:
         router: RetouchRouter, photo -> probability and degree of each operation.

@@ -113,7 +113,12 @@ def read_evidence(subject: Subject, files: Sequence[Path], weights: str | None) 
 
 
 def make_card(
-    subject: Subject, class_name: str, repo: str, evidence: Sequence[Evidence], made_with: str
+    subject: Subject,
+    class_name: str,
+    repo: str,
+    evidence: Sequence[Evidence],
+    made_with: str,
+    weights: str | None,
 ) -> ModelCard:
     """The card as huggingface_hub reads it.
 
@@ -123,6 +128,7 @@ def make_card(
         repo: Hub id for the usage lines and as the model's name.
         evidence: at least one evaluation.
         made_with: name and version of the package.
+        weights: `weights_digest` of the model.
 
     Raises:
         ValueError: without evidence.
@@ -151,7 +157,8 @@ def make_card(
         "## Evaluation",
         *(each.tables.strip() for each in evidence),
         *(f"## {heading}\n\n{text.strip()}" for heading, text in subject.sections.items()),
-        f"This card was written by {made_with} from its evaluation files.",
+        f"This card was written by {made_with} from its evaluation files, for the weights whose "
+        f"list of digests, {CHECKSUMS_NAME}, has the SHA-256 `{weights}`.",
     ]
     return ModelCard("\n\n".join(parts) + "\n")
 
@@ -184,8 +191,9 @@ def write_card(
     """
     class_name = type(pipe).__name__
     subject = subject_of(class_name)
-    evidence = read_evidence(subject, files, weights_digest(folder))
-    card = make_card(subject, class_name, repo, evidence, made_with)
+    weights = weights_digest(folder)
+    evidence = read_evidence(subject, files, weights)
+    card = make_card(subject, class_name, repo, evidence, made_with, weights)
     panel(subject.show(pipe, portrait)).save(folder / PICTURE_NAME)
     card.save(folder / CARD_NAME)
     return folder / CARD_NAME

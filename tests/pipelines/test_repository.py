@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import DDIMScheduler
+from diffusers import DDIMScheduler, DiffusionPipeline
 from safetensors.torch import load_file
 
 from frr.pipelines import frr_repository
@@ -100,7 +100,7 @@ def test_code_is_the_packages_with_flat_imports(written, root):
             for a, b in changed
         )
         assert "from .." not in copy
-        assert len(changed) == len(re.findall(r"^from \.", original, re.MULTILINE))
+        assert len(changed) == len(re.findall(r"^from \.+\w", original, re.MULTILINE))
 
 
 def test_the_version_follows_the_code_and_other_versions_are_removed(
@@ -217,11 +217,22 @@ def test_diffusers_loads_it_where_the_package_is_not_installed(pipe, photos, wri
     assert comparison[1:] == ([], [])
 
 
-def test_diffusers_wants_trust_for_the_code(written):
-    from diffusers import DiffusionPipeline
+def test_diffusers_needs_no_flag_for_the_packages_own_pipelines(written):
+    loaded = DiffusionPipeline.from_pretrained(written)
+    assert type(loaded) is MoFRRPipeline
+    part = DiffusionPipeline.from_pretrained(str(written), smoothing_expert=None)
+    assert part.smoothing_expert is None
+    remote = DiffusionPipeline.from_pretrained(written, trust_remote_code=True)
+    assert type(remote).__module__.startswith("diffusers_modules")
 
+
+def test_other_repositories_still_need_the_flag(folder):
+    index = folder / "model_index.json"
+    index.write_text(index.read_text().replace('"MoFRRPipeline"', '"AnotherPipeline"'))
     with pytest.raises(ValueError, match="trust_remote_code"):
-        DiffusionPipeline.from_pretrained(written)
+        DiffusionPipeline.from_pretrained(folder)
+    with pytest.raises((ValueError, OSError), match="nowhere"):
+        DiffusionPipeline.from_pretrained(folder / "nowhere")
 
 
 def test_a_component_that_is_given_is_not_read(pipe, photos, folder):

@@ -1,6 +1,7 @@
 """With the package: push repositories, then load them by id without the flag."""
 
 import json
+import socket
 import sys
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from frr.pipelines import mofrr_edits  # noqa: E402
 folder, work = map(Path, sys.argv[1:])
 photos = torch.load(work / "photos.pt", weights_only=True)
 facts = {}
+connect = socket.socket.connect
 
 
 def restore(pipe):
@@ -40,13 +42,18 @@ loaded = DiffusionPipeline.from_pretrained("me/whole")
 facts["class"] = type(loaded) is MoFRRPipeline
 torch.save(restore(loaded), work / "no_flag.pt")
 facts["remote modules"] = [name for name in sys.modules if "diffusers_modules.local." in name]
-part = DiffusionPipeline.from_pretrained("me/both", variant="fp16", smoothing_expert=None)
+wishes = {"variant": "fp16", "torch_dtype": torch.float16, "smoothing_expert": None}
+part = DiffusionPipeline.from_pretrained("me/both", **wishes)
 facts["subset"] = [part.smoothing_expert is None, str(part.merger.dtype)]
-for wrong in (lambda: DDIMPipeline.from_pretrained("me/whole"),):
-    try:
-        wrong()
-    except ValueError as error:
-        facts["other class"] = str(error)
+sent = []
+socket.socket.connect = lambda self, address: sent.append(address)
+cached = DiffusionPipeline.from_pretrained("me/both", local_files_only=True, **wishes)
+facts["offline"] = [cached.smoothing_expert is None, str(cached.merger.dtype), len(sent)]
+socket.socket.connect = connect
+try:
+    DDIMPipeline.from_pretrained("me/whole")
+except ValueError as error:
+    facts["other class"] = str(error)
 
 source = Path(mofrr_edits.__file__).read_text()
 other = source.replace("residual=residual * strength", "residual=residual * 0")

@@ -22,7 +22,7 @@ from diffusers import DiffusionPipeline, ModelMixin
 from huggingface_hub import create_repo, upload_folder
 from torch import nn
 
-from .frr_code_v5e02a084 import VERSIONED_FILE, Code, plain_name, read_code
+from .frr_code_v8ca45d43 import VERSIONED_FILE, Code, plain_name, read_code
 
 INDEX_NAME = "model_index.json"
 CHECKSUMS_NAME = "SHA256SUMS"
@@ -102,7 +102,7 @@ def _strip_paths(file: Path) -> None:
 
 
 def _write_index(pipeline: Any, folder: Path, code: Code, networks: dict[str, type]) -> None:
-    """Rewrites the index: classes by the files in the folder, components in the pipeline's order."""
+    """Rewrites the index: classes by the folder's files, components in the pipeline's order."""
     index = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
     kind = type(pipeline)
     index["_class_name"] = [code.name(plain_name(kind.__module__)), kind.__name__]

@@ -7,18 +7,18 @@ import torch
 from diffusers import ModelMixin, SchedulerMixin
 from torch import Tensor
 
-from .mofrr_expert_v5e02a084 import WaveFRRExpert
-from .mofrr_merger_v5e02a084 import ExpertMerger
-from .mofrr_router_v5e02a084 import RetouchRouter
-from .mofrr_shared_v5e02a084 import SharedExpert
-from .frr_code_v5e02a084 import code_files as code_files
-from .frr_images_v5e02a084 import Photo, add_residual, read_photos, to_signed
-from .frr_loading_v5e02a084 import RepositoryReader
-from .frr_repository_v5e02a084 import RepositoryWriter
-from .mofrr_edits_v5e02a084 import awake as awake
-from .mofrr_operations_v5e02a084 import OPERATIONS as OPERATIONS
-from .mofrr_parts_v5e02a084 import MoFRRParts as MoFRRParts
-from .mofrr_request_v5e02a084 import (
+from .mofrr_expert_v8ca45d43 import WaveFRRExpert
+from .mofrr_merger_v8ca45d43 import ExpertMerger
+from .mofrr_router_v8ca45d43 import RetouchRouter
+from .mofrr_shared_v8ca45d43 import SharedExpert
+from .frr_code_v8ca45d43 import code_files as code_files
+from .frr_images_v8ca45d43 import Photo, add_residual, read_photos, to_signed
+from .frr_loading_v8ca45d43 import RepositoryReader
+from .frr_repository_v8ca45d43 import RepositoryWriter
+from .mofrr_edits_v8ca45d43 import awake as awake
+from .mofrr_operations_v8ca45d43 import OPERATIONS as OPERATIONS
+from .mofrr_parts_v8ca45d43 import MoFRRParts as MoFRRParts
+from .mofrr_request_v8ca45d43 import (
     Generators,
     OnStep,
     Operations,
@@ -27,9 +27,9 @@ from .mofrr_request_v5e02a084 import (
     group_by_size,
     read_callback,
 )
-from .mofrr_result_v5e02a084 import MoFRRPipelineOutput, Restoration, make_output, summarise_samples
-from .mofrr_routing_v5e02a084 import Routing
-from .mofrr_steps_v5e02a084 import MoFRRSteps
+from .mofrr_result_v8ca45d43 import MoFRRPipelineOutput, Restoration, make_output, summarise_samples
+from .mofrr_routing_v8ca45d43 import Routing
+from .mofrr_steps_v8ca45d43 import MoFRRSteps
 
 DEGREE_SOURCES = ("expert", "router")
 
@@ -39,8 +39,9 @@ class MoFRRPipeline(MoFRRSteps, RepositoryReader, RepositoryWriter):  # pyright:
 
     Each operation has an `<operation>_expert` among the constructor's parameters, in the order of
     the router's outputs; `for_operations` gives the class for other operations than the four, and
-    `from_pretrained` takes the operations from the repository. Every part but the scheduler may be None: an operation without its expert
-    is never active, without the router the caller decides, without the merger the edits are added.
+    `from_pretrained` takes the operations from the repository. Every part but the scheduler may be
+    None: an operation without its expert is never active, without the router the caller decides,
+    without the merger the edits are added.
 
     Args:
         router: RetouchRouter, photo -> probability and degree of each operation.
@@ -68,7 +69,9 @@ class MoFRRPipeline(MoFRRSteps, RepositoryReader, RepositoryWriter):  # pyright:
     ) -> None:
         super().__init__()
         if degree_source not in DEGREE_SOURCES:
-            raise ValueError(f"degree_source is {degree_source!r}; expected one of {DEGREE_SOURCES}")
+            raise ValueError(
+                f"degree_source is {degree_source!r}; expected one of {DEGREE_SOURCES}"
+            )
         self.register_modules(scheduler=scheduler, **networks)
         self.register_to_config(working_size=working_size, degree_source=degree_source)
         present: list[Any] = [each for each in networks.values() if each is not None]

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from diffusers import DiffusionPipeline, ModelMixin, SchedulerMixin
 
-from .mofrr_operations_v5e02a084 import OPERATIONS
+from .mofrr_operations_v8ca45d43 import OPERATIONS
 
 SHARED = "shared"
 END = "_expert"
