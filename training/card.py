@@ -158,9 +158,15 @@ def make_card(
         *(each.tables.strip() for each in evidence),
         *(f"## {heading}\n\n{text.strip()}" for heading, text in subject.sections.items()),
         f"This card was written by {made_with} from its evaluation files, for the weights whose "
-        f"list of digests, {CHECKSUMS_NAME}, has the SHA-256 `{weights}`.",
+        f"list of digests, {CHECKSUMS_NAME}, has the SHA-256 `{weights}`. {_provenance(evidence)}",
     ]
     return ModelCard("\n\n".join(parts) + "\n")
+
+
+def _provenance(evidence: Sequence[Evidence]) -> str:
+    if any(each.weights is None for each in evidence):
+        return "The files do not record which weights they measured."
+    return "The files record the same digest."
 
 
 def _distinct(results: Sequence[EvalResult]) -> list[EvalResult]:

@@ -57,6 +57,7 @@ def test_the_card_holds_the_evaluations_figures(pipe, folder, files, portrait):
             assert measured[where, f"PSNR restored, dB ({way})"] == row["restored_psnr"]
             assert measured[where, "PSNR of the photo as it came, dB"] == row["copy_psnr"]
     assert measured["whitening, seen algorithms", "ROC-AUC of the router"] == 0.7412345
+    assert "The files record the same digest." in written.text
     assert "| seen | whitening | 29.09 | 33.49 | +4.40 |" in written.text
 
 
