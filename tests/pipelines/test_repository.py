@@ -232,7 +232,7 @@ def test_other_repositories_still_need_the_flag(folder):
     with pytest.raises(ValueError, match="trust_remote_code"):
         DiffusionPipeline.from_pretrained(folder)
     with pytest.raises((ValueError, OSError), match="nowhere"):
-        DiffusionPipeline.from_pretrained(folder / "nowhere")
+        DiffusionPipeline.from_pretrained(str(folder / "nowhere"))
 
 
 def test_a_component_that_is_given_is_not_read(pipe, photos, folder):

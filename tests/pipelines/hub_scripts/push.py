@@ -29,7 +29,7 @@ def restore(pipe):
 
 
 pipe = MoFRRPipeline.from_pretrained(folder)
-facts["url"] = str(pipe.push_to_hub("me/whole"))
+facts["url"] = pipe.push_to_hub("me/whole").commit_url
 pipe.push_to_hub("me/whole")  # again: a second commit of the same files
 pipe.push_to_hub("me/sharded", max_shard_size="30KB")
 
