@@ -1,6 +1,8 @@
 """FRR: face retouching restoration (MoFRR) as diffusers pipelines and a ComfyUI node pack.
 
 Importing this module imports nothing heavy: `frr.MoFRRPipeline` is resolved when it is first used.
+It lets `DiffusionPipeline.from_pretrained` load this package's pipelines without the flag
+`trust_remote_code`: see `pipelines/registration.py`.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -10,6 +12,11 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = ["MoFRRPipeline", "__version__"]
+
+if __package__:  # test runners import the root by itself, outside any package
+    from .pipelines import registration
+
+    registration.install()
 
 
 def __getattr__(name: str) -> Any:

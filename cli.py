@@ -3,11 +3,13 @@
 import click
 
 from . import __version__
+from .commands.card import card
 from .commands.demo import demo
 from .commands.evaluate import calibrate, evaluate
+from .commands.export import export
 from .commands.restore import restore
 from .commands.simulate import simulate
-from .commands.train import export, train
+from .commands.train import train
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -16,7 +18,7 @@ def main() -> None:
     """Face retouching restoration: find which retouching a photo of a face got, and undo it."""
 
 
-for command in (demo, restore, simulate, calibrate, train, evaluate, export):
+for command in (demo, restore, simulate, calibrate, train, evaluate, export, card):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,7 @@ def evaluate(faces_folder: Path, folder: Path, **given: Any) -> None:
     sections = []
     for routing in ROUTINGS[given["routing"]]:
         result = _judge(pipe, faces, given, routing=routing, **identity)
+        result = replace(result, weights=_weights(pipe))
         sections.append(_keep(result, folder / f"{routing}.json"))
     tables.write_text("\n".join(sections), encoding="utf-8")
     click.echo(f"wrote {tables}")
@@ -86,6 +88,13 @@ def _advance(bar: Any) -> Callable[[int, int], None]:
         bar.update(done - bar.pos)
 
     return progress
+
+
+def _weights(pipe: MoFRRPipeline) -> str | None:
+    """The digest by which a model card knows that the evaluation is this model's."""
+    from ..training.card import weights_digest
+
+    return weights_digest(Path(str(pipe.config.get("_name_or_path"))))
 
 
 def _keep(result: Evaluation, path: Path) -> str:

@@ -25,7 +25,7 @@ SPLITS = ("seen", "unseen", "all")
 @click.command(short_help="Retouch photos by recipes.")
 @options.photos
 @options.output
-@click.option("--operations", metavar="A,B", help="Which to apply. [default: all]")
+@click.option("--operations", metavar="A,B", help="Which to apply. [default: the four]")
 @click.option("--degree", "degrees", multiple=True, metavar="NAME=0..1", help="[default: drawn]")
 @click.option("--algorithm", "algorithms", multiple=True, metavar="NAME=ALGORITHM")
 @click.option("--split", type=click.Choice(SPLITS), default="all", show_default=True)
@@ -102,9 +102,10 @@ class Wishes:
         Raises:
             click.BadParameter: unknown names, degrees outside 0..1, or no recipe in the file.
         """
+        from ..pipelines.simulate.bank import ALGORITHMS
         from ..pipelines.simulate.recipe import OPERATIONS, Recipe
 
-        names = options.split_names(operations, OPERATIONS) or OPERATIONS
+        names = options.split_names(operations, tuple(ALGORITHMS)) or OPERATIONS
         try:
             fixed = Recipe.from_json(recipe.read_text(encoding="utf-8")) if recipe else None
         except ValueError as error:
@@ -195,7 +196,8 @@ def write_retouched(
     photo = open_photo(job.photo)
     recipe = chosen.recipe(job.photo.name)
     landmarks = points.find(job.photo, photo.size)
-    result = to_picture(retouch(to_tensor(photo), [recipe], landmarks).image[0])
+    names = tuple(step.operation for step in recipe.steps)
+    result = to_picture(retouch(to_tensor(photo), [recipe], landmarks, names).image[0])
     if photo.mode == "RGBA":
         result.putalpha(photo.getchannel("A"))
     save_photo(result, job.target, photo.info.get("icc_profile"))

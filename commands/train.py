@@ -1,4 +1,4 @@
-"""`frr train` and `frr export`: make weights, and assemble them into a model folder."""
+"""`frr train`: make weights."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-
-from . import options
 
 
 @click.command(short_help="Train one stage on a folder of faces.")
@@ -43,50 +41,6 @@ def train(stage: str, faces: Path, folder: Path, pairs: Sequence[str], resume: b
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"wrote {model}")
-
-
-@click.command(short_help="Assemble trained networks into a model folder.")
-@click.option(
-    "--runs",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    required=True,
-    help="Folder of the run folders: router, shared, merger, and one named as each operation.",
-)
-@options.output
-@click.option(
-    "--calibrate",
-    "faces_folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Validation faces to set the router's thresholds on. [default: thresholds as they are]",
-)
-@options.size
-@options.limit
-@options.seed
-@options.overwrite
-def export(
-    runs: Path,
-    folder: Path,
-    faces_folder: Path | None,
-    size: int,
-    limit: int | None,
-    seed: int,
-    overwrite: bool,
-) -> None:
-    """Write the networks trained by `frr train` as a folder that loads anywhere.
-
-    It holds code, weights and settings, ready for `--model` and for the Hub; a README in it stays.
-    """
-    from ..training.export import assemble
-
-    if (folder / "model_index.json").exists() and not overwrite:
-        raise click.UsageError(f"{folder} holds a model: pass --overwrite or choose another -o")
-    faces = None if faces_folder is None else options.load_faces(faces_folder, size, limit)
-    try:
-        pipe = assemble(runs, faces, seed)
-    except (OSError, ValueError) as error:
-        raise click.ClickException(str(error)) from error
-    pipe.save_pretrained(folder)
-    click.echo(f"wrote {folder}")
 
 
 def read_settings(pairs: Sequence[str]) -> dict[str, object]:

@@ -180,7 +180,8 @@ def retouching_traces(photo: Tensor) -> Tensor:
     planes = []
     for level in range(3):
         low, details = haar_analysis(low)
-        energy = local_log_energy(details.flatten(1, 2) / 2**level, 2 - level)
+        bands = details.transpose(1, 2).flatten(1, 2)  # band by band, as in the router
+        energy = local_log_energy(bands / 2**level, 2 - level)
         planes.append(F.avg_pool2d(energy, 4 >> level))
     rows = torch.linspace(-1, 1, low.shape[-2], device=photo.device, dtype=photo.dtype)[:, None]
     columns = torch.linspace(-1, 1, low.shape[-1], device=photo.device, dtype=photo.dtype)

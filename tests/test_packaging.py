@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from huggingface_hub import ModelCard
 
 import frr
 from frr import hub
-from frr.pipelines.frr_repository import code_files
+from frr.pipelines.frr_code import code_files
+from frr.training.card import PICTURE_NAME, weights_digest
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTSIDE = {"tests", "benchmarks", "docs", "build", "dist", "runs", "out", "__pycache__"}
@@ -103,9 +105,17 @@ def test_wheel_holds_the_embedded_weights(wheel):
 
 
 def test_the_embedded_code_is_the_packages_own():
-    folder = hub.folder()
-    for name, text in code_files(frr.MoFRRPipeline).items():
+    folder, files = hub.folder(), code_files(frr.MoFRRPipeline)
+    assert {file.name for file in folder.glob("*.py")} == set(files), "export again"
+    for name, text in files.items():
         assert (folder / name).read_text(encoding="utf-8") == text, f"{name}: export again"
+
+
+def test_the_embedded_card_is_of_these_weights():
+    folder = hub.folder()
+    card = ModelCard.load(folder / "README.md")
+    assert str(weights_digest(folder)) in card.text, "evaluate again, and run frr card"
+    assert card.data.eval_results and (folder / PICTURE_NAME).is_file()
 
 
 @pytest.mark.skipif("FRR_FRESH_INSTALL" not in os.environ, reason="set FRR_FRESH_INSTALL=1 to run")

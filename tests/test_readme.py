@@ -34,8 +34,18 @@ def test_ci_runs_the_commands_of_the_readme():
 @pytest.mark.parametrize("line", COMMANDS)
 def test_every_command_line_is_understood(line, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for folder in ("album", "originals", "faces/train", "faces/val", "faces/test"):
+    for folder in (
+        "album",
+        "originals",
+        "faces/train",
+        "faces/val",
+        "faces/test",
+        "made",
+        "report",
+    ):
         (tmp_path / folder).mkdir(parents=True)
+    for name in ("given", "router"):
+        (tmp_path / "report" / f"{name}.json").touch()
     _, name, *arguments = shlex.split(line, comments=True)
     command = main.commands[name]
     context = command.make_context(name, arguments, parent=click.Context(main))
@@ -48,7 +58,9 @@ def test_every_link_leads_to_a_file():
 
 
 def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
-    (code,) = [block for kind, block in BLOCKS if kind == "python"]
+    code, hub_code = [block for kind, block in BLOCKS if kind == "python"]
+    assert "trust_remote_code=True" in hub_code
+    compile(hub_code, "README.md", "exec")
     assert (hub.folder() / "model_index.json").is_file()
     monkeypatch.chdir(tmp_path)
     Image.linear_gradient("L").convert("RGB").resize((64, 64)).save("photo.jpg")

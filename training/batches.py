@@ -19,6 +19,7 @@ class RetouchSource:
 
     Attributes:
         faces: the training faces, on the device.
+        operations: what photos are retouched with, in the order of the networks' outputs.
         split: algorithms to draw from: "seen" (training), "unseen" or "all".
         export_probability: chance that a photo is compressed or resized after retouching.
         min_degree: degrees are drawn evenly from here to 1.
@@ -28,6 +29,7 @@ class RetouchSource:
     """
 
     faces: FaceSet
+    operations: tuple[str, ...] = OPERATIONS
     split: str = "seen"
     export_probability: float = 0.15
     min_degree: float = 0.15
@@ -107,22 +109,29 @@ def without_export(recipe: Recipe) -> Recipe:
 
 
 def retouch_to_8_bits(
-    images: Tensor, recipes: Sequence[Recipe], points: Tensor | None
+    images: Tensor,
+    recipes: Sequence[Recipe],
+    points: Tensor | None,
+    operations: Sequence[str] = OPERATIONS,
 ) -> Retouched:
     """`retouch`, its photos as they come out of a file."""
     with torch.autocast(images.device.type, enabled=False):
-        retouched = retouch(images, recipes, points)
+        retouched = retouch(images, recipes, points, operations)
     return retouched._replace(image=to_8_bits(retouched.image))
 
 
 def retouch_and_target(
-    images: Tensor, points: Tensor | None, recipes: Sequence[Recipe], operation: str | None
+    images: Tensor,
+    points: Tensor | None,
+    recipes: Sequence[Recipe],
+    operation: str | None,
+    operations: Sequence[str] = OPERATIONS,
 ) -> tuple[Retouched, Tensor]:
     """Retouched photos, and the photos as they were without one operation (None: without any).
 
     Photos that do not have the operation are their own target, compression included.
     """
-    retouched = retouch_to_8_bits(images, recipes, points)
+    retouched = retouch_to_8_bits(images, recipes, points, operations)
     if operation is None:
         return retouched, images
     target = retouched.image.clone()
@@ -131,5 +140,5 @@ def retouch_and_target(
         recipes = [without_export(recipes[i]).without(operation) for i in rows]
         points = None if points is None else points[rows]
         with torch.autocast(images.device.type, enabled=False):
-            target[rows] = retouch(images[rows], recipes, points).image
+            target[rows] = retouch(images[rows], recipes, points, operations).image
     return retouched, target

@@ -84,5 +84,6 @@ def retouched_faces(faces: FaceSet, recipes: Sequence[Recipe]) -> Tensor:
     Rounding matters: untouched faces lie on whole levels, and a router must not be able to tell
     retouched ones by values between them.
     """
-    pixels = retouch(faces.pixels(), recipes, faces.landmarks).image
+    operations = dict.fromkeys(step.operation for recipe in recipes for step in recipe.steps)
+    pixels = retouch(faces.pixels(), recipes, faces.landmarks, tuple(operations)).image
     return ((pixels.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)

@@ -1,13 +1,13 @@
 """Assembles the stages' trained networks into a pipeline folder."""
 
 from pathlib import Path
+from typing import Any
 
 from ..models.mofrr_expert import WaveFRRExpert
 from ..models.mofrr_merger import ExpertMerger
 from ..models.mofrr_router import RetouchRouter
 from ..models.mofrr_shared import SharedExpert
 from ..pipelines.pipeline_mofrr import MoFRRPipeline
-from ..pipelines.simulate.recipe import OPERATIONS
 from .calibrate_router import calibrated_thresholds
 from .faces import FaceSet
 from .stage_expert import make_scheduler
@@ -19,6 +19,8 @@ STAGE_NETWORKS = {"router": RetouchRouter, "shared": SharedExpert, "merger": Exp
 def assemble(runs: Path | str, faces: FaceSet | None = None, seed: int = 0) -> MoFRRPipeline:
     """A pipeline from the run folders `router`, `shared`, `merger` and one for each operation.
 
+    The operations are those that the router was trained for.
+
     Args:
         runs: folder of the run folders, each with a trained `model`.
         faces: validation faces to calibrate the router's thresholds on; None keeps them.
@@ -27,24 +29,27 @@ def assemble(runs: Path | str, faces: FaceSet | None = None, seed: int = 0) -> M
     Raises:
         ValueError: a run folder has no trained model.
     """
-    kinds = STAGE_NETWORKS | dict.fromkeys(OPERATIONS, WaveFRRExpert)
-    networks = {}
-    for name, kind in kinds.items():
-        folder = Path(runs) / name / "model"
-        if not (folder / "config.json").is_file():
-            raise ValueError(f"{folder} holds no trained network: run that stage to its end first")
-        networks[name] = kind.from_pretrained(folder).eval()
-
+    networks = {name: _trained(kind, Path(runs) / name) for name, kind in STAGE_NETWORKS.items()}
     router = networks["router"]
+    operations = tuple(router.config.operations)
+    experts = {f"{name}_expert": _trained(WaveFRRExpert, Path(runs) / name) for name in operations}
     if faces is not None:
         thresholds = calibrated_thresholds(
             router, faces, seed=seed, max_false_positive_rate=MAX_FALSE_POSITIVE_RATE
         )
         router.register_to_config(thresholds=thresholds)
-    return MoFRRPipeline(
+    return MoFRRPipeline.for_operations(operations)(
         router=router,
         scheduler=make_scheduler(),
         shared_expert=networks["shared"],
         merger=networks["merger"],
-        **{f"{name}_expert": networks[name] for name in OPERATIONS},
+        **experts,
     )
+
+
+def _trained(kind: Any, run: Path) -> Any:
+    """The network that a run folder holds."""
+    folder = run / "model"
+    if not (folder / "config.json").is_file():
+        raise ValueError(f"{folder} holds no trained network: run that stage to its end first")
+    return kind.from_pretrained(folder).eval()

@@ -94,6 +94,8 @@ class Evaluation:
         restoration: one row per condition.
         router: one row per operation and split; empty when the operations were given.
         baseline: embedding distances between the original faces, None if not measured.
+        weights: digest that stands for the model's weights (`card.weights_digest`), None if not
+            recorded.
     """
 
     routing: str
@@ -104,6 +106,7 @@ class Evaluation:
     restoration: tuple[RestorationRow, ...]
     router: tuple[RouterRow, ...] = ()
     baseline: Baseline | None = None
+    weights: str | None = None
 
     def row(self, split: str, condition: str, exported: bool = False) -> RestorationRow:
         """The row of one condition.

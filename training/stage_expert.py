@@ -13,7 +13,7 @@ from diffusers import DDIMScheduler
 from torch import Tensor
 
 from ..models.mofrr_expert import LOW_SCALE, ExpertCondition, WaveFRRExpert
-from ..pipelines.simulate.recipe import OPERATIONS, Recipe
+from ..pipelines.simulate.recipe import Recipe
 from .batches import RetouchSource, random_subset, retouch_and_target
 from .losses import degree_classification, edit_weight, flow_error, high_bands, hybrid
 
@@ -45,7 +45,7 @@ def recipes_for(
     operation: str, source: RetouchSource, rng: np.random.Generator, count: int
 ) -> list[Recipe]:
     """What an expert learns from: mostly its operation alone, often mixed, at times absent."""
-    others = [name for name in OPERATIONS if name != operation]
+    others = [name for name in source.operations if name != operation]
     recipes = []
     for kind in rng.random(count):
         if kind < ABSENT_SHARE:
@@ -84,8 +84,9 @@ class ExpertStage:
         """L_freq, L_space, L_class and the flow's error for one batch."""
         images, points = self.source.draw(rng, self.batch_size)
         recipes = recipes_for(self.operation, self.source, rng, self.batch_size)
-        photos, target = retouch_and_target(images, points, recipes, self.operation)
-        index = OPERATIONS.index(self.operation)
+        operations = self.source.operations
+        photos, target = retouch_and_target(images, points, recipes, self.operation, operations)
+        index = operations.index(self.operation)
         true = photos.degrees[:, index]
 
         expert = self.model.train()

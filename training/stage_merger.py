@@ -11,7 +11,6 @@ from ..models.mofrr_expert import WaveFRRExpert
 from ..models.mofrr_merger import ExpertMerger
 from ..models.mofrr_router import RetouchRouter
 from ..models.mofrr_shared import SharedExpert
-from ..pipelines.simulate.recipe import OPERATIONS
 from .batches import RetouchSource, random_subset, retouch_and_target
 from .losses import hybrid
 
@@ -33,10 +32,10 @@ class MergerStage:
     wrong_share: float = 0.08
 
     def __post_init__(self) -> None:
-        if len(self.experts) != len(OPERATIONS) + 1:
+        if len(self.experts) != len(self.source.operations) + 1:
             raise ValueError(
-                f"got {len(self.experts)} experts; expected one for each of {OPERATIONS} and the "
-                "shared one"
+                f"got {len(self.experts)} experts; expected one for each of "
+                f"{self.source.operations} and the shared one"
             )
         frozen: list[nn.Module] = [self.router, *self.experts]
         for network in frozen:
@@ -62,11 +61,14 @@ class MergerStage:
     def losses(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """L_space of the merged photo."""
         images, points = self.source.draw(rng, self.batch_size)
+        operations = self.source.operations
         recipes = [
-            self.source.recipe(rng, random_subset(rng, least=1 + int(rng.random() < 0.6)))
+            self.source.recipe(
+                rng, random_subset(rng, operations, least=1 + int(rng.random() < 0.6))
+            )
             for _ in range(self.batch_size)
         ]
-        photos, target = retouch_and_target(images, points, recipes, None)
+        photos, target = retouch_and_target(images, points, recipes, None, operations)
 
         with torch.no_grad():
             verdict = self.router(photos.image)

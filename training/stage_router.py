@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..models.mofrr_router import RetouchRouter, add_position, retouching_traces
-from ..pipelines.simulate.recipe import OPERATIONS
 from .batches import RetouchSource, random_subset, retouch_to_8_bits
 from .losses import (
     degree_classification,
@@ -22,8 +21,6 @@ from .losses import (
     presence_classification,
 )
 from .pool import Pool
-
-VERSIONS = len(OPERATIONS) + 2  # of one face: untouched, under each operation, mixed
 
 
 class RouterBatch(NamedTuple):
@@ -43,16 +40,17 @@ class RouterBatch(NamedTuple):
 def simulate(source: RetouchSource, rng: np.random.Generator, count: int) -> RouterBatch:
     """Draws `count` faces and retouches them in all versions."""
     images, points = source.draw(rng, count)
-    recipes = []
+    recipes, operations = [], source.operations
     for _ in range(count):
-        versions = [[], *([name] for name in OPERATIONS), random_subset(rng)]
+        versions = [[], *([name] for name in operations), random_subset(rng, operations)]
         recipes += [source.recipe(rng, version) for version in versions]
-    rows = torch.arange(count, device=images.device).repeat_interleave(VERSIONS)
-    photos = retouch_to_8_bits(images[rows], recipes, None if points is None else points[rows])
+    rows = torch.arange(count, device=images.device).repeat_interleave(len(operations) + 2)
+    points = None if points is None else points[rows]
+    photos = retouch_to_8_bits(images[rows], recipes, points, operations)
     traces = retouching_traces(photos.image)
     masks = F.adaptive_avg_pool2d(photos.masks, (traces.shape[-2], traces.shape[-1]))
     parts = (traces, photos.degrees, masks)
-    return RouterBatch(*(part.unflatten(0, (count, VERSIONS)) for part in parts))
+    return RouterBatch(*(part.unflatten(0, (count, -1)) for part in parts))
 
 
 def freeze_statistics(network: nn.Module) -> None:

@@ -27,13 +27,17 @@ class SharedStage:
     def losses(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """L_simple of one denoising step and L_space of the photo it gives."""
         images, points = self.source.draw(rng, self.batch_size)
+        operations = self.source.operations
         recipes = [
             self.source.recipe(
-                rng, [] if rng.random() < self.untouched_share else random_subset(rng, least=1)
+                rng,
+                []
+                if rng.random() < self.untouched_share
+                else random_subset(rng, operations, least=1),
             )
             for _ in range(self.batch_size)
         ]
-        photos, target = retouch_and_target(images, points, recipes, None)
+        photos, target = retouch_and_target(images, points, recipes, None, operations)
 
         expert = self.model.train()
         condition, clean = expert.prepare(photos.image), expert.prepare(target)

@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..models.mofrr_expert import WaveFRRExpert, retouching_traces
-from ..pipelines.simulate.recipe import OPERATIONS
 from .batches import RetouchSource, retouch_to_8_bits
 from .losses import degree_classification, end_point_error
 from .pool import Pool
@@ -67,10 +66,11 @@ class WarpStage:
         """Draws faces and retouches them."""
         images, points = self.source.draw(rng, count)
         recipes = recipes_for(self.operation, self.source, rng, count)
-        photos = retouch_to_8_bits(images, recipes, points)
+        operations = self.source.operations
+        photos = retouch_to_8_bits(images, recipes, points, operations)
         traces = retouching_traces(photos.image)
         low, _ = self.model.bands(photos.image)
-        index = OPERATIONS.index(self.operation)
+        index = operations.index(self.operation)
         grid = (traces.shape[-2], traces.shape[-1])
         flow = F.adaptive_avg_pool2d(photos.flows[:, index], grid)
         return WarpBatch(traces, low, flow, photos.degrees[:, index])

@@ -1,6 +1,7 @@
 """The stages by name, with everything one needs: settings, networks, data, and the run itself."""
 
 import dataclasses
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ class StageConfig(LoopConfig):
     """The loop's settings and what the stage is made of. Each field can be set by name."""
 
     preset: str = "tiny"
+    operations: str = ",".join(OPERATIONS)  # all that photos get, in the order of the outputs
     operation: str = ""  # stages `warp` and `expert`: which one
     batch_size: int = 12  # photos; stage `router`: faces, each in all its versions
     size: int = 256  # side of the faces in pixels
@@ -48,11 +50,20 @@ class StageConfig(LoopConfig):
         super().__post_init__()
         if self.preset not in PRESETS:
             raise ValueError(f"preset {self.preset!r} is unknown; choose from {tuple(PRESETS)}")
+        if unknown := set(self.names) - set(bank.ALGORITHMS):
+            raise ValueError(
+                f"operations names {sorted(unknown)}; the simulator has {tuple(bank.ALGORITHMS)}"
+            )
         if self.batch_size < 1 or self.size < 32:
             raise ValueError(
                 f"batch_size must be at least 1 and size at least 32, got {self.batch_size}, "
                 f"{self.size}"
             )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The operations."""
+        return tuple(name.strip() for name in self.operations.split(","))
 
 
 def _router(config: StageConfig, source: RetouchSource) -> RouterStage:
@@ -77,7 +88,7 @@ def _operation(config: StageConfig, choices: tuple[str, ...]) -> str:
 
 
 def _warp(config: StageConfig, source: RetouchSource) -> WarpStage:
-    operation = _operation(config, tuple(sorted(bank.GEOMETRIC)))
+    operation = _operation(config, tuple(n for n in config.names if n in bank.GEOMETRIC))
     model = _network(WaveFRRExpert, config, "geometric_expert")
     source = dataclasses.replace(source, vary_light=False)
     return WarpStage(
@@ -91,7 +102,7 @@ def _warp(config: StageConfig, source: RetouchSource) -> WarpStage:
 
 
 def _expert(config: StageConfig, source: RetouchSource) -> ExpertStage:
-    operation = _operation(config, OPERATIONS)
+    operation = _operation(config, config.names)
     part = "geometric_expert" if operation in bank.GEOMETRIC else "expert"
     model = _network(WaveFRRExpert, config, part)
     return ExpertStage(model, source, operation, batch_size=config.batch_size)
@@ -108,7 +119,7 @@ def _merger(config: StageConfig, source: RetouchSource) -> MergerStage:
     folder = Path(config.models)
     router = RetouchRouter.from_pretrained(folder / "router" / "model")
     experts = [
-        *(WaveFRRExpert.from_pretrained(folder / name / "model") for name in OPERATIONS),
+        *(WaveFRRExpert.from_pretrained(folder / name / "model") for name in config.names),
         SharedExpert.from_pretrained(folder / "shared" / "model"),
     ]
     networks: list[Any] = [router, *experts]
@@ -130,9 +141,18 @@ STAGES: dict[str, Callable[[StageConfig, RetouchSource], Stage]] = {
 def _network(kind: type, config: StageConfig, part: str) -> Any:
     """A network of the preset with random weights, or the one in the folder `start`."""
     if config.start:
-        return kind.from_pretrained(config.start)
+        network = kind.from_pretrained(config.start)
+        made_for = tuple(network.config.get("operations", config.names))
+        if made_for != config.names:
+            raise ValueError(
+                f"start={config.start} was made for the operations {made_for}; got {config.names}"
+            )
+        return network
     torch.manual_seed(config.seed)
-    return kind(**PRESETS[config.preset][part])
+    arguments = dict(PRESETS[config.preset][part])
+    if "operations" in inspect.signature(kind.__init__).parameters:
+        arguments["operations"] = config.names
+    return kind(**arguments)
 
 
 def make_config(settings: dict[str, object]) -> StageConfig:
@@ -182,7 +202,10 @@ def run_stage(
     device = config.device or ("cuda" if torch.cuda.is_available() else "cpu")
     faces = load_faces(faces_dir, config.size, config.limit or None).to(device)
     source = RetouchSource(
-        faces, export_probability=config.export_probability, min_degree=config.min_degree
+        faces,
+        config.names,
+        export_probability=config.export_probability,
+        min_degree=config.min_degree,
     )
     stage = STAGES[name](config, source)
     stage.model.to(device)

@@ -1,6 +1,8 @@
 """The operator bank: every algorithm by operation, and which stand for an unseen vendor.
 
-A further operation is added by one call of `register`; recipes and the simulator then know it.
+A further operation is added by one call of `register`; recipes and the simulator then know it, as
+they know `lip_tinting`, the example, which is not among the operations that the paper and the
+shipped models undo.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from . import eyes, slimming, smoothing, whitening
+from . import eyes, lip_tinting, slimming, smoothing, whitening
 
 Algorithm = Callable[..., Any]
 """Photometric: (images, degrees, variations, face) -> Edit.
@@ -72,3 +74,4 @@ register("whitening", whitening.ALGORITHMS, whitening.HELD_OUT, geometric=False)
 register("smoothing", smoothing.ALGORITHMS, smoothing.HELD_OUT, geometric=False)
 register("face_slimming", slimming.ALGORITHMS, slimming.HELD_OUT, geometric=True)
 register("eye_enlarging", eyes.ALGORITHMS, eyes.HELD_OUT, geometric=True)
+register("lip_tinting", lip_tinting.ALGORITHMS, lip_tinting.HELD_OUT, geometric=False)

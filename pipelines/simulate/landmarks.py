@@ -159,6 +159,11 @@ class FaceRegions:
         return self._enlarge(whole * (1 - 2 * self._draw(holes, _FEATHER / 2)).clamp(0, 1))
 
     @cached_property
+    def lips(self) -> Tensor:
+        """B 1 H W: inside the outer outline of the lips, an open mouth included, feathered."""
+        return self._enlarge(self._draw([self.points[:, LIPS]], _FEATHER / 4))
+
+    @cached_property
     def _coarse_oval(self) -> Tensor:
         return self._inwards([self.points[:, FACE_OVAL]], _FEATHER)
 

@@ -9,10 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..mofrr_operations import OPERATIONS as OPERATIONS
 from . import bank
 
-OPERATIONS = ("whitening", "smoothing", "face_slimming", "eye_enlarging")
-"""The four operations of the paper, in the order used everywhere."""
 SPLITS = ("seen", "unseen", "all")
 INTERPOLATIONS = ("any", "bilinear", "bicubic")
 VARIATIONS = 4

@@ -16,12 +16,11 @@ from .colour import (
     luma,
     rgb_to_lab,
     rgb_to_ycbcr,
-    signed,
     srgb_to_linear,
     unit,
     ycbcr_to_rgb,
 )
-from .edit import Edit
+from .edit import Edit, blend
 from .filters import enlarge, gaussian, per_sample, reduce
 from .landmarks import FaceRegions
 from .regions import choose_region
@@ -35,13 +34,6 @@ def _strength(degrees: Tensor, variations: Tensor) -> Tensor:
     return per_sample(torch.where(whole, 0.6 * degrees, degrees))
 
 
-def _blend(images: Tensor, white: Tensor, mask: Tensor, degrees: Tensor) -> Edit:
-    """Puts the whitened [0, 1] picture over the photo where the mask says; degree 0 is exact."""
-    acts = per_sample(degrees) > 0
-    image = images + mask * (signed(white) - images)
-    return Edit(torch.where(acts, image, images), mask * acts)
-
-
 def log_curve(images: Tensor, degrees: Tensor, variations: Tensor, face: FaceRegions) -> Edit:
     """Logarithmic tone curve on each of R, G and B: log(1 + beta x) / log(1 + beta)."""
     rgb = unit(images)
@@ -49,7 +41,7 @@ def log_curve(images: Tensor, degrees: Tensor, variations: Tensor, face: FaceReg
     beta = _strength(degrees, variations) * per_sample(1.4 + 0.6 * variations[:, 1])
     beta = beta.clamp_min(1e-4)
     white = torch.log1p(beta * rgb) / torch.log1p(beta)
-    return _blend(images, white, mask, degrees)
+    return blend(images, white, mask, degrees)
 
 
 def lab_curve(images: Tensor, degrees: Tensor, variations: Tensor, face: FaceRegions) -> Edit:
@@ -65,7 +57,7 @@ def lab_curve(images: Tensor, degrees: Tensor, variations: Tensor, face: FaceReg
     fade = strength * per_sample(0.20 * variations[:, 3]) * tone
     pink = strength * per_sample(1.5 * variations[:, 2]) * bump
     white = torch.cat((lightness, a * (1 - 0.5 * fade) + pink, b * (1 - fade)), dim=1)
-    return _blend(images, lab_to_rgb(white), mask, degrees)
+    return blend(images, lab_to_rgb(white), mask, degrees)
 
 
 def screen(images: Tensor, degrees: Tensor, variations: Tensor, face: FaceRegions) -> Edit:
@@ -77,7 +69,7 @@ def screen(images: Tensor, degrees: Tensor, variations: Tensor, face: FaceRegion
     layer = 0.33 * _strength(degrees, variations) * (1 - tint)[:, :, None, None]
     opacity = linear / (linear + per_sample(0.06 + 0.14 * variations[:, 1]))
     white = 1 - (1 - linear) * (1 - opacity * layer)
-    return _blend(images, linear_to_srgb(white), mask, degrees)
+    return blend(images, linear_to_srgb(white), mask, degrees)
 
 
 def fill_light(images: Tensor, degrees: Tensor, variations: Tensor, face: FaceRegions) -> Edit:
@@ -92,7 +84,7 @@ def fill_light(images: Tensor, degrees: Tensor, variations: Tensor, face: FaceRe
     strength = _strength(degrees, variations)
     white = rgb * (1 + strength * lift)
     grey = strength * per_sample(0.10 + 0.15 * variations[:, 3])
-    return _blend(images, white + grey * (luma(white) - white), mask, degrees)
+    return blend(images, white + grey * (luma(white) - white), mask, degrees)
 
 
 def luma_gamma(images: Tensor, degrees: Tensor, variations: Tensor, face: FaceRegions) -> Edit:
@@ -105,7 +97,7 @@ def luma_gamma(images: Tensor, degrees: Tensor, variations: Tensor, face: FaceRe
     toe = 0.02  # keeps the slope at black finite
     y = ((y + toe) ** gamma - toe**gamma) / ((1 + toe) ** gamma - toe**gamma)
     keep = 1 - strength * per_sample(0.05 + 0.15 * variations[:, 3])
-    return _blend(images, ycbcr_to_rgb(torch.cat((y, cb * keep, cr * keep), 1)), mask, degrees)
+    return blend(images, ycbcr_to_rgb(torch.cat((y, cb * keep, cr * keep), 1)), mask, degrees)
 
 
 ALGORITHMS = {

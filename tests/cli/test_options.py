@@ -10,7 +10,7 @@ from frr.commands.restore import Settings
 
 def test_help_lists_every_command(frr):
     shown = frr("--help").stdout
-    for name in ("demo", "restore", "simulate", "calibrate", "train", "evaluate", "export"):
+    for name in ("demo", "restore", "simulate", "calibrate", "train", "evaluate", "export", "card"):
         assert f"\n  {name} " in shown
         assert f"frr {name}" in " ".join(frr(name, "--help").stdout.split()).replace("main", "frr")
     assert "..." not in shown.split("Commands:")[1]

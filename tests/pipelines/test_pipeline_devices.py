@@ -3,6 +3,7 @@
 import diffusers
 import pytest
 import torch
+from diffusers.utils import is_xformers_available
 from packaging.version import Version
 
 
@@ -88,11 +89,42 @@ def test_group_offload(make_pipeline, photos):
     assert torch.equal(call(pipeline, photos).images, expected)
 
 
-def test_a_compiled_expert(make_pipeline, photos, tmp_path):
+def test_compiling_a_denoiser_runs_its_graphs(make_pipeline, photos):
+    pipeline = make_pipeline()
+    expected = call(pipeline, photos).images
+    runs = []
+
+    def backend(graph, inputs):
+        def counted(*given):
+            runs.append(graph)
+            return graph(*given)
+
+        return counted
+
+    pipeline.whitening_expert.denoiser.compile(backend=backend)
+    assert torch.equal(call(pipeline, photos).images, expected)
+    assert len(runs) >= 2  # one a step
+
+
+def test_a_whole_compiled_expert_works_and_says_that_it_gains_nothing(
+    make_pipeline, photos, tmp_path
+):
     pipeline = make_pipeline()
     expected = call(pipeline, photos).images
     pipeline.whitening_expert = torch.compile(pipeline.whitening_expert, backend="eager")
-    assert torch.equal(call(pipeline, photos).images, expected)
+    with pytest.warns(UserWarning, match=r"denoiser\.compile"):
+        assert torch.equal(call(pipeline, photos).images, expected)
     pipeline.save_pretrained(tmp_path)
     index = (tmp_path / "model_index.json").read_text()
     assert index.count('"WaveFRRExpert"') == 4
+
+
+def test_xformers_reaches_the_experts_attention_and_is_named_where_it_is_missing(make_pipeline):
+    pipeline = make_pipeline()
+    config = {**pipeline.whitening_expert.config, "attention_levels": (1,)}
+    pipeline.whitening_expert = type(pipeline.whitening_expert).from_config(config)
+    if is_xformers_available() and torch.cuda.is_available():
+        pipeline.to("cuda").enable_xformers_memory_efficient_attention()
+        return
+    with pytest.raises((ModuleNotFoundError, ValueError), match=r"xformers"):
+        pipeline.enable_xformers_memory_efficient_attention()

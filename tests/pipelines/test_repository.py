@@ -4,6 +4,7 @@ import filecmp
 import importlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,22 +12,26 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import DDIMScheduler
+from diffusers import DDIMScheduler, DiffusionPipeline
 from safetensors.torch import load_file
 
 from frr.pipelines import frr_repository
+from frr.pipelines.frr_code import code_files, read_code
 from frr.pipelines.pipeline_mofrr import MoFRRPipeline
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 EXPERTS = ("whitening", "smoothing", "face_slimming", "eye_enlarging")
 NETWORKS = (*(f"{name}_expert" for name in EXPERTS), "router", "shared_expert", "merger")
 CODE = (
+    "frr_code.py",
     "frr_images.py",
     "frr_loading.py",
     "frr_repository.py",
     "mofrr_edits.py",
     "mofrr_expert.py",
     "mofrr_merger.py",
+    "mofrr_operations.py",
+    "mofrr_parts.py",
     "mofrr_request.py",
     "mofrr_result.py",
     "mofrr_router.py",
@@ -35,6 +40,7 @@ CODE = (
     "mofrr_steps.py",
     "pipeline_mofrr.py",
 )
+ABSOLUTE_PATH = re.compile(r"""["'\s](/[a-z]\w*/|[A-Z]:\\\\|~/|file://)""")
 CALL = {"operations": ("whitening", "eye_enlarging"), "num_inference_steps": 2}
 
 
@@ -49,40 +55,67 @@ def files_of(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in paths)
 
 
+def version_of(folder: Path) -> str:
+    """The version in the names of a repository's code files."""
+    return next(folder.glob("pipeline_mofrr_v*.py")).stem.removeprefix("pipeline_mofrr")
+
+
 def test_layout(written):
-    parts = {name: f"{name}/mofrr_expert_part.py" for name in NETWORKS[:4]}
-    parts |= {name: f"{name}/mofrr_{name}_part.py" for name in ("router", "merger")}
-    parts["shared_expert"] = "shared_expert/mofrr_shared_part.py"
-    expected = {"model_index.json", "SHA256SUMS", "scheduler/scheduler_config.json", *CODE}
-    expected |= set(parts.values())
+    version = version_of(written)
+    assert re.fullmatch(r"_v[0-9a-f]{8}", version)
+    parts = {name: f"{name}/mofrr_expert{version}_part.py" for name in NETWORKS[:4]}
+    parts |= {name: f"{name}/mofrr_{name}{version}_part.py" for name in ("router", "merger")}
+    parts["shared_expert"] = f"shared_expert/mofrr_shared{version}_part.py"
+    expected = {"model_index.json", "SHA256SUMS", "scheduler/scheduler_config.json"}
+    expected |= {name.replace(".py", f"{version}.py") for name in CODE} | set(parts.values())
     expected |= {f"{name}/{file}" for name in NETWORKS for file in ("config.json", WEIGHTS)}
     assert set(files_of(written)) == expected
 
     index = json.loads((written / "model_index.json").read_text())
-    assert index["_class_name"] == ["pipeline_mofrr", "MoFRRPipeline"]
-    assert index["whitening_expert"] == ["mofrr_expert_part", "WaveFRRExpert"]
-    assert index["shared_expert"] == ["mofrr_shared_part", "SharedExpert"]
+    assert index["_class_name"] == [f"pipeline_mofrr{version}", "MoFRRPipeline"]
+    assert index["whitening_expert"] == [f"mofrr_expert{version}_part", "WaveFRRExpert"]
+    assert index["shared_expert"] == [f"mofrr_shared{version}_part", "SharedExpert"]
     assert index["scheduler"] == ["diffusers", "DDIMScheduler"]
     assert index["working_size"] == 32
+    experts = [name for name in index if name.endswith("_expert")]
+    assert experts == [*(f"{name}_expert" for name in EXPERTS), "shared_expert"]
     stub = (written / parts["whitening_expert"]).read_text().splitlines()
     assert len(stub) == 3
     assert stub[1:] == [
-        "from . import mofrr_expert as _module",
+        f"from . import mofrr_expert{version} as _module",
         "WaveFRRExpert = _module.WaveFRRExpert",
     ]
 
 
 def test_code_is_the_packages_with_flat_imports(written, root):
+    version = version_of(written)
     for name in CODE:
         room = "pipelines" if (root / "pipelines" / name).is_file() else "models"
         original = (root / room / name).read_text()
-        copy = (written / name).read_text()
-        assert copy.replace("from .mofrr_", "from ..models.mofrr_").count("\n") == copy.count("\n")
+        copy = (written / name.replace(".py", f"{version}.py")).read_text()
+        pairs = zip(original.splitlines(), copy.splitlines(), strict=True)
+        changed = [(a, b) for a, b in pairs if a != b]
+        assert all(
+            a.replace("..models.", ".").replace(" import ", f"{version} import ", 1) == b
+            for a, b in changed
+        )
         assert "from .." not in copy
-        changed = [
-            (a, b) for a, b in zip(original.splitlines(), copy.splitlines(), strict=True) if a != b
-        ]
-        assert all(a.replace("..models.", ".") == b for a, b in changed)
+        assert len(changed) == len(re.findall(r"^from \.+\w", original, re.MULTILINE))
+
+
+def test_the_version_follows_the_code_and_other_versions_are_removed(
+    make_pipeline, written, folder, monkeypatch
+):
+    assert version_of(folder) == f"_v{read_code(MoFRRPipeline).version}"
+    pipeline = make_pipeline()
+    text = (folder / f"mofrr_edits{version_of(folder)}.py").read_text()
+    monkeypatch.setattr(
+        MoFRRPipeline, "own_code", classmethod(lambda cls: {"mofrr_edits": text + "\n"})
+    )
+    pipeline.save_pretrained(folder)
+    assert version_of(folder) != version_of(written)
+    assert len(files_of(folder)) == len(files_of(written))
+    assert not list(folder.rglob(f"*{version_of(written)}*"))
 
 
 def test_nothing_local_and_nothing_pickled(pipe, photos, written, tmp_path, root):
@@ -94,6 +127,10 @@ def test_nothing_local_and_nothing_pickled(pipe, photos, written, tmp_path, root
         assert str(root).encode() not in content
         assert b'_name_or_path"' not in content or file.endswith(".py")
         assert not file.endswith((".bin", ".pt", ".pth", ".pkl", ".ckpt"))
+        assert not content.startswith((b"\x80\x02", b"\x80\x04", b"PK"))  # pickles, torch's zips
+        if not file.endswith(".safetensors"):
+            assert not ABSOLUTE_PATH.search(content.decode()), file
+            assert not re.search(r"\bpickle\.|torch\.load\(|\bimport pickle", content.decode())
     same, different, errors = filecmp.cmpfiles(
         written, tmp_path / "again", files_of(written), shallow=False
     )
@@ -180,11 +217,22 @@ def test_diffusers_loads_it_where_the_package_is_not_installed(pipe, photos, wri
     assert comparison[1:] == ([], [])
 
 
-def test_diffusers_wants_trust_for_the_code(written):
-    from diffusers import DiffusionPipeline
+def test_diffusers_needs_no_flag_for_the_packages_own_pipelines(written):
+    loaded = DiffusionPipeline.from_pretrained(written)
+    assert type(loaded) is MoFRRPipeline
+    part = DiffusionPipeline.from_pretrained(str(written), smoothing_expert=None)
+    assert part.smoothing_expert is None
+    remote = DiffusionPipeline.from_pretrained(written, trust_remote_code=True)
+    assert type(remote).__module__.startswith("diffusers_modules")
 
+
+def test_other_repositories_still_need_the_flag(folder):
+    index = folder / "model_index.json"
+    index.write_text(index.read_text().replace('"MoFRRPipeline"', '"AnotherPipeline"'))
     with pytest.raises(ValueError, match="trust_remote_code"):
-        DiffusionPipeline.from_pretrained(written)
+        DiffusionPipeline.from_pretrained(folder)
+    with pytest.raises((ValueError, OSError), match="nowhere"):
+        DiffusionPipeline.from_pretrained(str(folder / "nowhere"))
 
 
 def test_a_component_that_is_given_is_not_read(pipe, photos, folder):
@@ -234,8 +282,15 @@ def test_shards(pipe, photos, tmp_path):
     assert torch.equal(restore(loaded, photos), restore(pipe, photos))
 
 
-def test_saving_again_keeps_the_readme(pipe, folder):
+def test_the_card_is_carried_along_and_a_readme_stays(pipe, folder, tmp_path):
+    (folder / "README.md").write_text("![a face](face.png) ![elsewhere](http://a/b.png)")
+    (folder / "face.png").write_bytes(b"picture")
+    loaded = MoFRRPipeline.from_pretrained(folder)
+    loaded.save_pretrained(tmp_path / "carried")
+    assert files_of(tmp_path / "carried") == files_of(folder)
     (folder / "README.md").write_text("by hand")
+    loaded.save_pretrained(tmp_path / "carried")
+    assert (tmp_path / "carried" / "README.md").read_text().startswith("![a face]")
     pipe.save_pretrained(folder)
     assert (folder / "README.md").read_text() == "by hand"
 
@@ -270,4 +325,4 @@ def test_code_that_would_not_travel_is_refused(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     module = importlib.import_module("odd_package.pipeline_odd")
     with pytest.raises(ValueError, match=r"odd_package\.first imports odd_package\.second"):
-        frr_repository.code_files(module.Odd)
+        code_files(module.Odd)

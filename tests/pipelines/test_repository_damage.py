@@ -99,7 +99,7 @@ def edit(file: Path, **changes) -> None:
         ("model_index.json", {"router": ["a", "Elsewhere"]}, ("'Elsewhere'", "RetouchRouter")),
         ("model_index.json", {"scheduler": ["diffusers", "Elsewhere"]}, ("'Elsewhere'",)),
         ("model_index.json", {"scheduler": [None, None]}, ("scheduler",)),
-        ("model_index.json", {"lip_tinting_expert": ["a", "WaveFRRExpert"]}, ("lip_tinting",)),
+        ("model_index.json", {"retoucher": ["a", "WaveFRRExpert"]}, ("retoucher",)),
         ("router/config.json", {"_class_name": "ExpertMerger"}, ("ExpertMerger",)),
         ("router/config.json", {"token_width": 24}, ("router/" + WEIGHTS, "router/config.json")),
         ("router/config.json", {"operations": ["a"]}, ("router/" + WEIGHTS,)),
@@ -109,6 +109,11 @@ def edit(file: Path, **changes) -> None:
 def test_wrong_configs_are_refused(folder, file, changes, words):
     edit(folder / file, **changes)
     refuses(folder, file, *words)
+
+
+def test_an_operation_without_its_folder_is_named(folder):
+    edit(folder / "model_index.json", lip_tinting_expert=["a", "WaveFRRExpert"])
+    refuses(folder, folder / "lip_tinting_expert" / "config.json", "lip_tinting_expert")
 
 
 def test_broken_json_is_refused(folder):

@@ -1,30 +1,33 @@
 """Writing a pipeline as a Hub folder that loads anywhere.
 
-Beside what diffusers writes, the folder holds the code: at its root the pipeline's file, the files
-it imports and the networks' files; in each network's folder a stub of three lines, which takes the
+Beside what diffusers writes, the folder holds the code: at its root the pipeline's file and the
+files it imports (see `frr_code`); in each network's folder a stub of three lines, which takes the
 class from the network's file at the root, so that all experts share one class. The index names
-pipeline and networks by those files. `SHA256SUMS` lists the weights' digests.
+pipeline and networks by those files. `SHA256SUMS` lists the weights' digests. The model card of the
+folder that the pipeline was loaded from comes along.
 """
 
 import hashlib
+import inspect
 import json
 import os
 import re
-import sys
+import shutil
 import tempfile
-from importlib.util import resolve_name
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from diffusers import DiffusionPipeline, ModelMixin
 from huggingface_hub import create_repo, upload_folder
 from torch import nn
 
+from .frr_code_v8ca45d43 import VERSIONED_FILE, Code, plain_name, read_code
+
 INDEX_NAME = "model_index.json"
 CHECKSUMS_NAME = "SHA256SUMS"
-RELATIVE_IMPORT = re.compile(r"^(\s*from\s+)(\.+\w[\w.]*)(\s+import)", re.MULTILINE)
+CARD_NAME = "README.md"
+CARD_PICTURE = re.compile(r"!\[[^\]]*\]\(([\w-]+\.(?:png|jpg|webp))\)")
 STUB = """\
 # The class is in the file at the repository's root: all experts share that one copy.
 from . import {module} as _module
@@ -32,62 +35,49 @@ from . import {module} as _module
 """
 
 
-def stub_name(network_class: type) -> str:
-    """The stub's module, named unlike the network's file: all remote code shares one folder."""
-    return f"{_stem(network_class)}_part"
-
-
-def code_files(pipeline_class: type) -> dict[str, str]:
-    """The text of each code file at a repository's root: the pipeline's and all it imports.
+def write_layout(pipeline: Any, folder: Path) -> None:
+    """Turns what diffusers' `save_pretrained` wrote into a repository that loads anywhere.
 
     Raises:
-        ValueError: a file that the pipeline imports itself imports a file that the pipeline does
-            not; diffusers fetches only what the pipeline's file names.
+        ValueError: a network's class is not in the code that travels with the pipeline.
     """
-    source = sys.modules[pipeline_class.__module__]
-    helpers = _relative_imports(source)
-    for helper in helpers:
-        unnamed = {module.__name__ for module in _relative_imports(helper)}
-        unnamed -= {module.__name__ for module in helpers}
-        if unnamed:
-            raise ValueError(
-                f"{helper.__name__} imports {', '.join(sorted(unnamed))}; import it in "
-                f"{source.__name__} too, so that it travels with the repository"
-            )
-    return {Path(str(module.__file__)).name: _flattened(module) for module in (source, *helpers)}
-
-
-def _text(module: ModuleType) -> str:
-    return Path(str(module.__file__)).read_text(encoding="utf-8")
-
-
-def _relative_imports(module: ModuleType) -> list[ModuleType]:
-    """The modules that a module's file imports relatively."""
-    package = module.__name__.rpartition(".")[0]
-    names = [match.group(2) for match in RELATIVE_IMPORT.finditer(_text(module))]
-    return [sys.modules[resolve_name(name, package)] for name in dict.fromkeys(names)]
-
-
-def _flattened(module: ModuleType) -> str:
-    """A module's text with every relative import pointing to a file beside it."""
-
-    def flatten(match: re.Match[str]) -> str:
-        return f"{match.group(1)}.{match.group(2).rpartition('.')[2]}{match.group(3)}"
-
-    return RELATIVE_IMPORT.sub(flatten, _text(module))
-
-
-def write_layout(pipeline: Any, folder: Path) -> None:
-    """Turns what diffusers' `save_pretrained` wrote into a repository that loads anywhere."""
-    for name, text in code_files(type(pipeline)).items():
-        (folder / name).write_text(text, encoding="utf-8")
-    for name, component in pipeline.components.items():
-        if isinstance(component, nn.Module) and _is_ours(component):
-            _write_stub(folder / name, type(_unwrap(component)))
+    code = read_code(type(pipeline))
+    networks = _own_networks(pipeline, code)
+    _remove_code(folder)
+    for name, text in code.texts.items():
+        (folder / f"{code.name(name)}.py").write_text(text, encoding="utf-8")
+    for name, kind in networks.items():
+        module = code.name(plain_name(kind.__module__))
+        stub = STUB.format(name=kind.__name__, module=module)
+        (folder / name / f"{module}_part.py").write_text(stub, encoding="utf-8")
+    for name in pipeline.components:
         if (config := _config_file(folder / name)) is not None:
             _strip_paths(config)
-    _write_index(pipeline, folder)
+    _write_index(pipeline, folder, code, networks)
     write_checksums(folder)
+    carry_card(pipeline.config.get("_name_or_path"), folder)
+
+
+def _own_networks(pipeline: Any, code: Code) -> dict[str, type]:
+    """The class of each network that is not diffusers' own, by component."""
+    networks = {}
+    for name, component in pipeline.components.items():
+        if isinstance(component, nn.Module) and _is_ours(component):
+            kind = networks[name] = type(_unwrap(component))
+            if kind.__module__ not in code.modules:
+                raise ValueError(
+                    f"{name} is a {kind.__name__} of {kind.__module__}, which is not among the "
+                    f"files of {type(pipeline).__module__}: load it with the code that the "
+                    "pipeline was loaded with, or import its file in the pipeline's"
+                )
+    return networks
+
+
+def _remove_code(folder: Path) -> None:
+    """Removes code files that an earlier version wrote to the folder."""
+    for file in (*folder.glob("*.py"), *folder.glob("*/*_part.py")):
+        if VERSIONED_FILE.fullmatch(file.name):
+            file.unlink()
 
 
 def _is_ours(component: nn.Module) -> bool:
@@ -97,15 +87,6 @@ def _is_ours(component: nn.Module) -> bool:
 
 def _unwrap(component: nn.Module) -> nn.Module:
     return getattr(component, "_orig_mod", component)  # torch.compile's wrapper
-
-
-def _stem(thing: type) -> str:
-    return thing.__module__.rpartition(".")[2]
-
-
-def _write_stub(folder: Path, network_class: type) -> None:
-    text = STUB.format(name=network_class.__name__, module=_stem(network_class))
-    (folder / f"{stub_name(network_class)}.py").write_text(text, encoding="utf-8")
 
 
 def _config_file(folder: Path) -> Path | None:
@@ -120,19 +101,33 @@ def _strip_paths(file: Path) -> None:
         _write_json(file, entries)
 
 
-def _write_index(pipeline: Any, folder: Path) -> None:
+def _write_index(pipeline: Any, folder: Path, code: Code, networks: dict[str, type]) -> None:
+    """Rewrites the index: classes by the folder's files, components in the pipeline's order."""
     index = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
-    index.pop("_name_or_path", None)
-    index["_class_name"] = [_stem(type(pipeline)), type(pipeline).__name__]
-    for name, component in pipeline.components.items():
-        if isinstance(component, nn.Module) and _is_ours(component):
-            network_class = type(_unwrap(component))
-            index[name] = [stub_name(network_class), network_class.__name__]
-    _write_json(folder / INDEX_NAME, index)
+    kind = type(pipeline)
+    index["_class_name"] = [code.name(plain_name(kind.__module__)), kind.__name__]
+    for name, network in networks.items():
+        index[name] = [f"{code.name(plain_name(network.__module__))}_part", network.__name__]
+    order = [name for name in inspect.signature(kind.__init__).parameters if name in index]
+    first = sorted(name for name in index if name.startswith("_") and name != "_name_or_path")
+    rest = sorted(set(index) - set(order) - set(first) - {"_name_or_path"})
+    entries = {name: index[name] for name in (*first, *order, *rest)}
+    (folder / INDEX_NAME).write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
 
 
 def _write_json(file: Path, entries: dict) -> None:
     file.write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def carry_card(source: Any, folder: Path) -> None:
+    """Copies the card of the folder `source`, and its pictures, to a folder without a card."""
+    card = Path(str(source)) / CARD_NAME
+    if source is None or not card.is_file() or (folder / CARD_NAME).exists():
+        return
+    shutil.copyfile(card, folder / CARD_NAME)
+    for name in CARD_PICTURE.findall(card.read_text(encoding="utf-8")):
+        if (picture := card.parent / name).is_file():
+            shutil.copyfile(picture, folder / name)
 
 
 def write_checksums(folder: Path) -> None:
@@ -160,7 +155,10 @@ class RepositoryWriter(DiffusionPipeline):
         push_to_hub: bool = False,
         **hub: Any,
     ) -> None:
-        """Writes a complete repository: index, code, weights, scheduler. A README stays as it is.
+        """Writes a complete repository: index, code, weights, scheduler, card.
+
+        A README in the folder stays as it is; without one, the card of the folder that the pipeline
+        was loaded from is copied, with its pictures.
 
         Args:
             save_directory: folder, made if missing.
@@ -237,4 +235,5 @@ def _upload(
         token=token,
         commit_message=commit_message or f"Upload {what}",
         create_pr=create_pr,
+        delete_patterns=["*_v????????.py", "*_v????????_part.py"],  # other versions' code
     )

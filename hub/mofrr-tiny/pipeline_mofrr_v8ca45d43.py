@@ -7,15 +7,18 @@ import torch
 from diffusers import ModelMixin, SchedulerMixin
 from torch import Tensor
 
-from .mofrr_expert import WaveFRRExpert
-from .mofrr_merger import ExpertMerger
-from .mofrr_router import RetouchRouter
-from .mofrr_shared import SharedExpert
-from .frr_images import Photo, add_residual, read_photos, to_signed
-from .frr_loading import RepositoryReader
-from .frr_repository import RepositoryWriter
-from .mofrr_edits import awake as awake
-from .mofrr_request import (
+from .mofrr_expert_v8ca45d43 import WaveFRRExpert
+from .mofrr_merger_v8ca45d43 import ExpertMerger
+from .mofrr_router_v8ca45d43 import RetouchRouter
+from .mofrr_shared_v8ca45d43 import SharedExpert
+from .frr_code_v8ca45d43 import code_files as code_files
+from .frr_images_v8ca45d43 import Photo, add_residual, read_photos, to_signed
+from .frr_loading_v8ca45d43 import RepositoryReader
+from .frr_repository_v8ca45d43 import RepositoryWriter
+from .mofrr_edits_v8ca45d43 import awake as awake
+from .mofrr_operations_v8ca45d43 import OPERATIONS as OPERATIONS
+from .mofrr_parts_v8ca45d43 import MoFRRParts as MoFRRParts
+from .mofrr_request_v8ca45d43 import (
     Generators,
     OnStep,
     Operations,
@@ -24,20 +27,21 @@ from .mofrr_request import (
     group_by_size,
     read_callback,
 )
-from .mofrr_result import MoFRRPipelineOutput, Restoration, make_output, summarise_samples
-from .mofrr_routing import Routing
-from .mofrr_steps import MoFRRSteps
+from .mofrr_result_v8ca45d43 import MoFRRPipelineOutput, Restoration, make_output, summarise_samples
+from .mofrr_routing_v8ca45d43 import Routing
+from .mofrr_steps_v8ca45d43 import MoFRRSteps
 
 DEGREE_SOURCES = ("expert", "router")
-SETTINGS = ("working_size", "degree_source")
 
 
 class MoFRRPipeline(MoFRRSteps, RepositoryReader, RepositoryWriter):  # pyright: ignore
     """Undoes face retouching: a router finds the operations, experts undo them, a merger fuses.
 
-    An operation is a parameter `<operation>_expert` of the constructor; their order is the order of
-    the router's outputs. Every part but the scheduler may be None: an operation without its expert
-    is never active, without the router the caller decides, without the merger the edits are added.
+    Each operation has an `<operation>_expert` among the constructor's parameters, in the order of
+    the router's outputs; `for_operations` gives the class for other operations than the four, and
+    `from_pretrained` takes the operations from the repository. Every part but the scheduler may be
+    None: an operation without its expert is never active, without the router the caller decides,
+    without the merger the edits are added.
 
     Args:
         router: RetouchRouter, photo -> probability and degree of each operation.
@@ -56,37 +60,22 @@ class MoFRRPipeline(MoFRRSteps, RepositoryReader, RepositoryWriter):  # pyright:
 
     _callback_tensor_inputs: ClassVar[list[str]] = ["latents"]
 
-    # The parts have no defaults: diffusers takes a parameter with a default for a setting, and
-    # would load a part that from_pretrained was told to leave out.
     def __init__(
         self,
-        router: ModelMixin | None,
         scheduler: SchedulerMixin,
-        whitening_expert: ModelMixin | None,
-        smoothing_expert: ModelMixin | None,
-        face_slimming_expert: ModelMixin | None,
-        eye_enlarging_expert: ModelMixin | None,
-        shared_expert: ModelMixin | None,
-        merger: ModelMixin | None,
         working_size: int | None = 256,
         degree_source: str = "expert",
+        **networks: ModelMixin | None,
     ) -> None:
         super().__init__()
-        self._assemble(locals())
-
-    def _assemble(self, arguments: Mapping[str, Any]) -> None:
-        """Registers the constructor's arguments: its signature is the one list of the parts."""
-        parts: dict[str, Any] = {
-            name: arguments[name] for name in ("scheduler", *self._optional_components)
-        }
-        self.register_modules(**parts)
-        settings = {name: arguments[name] for name in SETTINGS if name in arguments}
-        source = settings.get("degree_source", "expert")
-        if source not in DEGREE_SOURCES:
-            raise ValueError(f"degree_source is {source!r}; expected one of {DEGREE_SOURCES}")
-        self.register_to_config(**settings)
-        networks: list[Any] = [each for each in parts.values() if isinstance(each, torch.nn.Module)]
-        for network in networks:
+        if degree_source not in DEGREE_SOURCES:
+            raise ValueError(
+                f"degree_source is {degree_source!r}; expected one of {DEGREE_SOURCES}"
+            )
+        self.register_modules(scheduler=scheduler, **networks)
+        self.register_to_config(working_size=working_size, degree_source=degree_source)
+        present: list[Any] = [each for each in networks.values() if each is not None]
+        for network in present:
             network.eval()
             names = tuple(network.config.get("operations", self.operations))
             if names != self.operations:

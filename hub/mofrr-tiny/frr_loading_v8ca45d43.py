@@ -7,6 +7,7 @@ the classes come from the code that is already imported, and only configs and we
 import json
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from diffusers import DiffusionPipeline, ModelMixin, SchedulerMixin
 from huggingface_hub import snapshot_download
 from safetensors import SafetensorError, safe_open
 
-from .frr_repository import CHECKSUMS_NAME, INDEX_NAME, digest
+from .frr_repository_v8ca45d43 import CARD_NAME, CHECKSUMS_NAME, INDEX_NAME, digest
 
 WEIGHTS_STEM = "diffusion_pytorch_model"
+BESIDE_WEIGHTS = ("*.json", CHECKSUMS_NAME, CARD_NAME, "*.png", "*.jpg", "*.webp")
 Dtype = torch.dtype | Mapping[str, torch.dtype] | None
 
 
@@ -169,16 +171,31 @@ def find_folder(
         return Path(name)
     if Path(name).is_absolute() or str(name).startswith(".") or str(name).count("/") != 1:
         raise ValueError(f"{name} is no folder, and no Hub id of the form owner/name either")
-    stems = [WEIGHTS_STEM] + ([f"{WEIGHTS_STEM}.{variant}"] if variant else [])
-    weights = [f"*/{stem}{end}" for stem in stems for end in (".safetensors", "-*.safetensors")]
-    wanted = {"allow_patterns": ["*.json", CHECKSUMS_NAME, *weights]}
+    skipped = [f"{part}/*" for part in skipped]
+    fetch = partial(snapshot_download, str(name), ignore_patterns=skipped, **hub)
     try:
-        skipped = [f"{part}/*" for part in skipped]
-        return Path(snapshot_download(str(name), ignore_patterns=skipped, **wanted, **hub))
+        folder = Path(fetch(allow_patterns=[*BESIDE_WEIGHTS, *_weights_patterns(variant)]))
+        if variant and (plain := _parts_without(folder, variant)):
+            fetch(allow_patterns=[end.replace("*", part, 1) for part in plain for end in WEIGHTS])
+        return folder
     except (OSError, ValueError) as error:
         raise ValueError(
             f"{name} is no folder here, and the Hub did not give it either: {error}"
         ) from error
+
+
+def _weights_patterns(variant: str | None) -> list[str]:
+    stem = f"{WEIGHTS_STEM}.{variant}" if variant else WEIGHTS_STEM
+    return [f"*/{stem}.safetensors", f"*/{stem}-*.safetensors"]
+
+
+WEIGHTS = _weights_patterns(None)
+
+
+def _parts_without(folder: Path, variant: str) -> list[str]:
+    """The networks of a snapshot that have no weights of the variant."""
+    parts = (file.parent for file in folder.glob("*/config.json"))
+    return [part.name for part in parts if not weights_files(part, variant)]
 
 
 class RepositoryReader(DiffusionPipeline):
@@ -188,6 +205,11 @@ class RepositoryReader(DiffusionPipeline):
     def network_class(cls, name: str) -> type[ModelMixin]:
         """The class of the network that stands as component `name`."""
         raise NotImplementedError
+
+    @classmethod
+    def for_index(cls, index: Mapping[str, Any]) -> type[Any]:
+        """The class to make, which may depend on the parts that a repository's index lists."""
+        return cls
 
     @classmethod
     def from_pretrained(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -227,13 +249,9 @@ class RepositoryReader(DiffusionPipeline):
             ValueError: the folder is of another kind, or a file in it is missing or damaged; the
                 message names the file.
         """
-        modules, settings = cls._get_signature_keys(cls)
-        unknown = sorted(set(parts) - set(modules) - set(settings))
-        if unknown:
-            raise TypeError(f"{cls.__name__}.from_pretrained got unexpected arguments {unknown}")
         folder = find_folder(
             pretrained_model_name_or_path,
-            [name for name in parts if name in modules],
+            list(parts),
             variant,
             cache_dir=cache_dir,
             force_download=force_download,
@@ -242,6 +260,10 @@ class RepositoryReader(DiffusionPipeline):
             revision=revision,
         )
         index = read_index(folder, cls.__name__)
+        kind = cls.for_index(index)
+        modules, settings = kind._get_signature_keys(kind)
+        if unknown := sorted(set(parts) - set(modules) - set(settings)):
+            raise TypeError(f"{cls.__name__}.from_pretrained got unexpected arguments {unknown}")
         extra = sorted(
             name for name in index if name[0] != "_" and name not in (*modules, *settings)
         )
@@ -256,10 +278,12 @@ class RepositoryReader(DiffusionPipeline):
             if name not in parts:
                 wanted = _component_dtype(torch_dtype if dtype is None else dtype, name)
                 options = {"dtype": wanted, "variant": variant}
-                loaded[name] = cls._load_part(
+                loaded[name] = kind._load_part(
                     folder, index, name, low_cpu_mem_usage=low_cpu_mem_usage, **options
                 )
-        return cls(**{**loaded, **parts})
+        pipeline = kind(**{**loaded, **parts})
+        pipeline.register_to_config(_name_or_path=str(folder))
+        return pipeline
 
     @classmethod
     def _load_part(cls, folder: Path, index: dict[str, Any], name: str, **options: Any) -> Any:

@@ -4,17 +4,15 @@ Photos are B 3 H W in [-1, 1] of any size, and each step brings them to the work
 called one by one (as nodes of a graph, say), the steps give what the pipeline gives, to the bit.
 """
 
-import inspect
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
-from diffusers import DiffusionPipeline
 from torch import Tensor
 
-from .mofrr_expert import warp
-from .frr_images import MULTIPLE, pad_to_multiple, to_working_size, working_shape
-from .mofrr_edits import (
+from .mofrr_expert_v8ca45d43 import warp
+from .frr_images_v8ca45d43 import MULTIPLE, pad_to_multiple, to_working_size, working_shape
+from .mofrr_edits_v8ca45d43 import (
     AppliedEdit,
     ExpertEdit,
     ExpertRun,
@@ -23,7 +21,8 @@ from .mofrr_edits import (
     denoise,
     draw_noise,
 )
-from .mofrr_request import (
+from .mofrr_parts_v8ca45d43 import SHARED, MoFRRParts
+from .mofrr_request_v8ca45d43 import (
     Generators,
     OnStep,
     Operations,
@@ -31,45 +30,17 @@ from .mofrr_request import (
     read_degrees,
     read_operations,
 )
-from .mofrr_routing import Routing, check_experts, decide
-
-SHARED = "shared"
+from .mofrr_routing_v8ca45d43 import Routing, check_experts, decide
 
 
-class MoFRRSteps(DiffusionPipeline):
+class MoFRRSteps(MoFRRParts):
     """The steps as methods of a pipeline that has the parts `MoFRRPipeline` describes."""
 
     router: Any
     scheduler: Any
     shared_expert: Any
     merger: Any
-    model_cpu_offload_seq: str
-    _optional_components: ClassVar[list[str]]
     _num_timesteps = 0
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        """Takes the parts, in the order in which they run, from the constructor's parameters.
-
-        Parts have no default; settings have one.
-        """
-        super().__init_subclass__(**options)
-        parameters = inspect.signature(cls.__init__).parameters.values()
-        required = [each.name for each in parameters if each.default is inspect.Parameter.empty]
-        names = [name for name in required if name not in ("self", "scheduler")]
-        cls._optional_components = names
-        cls.model_cpu_offload_seq = "->".join(names)
-
-    @property
-    def operations(self) -> tuple[str, ...]:
-        """Names of the operations, in the order of the router's outputs."""
-        return self.expert_names[:-1]
-
-    @property
-    def expert_names(self) -> tuple[str, ...]:
-        """The operations, then "shared": the order of latents and of the merger's residuals."""
-        parts = (name for name in self._optional_components if name.endswith("_expert"))
-        names = [part.removesuffix("_expert") for part in parts]
-        return (*(name for name in names if name != SHARED), SHARED)
 
     @property
     def num_timesteps(self) -> int:
@@ -235,9 +206,6 @@ class MoFRRSteps(DiffusionPipeline):
             inputs = (tensor.to(self.merger.dtype) for tensor in inputs)
             merged[rows] = self.merger(*inputs).float()
         return merged
-
-    def _expert(self, name: str) -> Any:
-        return getattr(self, f"{name}_expert")
 
     def _size(self, working_size: WorkingSize) -> int | None:
         return self.config["working_size"] if working_size == "config" else working_size

@@ -1,0 +1,101 @@
+"""`frr export`: write a model folder that loads anywhere, and push it to the Hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import options
+
+if TYPE_CHECKING:
+    from ..pipelines.pipeline_mofrr import MoFRRPipeline
+
+
+@click.command(short_help="Write a model folder that loads anywhere; push it.")
+@click.option("--model", help="Model folder, embedded model or Hub id to write again.")
+@click.option(
+    "--runs",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Instead of --model: folder of the run folders router, shared, merger, and one for each "
+    "operation.",
+)
+@options.output
+@click.option("--push", metavar="ID", help="Also upload it to the Hub as owner/name.")
+@click.option("--private", is_flag=True, help="With --push: a new repository is private.")
+@click.option("--dtype", type=click.Choice(options.DTYPES), default="float32", show_default=True)
+@click.option("--variant", help="Part of the weights' file names, as fp16.")
+@click.option("--shard-size", help="Split larger weights, as 2GB.  [default: diffusers']")
+@click.option(
+    "--calibrate",
+    "faces_folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="With --runs: validation faces to set the router's thresholds on.",
+)
+@options.size
+@options.limit
+@options.seed
+@options.overwrite
+def export(
+    folder: Path,
+    push: str | None,
+    private: bool,
+    variant: str | None,
+    shard_size: str | None,
+    overwrite: bool,
+    **source: Any,
+) -> None:
+    """Write a model as a folder that loads anywhere: code, weights, settings, card.
+
+    The model comes from --model, with its card, or from the networks that `frr train` made. A
+    README in the folder stays. Uploading uses the login of `hf auth login` or HF_TOKEN; no token is
+    stored here.
+    """
+    if (source["model"] is None) == (source["runs"] is None):
+        raise click.UsageError("pass either --model or --runs")
+    if (folder / "model_index.json").exists() and not overwrite:
+        raise click.UsageError(f"{folder} holds a model: pass --overwrite or choose another -o")
+    if push is not None:
+        _check_login()
+    pipe = _assemble(**source) if source["model"] is None else _load(**source)
+    hub = {"push_to_hub": True, "repo_id": push, "private": private or None} if push else {}
+    try:
+        pipe.save_pretrained(folder, variant=variant, max_shard_size=shard_size, **hub)
+    except (OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"wrote {folder}" + (f" and pushed it to {push}" if push else ""))
+
+
+def _check_login() -> None:
+    """Raises click.ClickException where huggingface_hub knows no token."""
+    from huggingface_hub import get_token
+
+    if get_token() is None:
+        raise click.ClickException(
+            "--push needs a login to the Hub, and there is none: `hf auth login` or set HF_TOKEN"
+        )
+
+
+def _load(model: str, dtype: str, **_: Any) -> MoFRRPipeline:
+    return options.load_pipeline(model, "cpu", dtype)
+
+
+def _assemble(
+    runs: Path,
+    faces_folder: Path | None,
+    size: int,
+    limit: int | None,
+    seed: int,
+    dtype: str,
+    **_: Any,
+) -> MoFRRPipeline:
+    import torch
+
+    from ..training.export import assemble
+
+    faces = None if faces_folder is None else options.load_faces(faces_folder, size, limit)
+    try:
+        return assemble(runs, faces, seed).to(getattr(torch, dtype))
+    except (OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from error

@@ -1,0 +1,102 @@
+"""Without the package: load by id and by folder what was pushed, and repositories with damage."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import torch
+
+
+class NoPackage:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "frr":
+            raise ModuleNotFoundError(f"No module named {name!r}")
+
+
+sys.meta_path.insert(0, NoPackage())
+from diffusers import DiffusionPipeline  # noqa: E402
+
+folder, work, sha = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+photos = torch.load(work / "photos.pt", weights_only=True)
+facts = {}
+
+
+def load(name, **options):
+    pipe = DiffusionPipeline.from_pretrained(name, trust_remote_code=True, **options)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def restore(pipe):
+    noise = torch.Generator().manual_seed(0)
+    wishes = {"operations": ("whitening", "eye_enlarging"), "num_inference_steps": 2}
+    return pipe(photos, generator=noise, output_type="pt", **wishes).images
+
+
+def message(**options):
+    """What loading says."""
+    try:
+        DiffusionPipeline.from_pretrained(**options)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return "loaded"
+
+
+def damaged(name, spoil):
+    copy = Path(shutil.copytree(work / "shards", work / name))
+    spoil(copy)
+    options = {"pretrained_model_name_or_path": str(copy), "trust_remote_code": True}
+    return message(**options)
+
+
+def change(file, old, new):
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+def cut(file):
+    file.write_bytes(file.read_bytes()[:-8])
+
+
+pipe = load("me/whole", revision=sha)
+classes = {type(getattr(pipe, f"{name}_expert")) for name in pipe.operations}
+facts["expert classes"] = len(classes)
+facts["parameters"] = sum(p.numel() for p in pipe.merger.parameters())
+images = restore(pipe)
+torch.save(images, work / "by_id.pt")
+facts["sharded"] = torch.equal(restore(load("me/sharded")), images)
+
+dtypes = {"router": torch.float32, "default": torch.bfloat16}
+mixed = load("me/both", variant="fp16", smoothing_expert=None, torch_dtype=dtypes)
+facts["dtypes"] = [str(mixed.router.dtype), str(mixed.merger.dtype)]
+facts["left out"] = mixed.smoothing_expert is None
+
+other = load("me/whole")  # the head: the same repository with other code
+facts["versions"] = [type(each).__module__ for each in (pipe, other)]
+facts["shared classes"] = type(other.merger) is type(pipe.merger)
+facts["first unchanged"] = torch.equal(restore(pipe), images)
+facts["second differs"] = not torch.equal(restore(other), images)
+pipe.save_pretrained(work / "again")
+pipe.save_pretrained(work / "shards", max_shard_size="30KB")
+try:
+    other.merger = pipe.merger
+    other.save_pretrained(work / "mixed")
+except ValueError as error:
+    facts["mixed"] = str(error)
+pipe.push_to_hub("me/from_afar")
+
+facts["no flag"] = message(pretrained_model_name_or_path="me/whole")
+merger = "diffusion_pytorch_model.safetensors"
+facts["missing component"] = damaged("a", lambda copy: shutil.rmtree(copy / "merger"))
+facts["missing weights"] = damaged("b", lambda copy: (copy / "merger" / merger).unlink())
+facts["renamed class"] = damaged(
+    "c", lambda copy: change(copy / "model_index.json", "ExpertMerger", "ExpertFuser")
+)
+shard = sorted((work / "shards" / "router").glob("*.safetensors"))[-1].name
+facts["shard"] = shard
+facts["corrupt shard"] = damaged("d", lambda copy: cut(copy / "router" / shard))
+facts["missing shard"] = damaged("e", lambda copy: (copy / "router" / shard).unlink())
+assert not [name for name in sys.modules if name.partition(".")[0] == "frr"]
+(work / "strange.json").write_text(json.dumps(facts, indent=1))
