@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..pipelines.simulate.recipe import OPERATIONS, Export, Recipe, sample_recipe
@@ -24,8 +25,8 @@ class RetouchSource:
         export_probability: chance that a photo is compressed or resized after retouching.
         min_degree: degrees are drawn evenly from here to 1.
         max_shift: faces are shifted by up to this many pixels.
-        vary_light: whether exposure and white balance vary; not for the router, to which that
-            would be whitening without the label.
+        vary_light: share of the faces whose exposure and white balance vary.
+        vary_capture: share of the faces whose sharpness and noise vary, as between cameras.
     """
 
     faces: FaceSet
@@ -34,7 +35,8 @@ class RetouchSource:
     export_probability: float = 0.15
     min_degree: float = 0.15
     max_shift: int = 10
-    vary_light: bool = True
+    vary_light: float = 1.0
+    vary_capture: float = 0.0
 
     def draw(self, rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor | None]:
         """Faces B 3 S S in [-1, 1] and their landmarks B 478 2 in [0, 1], augmented."""
@@ -49,8 +51,9 @@ class RetouchSource:
         if points is not None:
             points[mirrored, :, 0] = 1 - points[mirrored, :, 0]
         numbers = torch.as_tensor(rng.random((count, 4)), device=device)
-        if self.vary_light:
-            images = to_8_bits(vary_light(images, numbers))
+        images = blend(images, vary_light(images, numbers), numbers[:, 3] < self.vary_light)
+        if self.vary_capture:
+            images = blend(images, vary_capture(images, rng), rng.random(count) < self.vary_capture)
         return self.shift(rng, images, points)
 
     def shift(
@@ -74,6 +77,30 @@ class RetouchSource:
             degrees=(self.min_degree, 1.0),
             export_probability=self.export_probability,
         )
+
+
+def blend(images: Tensor, varied: Tensor, chosen: Tensor | NDArray[np.bool_]) -> Tensor:
+    """The chosen rows of `varied`, rounded to 8 bits; the other rows as they are."""
+    chosen = torch.as_tensor(chosen, device=images.device)[:, None, None, None]
+    return torch.where(chosen, to_8_bits(varied), images)
+
+
+def vary_capture(images: Tensor, rng: np.random.Generator) -> Tensor:
+    """Randomly softened or sharpened, with noise of a random strength and grain, B 3 H W."""
+    shape = (len(images), 1, 1, 1)
+    sharpness, strength, grain, grey = (
+        torch.as_tensor(rng.random(shape), dtype=images.dtype, device=images.device)
+        for _ in range(4)
+    )
+    blurred = F.avg_pool2d(F.pad(images, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+    images = images + (1.6 * sharpness - 0.9) * (images - blurred)
+
+    noise = torch.as_tensor(rng.standard_normal(images.shape, dtype=np.float32))
+    noise = noise.to(images)
+    noise = noise + (grey > 0.5) * (noise.mean(dim=1, keepdim=True) * 3**0.5 - noise)
+    coarse = F.avg_pool2d(F.pad(noise, (1, 1, 1, 1), mode="replicate"), 3, stride=1) * 3
+    noise = noise + grain * (coarse - noise)
+    return images + 0.04 * strength.square() * noise
 
 
 def vary_light(images: Tensor, numbers: Tensor) -> Tensor:

@@ -68,7 +68,7 @@ class StageConfig(LoopConfig):
 
 def _router(config: StageConfig, source: RetouchSource) -> RouterStage:
     model = _network(RetouchRouter, config, "router")
-    source = dataclasses.replace(source, vary_light=False)
+    source = dataclasses.replace(source, vary_light=0.5, vary_capture=0.6)
     return RouterStage(
         model,
         source,
@@ -90,7 +90,7 @@ def _operation(config: StageConfig, choices: tuple[str, ...]) -> str:
 def _warp(config: StageConfig, source: RetouchSource) -> WarpStage:
     operation = _operation(config, tuple(n for n in config.names if n in bank.GEOMETRIC))
     model = _network(WaveFRRExpert, config, "geometric_expert")
-    source = dataclasses.replace(source, vary_light=False)
+    source = dataclasses.replace(source, vary_light=0.5, vary_capture=0.6)
     return WarpStage(
         model,
         source,

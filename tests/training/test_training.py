@@ -8,14 +8,16 @@ import pytest
 import torch
 from PIL import Image
 
+from frr.models.mofrr_expert import WaveFRRExpert
 from frr.models.mofrr_router import RetouchRouter
 from frr.pipelines.simulate.recipe import OPERATIONS
 from frr.training.batches import RetouchSource, random_subset, retouch_and_target, vary_light
 from frr.training.export import assemble
 from frr.training.faces import load_faces
 from frr.training.loop import LoopConfig, seed_step, train
-from frr.training.stage_expert import ExpertStage, make_scheduler, sample_timesteps
+from frr.training.stage_expert import make_scheduler, sample_timesteps
 from frr.training.stage_router import RouterStage
+from frr.training.stage_warp import WarpStage
 from frr.training.stages import make_config, run_stage
 
 SIZE = 64
@@ -109,13 +111,13 @@ def test_a_router_batch_holds_each_face_in_all_versions(source):
     assert (batch.masks.amax((-1, -2)) > 0).eq(found).all()
 
 
-def test_a_pool_is_simulated_once_and_mirrored(source, monkeypatch):
+def test_a_pool_is_simulated_once_and_mirrored(source):
     stage = RouterStage(RetouchRouter(), source, faces_per_batch=3, pool=2)
     batch = stage.draw(np.random.default_rng(0))
-    monkeypatch.setattr("frr.training.stage_router.simulate", None)  # none is simulated any more
+    stage.batches.simulate = None  # none is simulated any more
     again = stage.draw(np.random.default_rng(0))
     assert all(torch.equal(a, b) for a, b in zip(batch, again, strict=True))
-    known = stage.simulated.traces.float()
+    known = stage.batches.items.traces.float()
     for traces in torch.cat([stage.draw(np.random.default_rng(i)).traces for i in range(4)]):
         same = [torch.equal(traces, k) or torch.equal(traces.flip(-1), k) for k in known]
         assert any(same)
@@ -177,16 +179,41 @@ def test_steps_are_seeded_apart():
     assert len(set(draws)) == 6
 
 
-def test_warp_only_trains_the_warp_head(source):
-    from frr.models.mofrr_expert import WaveFRRExpert
-
+def test_the_warp_stage_trains_warp_head_and_degree_alone(source):
     expert = WaveFRRExpert(has_warp_head=True)
-    stage = ExpertStage(expert, source, "face_slimming", batch_size=3, warp_only=True)
+    stage = WarpStage(expert, source, "face_slimming", batch_size=3)
     sum(stage.losses(np.random.default_rng(0)).values()).backward()
-    assert expert.warp_head.conv_out.weight.grad.abs().sum() > 0
+    assert expert.warp_head.flow.weight.grad.abs().sum() > 0
+    assert expert.degree_estimator.head.weight.grad.abs().sum() > 0
     assert all(p.grad is None for p in expert.denoiser.parameters())
     with pytest.raises(ValueError, match="no warp head"):
-        ExpertStage(WaveFRRExpert(), source, "whitening", warp_only=True)
+        WarpStage(WaveFRRExpert(), source, "whitening")
+
+
+def test_a_mirrored_photo_has_the_mirrored_flow(source):
+    stage = WarpStage(WaveFRRExpert(has_warp_head=True), source, "face_slimming", 8, pool=1)
+    (known,) = stage.batches.items.flow.float()
+    drawn = stage.draw(np.random.default_rng(0))
+    plain = torch.tensor([torch.equal(flow, known) for flow in drawn.flow])
+    assert plain.any() and not plain.all()
+    turned = torch.stack((-known[0].flip(-1), known[1].flip(-1)))
+    assert all(torch.equal(flow, turned) for flow in drawn.flow[~plain])
+    assert torch.equal(drawn.traces[0, -3:], drawn.traces[1, -3:])  # the position stays
+
+
+def test_capture_varies_only_the_chosen_faces(source):
+    plain, _ = dataclasses.replace(source, vary_light=0.0).draw(np.random.default_rng(0), 6)
+    none, _ = dataclasses.replace(source, vary_light=0.0, vary_capture=0.0).draw(
+        np.random.default_rng(0), 6
+    )
+    half, _ = dataclasses.replace(source, vary_light=0.0, vary_capture=1.0).draw(
+        np.random.default_rng(0), 6
+    )
+    assert torch.equal(plain, none)
+    assert ((half - plain).abs().mean((1, 2, 3)) > 1e-4).all()
+    assert (half.mean((1, 2, 3)) - plain.mean((1, 2, 3))).abs().max() < 0.02
+    levels = (half + 1) * 127.5
+    assert torch.allclose(levels, levels.round(), atol=1e-3)
 
 
 def test_all_stages_run_and_assemble(faces_dir, tmp_path):
@@ -212,7 +239,7 @@ def test_all_stages_run_and_assemble(faces_dir, tmp_path):
         ({"steps": 0}, "at least 1"),
         ({"learning_rate": -1}, "must be positive"),
         ({"preset": "huge"}, "'huge' is unknown"),
-        ({"warp_only": "perhaps"}, "is not a bool"),
+        ({"frozen_statistics": "perhaps"}, "is not a bool"),
     ],
 )
 def test_bad_settings_are_named(settings, message):
