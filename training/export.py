@@ -38,7 +38,8 @@ def assemble(runs: Path | str, faces: FaceSet | None = None, seed: int = 0) -> M
             router, faces, seed=seed, max_false_positive_rate=MAX_FALSE_POSITIVE_RATE
         )
         router.register_to_config(thresholds=thresholds)
-    return MoFRRPipeline.for_operations(operations)(
+    kind: Any = MoFRRPipeline.for_operations(operations)
+    return kind(
         router=router,
         scheduler=make_scheduler(),
         shared_expert=networks["shared"],

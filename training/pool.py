@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 
-Batch = TypeVar("Batch", bound=NamedTuple)
+Batch = TypeVar("Batch", bound=tuple)  # a named tuple of tensors
 _AT_ONCE = 8
 
 
@@ -33,11 +33,13 @@ class Pool(Generic[Batch]):
         counts = [min(_AT_ONCE, self.size - start) for start in range(0, self.size, _AT_ONCE)]
         batches = [self.simulate(rng, count) for count in counts]
         parts = [torch.cat([part.half() for part in parts]) for parts in zip(*batches, strict=True)]
-        return type(batches[0])(*parts)
+        kind: Any = type(batches[0])
+        return kind(*parts)
 
     def draw(self, rng: np.random.Generator, count: int) -> Batch:
         """`count` items, drawn with replacement, in single precision."""
         if not self.size:
             return self.simulate(rng, count)
         rows = torch.as_tensor(rng.integers(self.size, size=count))
-        return type(self.items)(*(part[rows].float() for part in self.items))
+        kind: Any = type(self.items)
+        return kind(*(part[rows].float() for part in self.items))
