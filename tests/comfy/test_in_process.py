@@ -35,5 +35,4 @@ def test_the_hosts_own_memory_manager(comfyui, python, tmp_path):
         text=True,
         timeout=3 * PATIENCE,
     )
-    print(done.stdout[-3000:])
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]

@@ -101,9 +101,11 @@ def test_interrupt_is_honoured_within_one_step(model, restore, pictures, monkeyp
 
 def test_progress_and_previews_reach_the_host(restore, pictures, monkeypatch):
     told = []
-    monkeypatch.setattr(
-        comfy.utils, "PROGRESS_BAR_HOOK", lambda value, total, preview, node_id=None: told.append((value, total, preview))
-    )  # fmt: skip
+
+    def hook(value, total, preview, node_id=None):
+        told.append((value, total, preview))
+
+    monkeypatch.setattr(comfy.utils, "PROGRESS_BAR_HOOK", hook)
     restore(pictures, smoothing="on", steps=3)
     assert told[-1][0] == told[-1][1] == 2 * 3 + 1
     assert sum(preview is not None for _, _, preview in told) == 6
