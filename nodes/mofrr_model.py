@@ -7,15 +7,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..pipelines.mofrr_memory import bytes_for_picture
 from ..pipelines.pipeline_mofrr import MoFRRPipeline
 from . import host
-
-# Bytes of activations per pixel that a network works on and per channel of its widest level at full
-# rate, in float32; measured by benchmarks/activations.py, rounded up.
-EXPERT_BYTES = 60
-SHARED_BYTES = 30
-ROUTER_BYTES = 90
-MERGER_BYTES = 30
 
 
 class MoFRRModel:
@@ -50,14 +44,4 @@ class MoFRRModel:
 
     def bytes_for_picture(self, part: str, height: int, width: int) -> int:
         """Activation memory that a network needs for one picture of this size."""
-        network = getattr(self.pipeline, part)
-        config, size = network.config, torch.finfo(network.dtype).bits // 8
-        if part == "router":
-            per_pixel = ROUTER_BYTES * max(config.hidden_sizes[:2])
-        elif part == "merger":
-            per_pixel = MERGER_BYTES * (3 + 4 * (len(config.operations) + 1))
-        elif part == "shared_expert":
-            per_pixel = SHARED_BYTES * config.channels[0]
-        else:
-            per_pixel = EXPERT_BYTES * max(config.hfcam_width, config.denoiser_channels[0])
-        return per_pixel * height * width * size // 4
+        return bytes_for_picture(part, getattr(self.pipeline, part), height, width)

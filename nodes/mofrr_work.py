@@ -166,6 +166,7 @@ class _ExpertWork:
         self.shape = working_shape(pixels, read_size(model.pipeline, working_size))
         self.place = model.pipeline.expert_names.index(name)
         self.advance = advance
+        self.told, self.done = 0, 0.0  # steps: reported, and taken by all pictures
 
     def mean_degree(self) -> Tensor:
         """The degree the expert sees on the mean of all pictures."""
@@ -184,6 +185,7 @@ class _ExpertWork:
     def run(self, degrees: Tensor, count: int, tile: int | None) -> ExpertEdit:
         """The edit of all pictures, `count` at a time, on the CPU."""
         device = self._ready(count, tile)
+        self.done = 0.0
         parts = []
         pieces = zip(
             self.pixels.split(count), self.latents.split(count), degrees.split(count), strict=True
@@ -192,6 +194,7 @@ class _ExpertWork:
             photo = to_signed(pixels.to(device))
             edit = self._run_one(photo, degree.to(device), latents.to(device), tile)
             parts.append(ExpertEdit(*(field.cpu() for field in edit)))
+        self._tell(self.steps, None)
         return ExpertEdit(*(torch.cat(fields) for fields in zip(*parts, strict=True)))
 
     def _ready(self, count: int, tile: int | None) -> torch.device:
@@ -212,13 +215,21 @@ class _ExpertWork:
         return pipe.run_expert(self.name, photo, degree, latents, **options)
 
     def _show(self, index: int, prediction: Tensor) -> None:
+        host.check_interrupted()
+        self.done += len(prediction) / len(self.pixels)
         expert = getattr(self.model.pipeline, f"{self.name}_expert")
         if expert.config.get("prediction_type", "sample") != "sample":
-            self.advance(None)
+            self._tell(self.done, None)
             return
         picture = to_picture(prediction[0, self.place])
-        side = max(256 // max(picture.size), 1)
-        self.advance(picture.resize((picture.width * side, picture.height * side)))
+        scale = max(256 // max(picture.size), 1)
+        self._tell(self.done, picture.resize((picture.width * scale, picture.height * scale)))
+
+    def _tell(self, done: float, picture: Image.Image | None) -> None:
+        """Report whole steps, each once, also where the work began anew in smaller parts."""
+        while self.told < min(int(done + 1e-6), self.steps):
+            self.told += 1
+            self.advance(picture)
 
 
 def merge(

@@ -116,7 +116,7 @@ def test_the_window_rises_from_zero():
     window = feather_window(40, 0.25)[0]
     assert not window[0].any() and not window[:, -1].any()
     assert (window[12:28, 12:28] == 1).all()
-    assert (window[20, 1:].diff()[:18] >= 0).all() and torch.equal(window, window.flip(1))
+    assert (window[20, 1:].diff()[:18] >= 0).all() and torch.allclose(window, window.flip(1))
 
 
 def test_crops_lose_no_detail_up_to_a_limit():
@@ -150,4 +150,6 @@ def test_the_detector_finds_the_face_of_a_photo():
     corners = face.to_crop(torch.tensor([[203.5, 100.5], [247.0, 103.5], [225.0, 140.5]]))
     mesh = canonical_mesh()
     expected = torch.stack((mesh[468], mesh[473], (mesh[61] + mesh[291]) / 2))
-    assert (corners - expected).norm(dim=1).max() < 0.04
+    distances = (corners - expected).norm(dim=1)
+    assert distances[:2].max() < 0.02
+    assert distances[2] < 0.08, "the mouth smiles, and is none of the five points"
