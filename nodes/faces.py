@@ -95,9 +95,9 @@ class FaceCrop(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, size: int) -> bool | str:
-        """A crop between 1 and 63 pixels is too small."""
-        if size == 0 or 64 <= size <= 2048:
+    def validate_inputs(cls, size: int | None) -> bool | str:
+        """A crop between 1 and 63 pixels is too small; None is a size another node will give."""
+        if size is None or size == 0 or 64 <= size <= 2048:
             return True
         return f"size is {size}; expected 0 (the largest face's own) or 64 to 2048 pixels"
 

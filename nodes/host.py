@@ -129,19 +129,25 @@ def load(patcher: Patcher, activation_bytes: int) -> torch.device:
 # Work that may not fit
 
 
-def shrink_to_fit(run: Callable[[int, int | None], Result], batch: int, side: int) -> Result:
+def shrink_to_fit(
+    run: Callable[[int, int | None], Result], batch: int, side: int, bytes_each: int = 0
+) -> Result:
     """Run work in parts that fit: on running out of memory halve the batch, then the tile.
+
+    The first try takes no more pictures at once than half of the device's memory should hold.
 
     Args:
         run: called with the number of pictures worked on at once and the side of the tiles they are
             cut into, None for whole ones.
         batch: the number of pictures.
         side: the longer side of a picture as it is worked on.
+        bytes_each: activation memory of one picture, 0 where it is not known.
 
     Raises:
         RuntimeError: a single tile does not fit either.
     """
-    sizes = _sizes(batch, side)
+    room = management.get_total_memory(device()) // 2
+    sizes = _sizes(min(batch, max(int(room // max(bytes_each, 1)), 1)), side)
     for count, tile in sizes:
         try:
             return run(count, tile)
@@ -201,11 +207,6 @@ class Progress:
         self._done += 1
         shown = None if preview is None else ("JPEG", preview, PREVIEW_SIDE)
         self._bar.update_absolute(self._done, preview=shown)
-
-
-def free_memory() -> int:
-    """Bytes that the device has left."""
-    return int(management.get_free_memory(device()))
 
 
 def save_previews(images: Tensor, node: Any) -> list[dict[str, str]]:

@@ -184,7 +184,7 @@ class MoFRRRestore(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, working_size: int) -> bool | str:
+    def validate_inputs(cls, working_size: int | None) -> bool | str:
         """A size between 1 and 31 is too small for the networks."""
         return check_working_size(working_size)
 
@@ -230,9 +230,9 @@ class MoFRRRestore(io.ComfyNode):
         )
 
 
-def check_working_size(working_size: int) -> bool | str:
-    """True, or what is wrong with a working size."""
-    if working_size == 0 or 32 <= working_size <= LARGEST:
+def check_working_size(working_size: int | None) -> bool | str:
+    """True, or what is wrong with a working size; None is one that another node will give."""
+    if working_size is None or working_size == 0 or 32 <= working_size <= LARGEST:
         return True
     return f"working_size is {working_size}; expected 0 (the model's own) or 32 to {LARGEST} pixels"
 

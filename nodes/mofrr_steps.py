@@ -58,7 +58,7 @@ class MoFRRRoute(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, working_size: int) -> bool | str:
+    def validate_inputs(cls, working_size: int | None) -> bool | str:
         """A size between 1 and 31 is too small for the networks."""
         return check_working_size(working_size)
 
@@ -146,7 +146,7 @@ class MoFRRExpert(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, working_size: int) -> bool | str:
+    def validate_inputs(cls, working_size: int | None) -> bool | str:
         """A size between 1 and 31 is too small for the networks."""
         return check_working_size(working_size)
 

@@ -25,6 +25,7 @@ from .mofrr_routing import Verdict
 
 SHARED = "shared"
 MERGE_OVERLAP = 64
+SMALLEST = 32  # pixels of the shorter side that the networks need
 Advance = Callable[[Image.Image | None], None]
 
 
@@ -53,7 +54,15 @@ class Restored(NamedTuple):
 
 
 def read_working_size(size: int) -> Any:
-    """The nodes' working size as the pipeline takes it; 0 is the model's own."""
+    """The nodes' working size as the pipeline takes it; 0 is the model's own.
+
+    Raises:
+        ValueError: a size below 32.
+    """
+    if size != 0 and size < SMALLEST:
+        raise ValueError(
+            f"working_size is {size}; expected 0 (the model's own) or at least {SMALLEST} pixels"
+        )
     return "config" if size == 0 else size
 
 
@@ -77,7 +86,8 @@ def route(model: MoFRRModel, pixels: Tensor, working_size: Any, clip: bool) -> V
         raise ValueError(
             "the model has no router, so nothing decides what was done; load a model with one"
         )
-    routing = host.shrink_to_fit(run, len(pixels), max(height, width))
+    each = model.bytes_for_picture("router", height, width)
+    routing = host.shrink_to_fit(run, len(pixels), max(height, width), each)
     thresholds = tuple(float(limit) for limit in pipe.router.config.thresholds)
     if clip:
         routing = one_verdict(routing, thresholds)
@@ -128,7 +138,7 @@ def run_expert(
     if verdict.clip and name != SHARED and bool(degrees.isnan().any()):
         degrees = work.mean_degree().expand(len(rows))
     edit = host.shrink_to_fit(
-        lambda count, tile: work.run(degrees, count, tile), len(rows), max(work.shape)
+        lambda count, tile: work.run(degrees, count, tile), len(rows), max(work.shape), work.bytes
     )
     return Edits(name, edit._replace(rows=rows), noise.samples)
 
@@ -164,6 +174,7 @@ class _ExpertWork:
         self.model, self.name, self.steps = model, name, steps
         self.pixels, self.latents, self.working_size = pixels, latents, working_size
         self.shape = working_shape(pixels, read_size(model.pipeline, working_size))
+        self.bytes = model.bytes_for_picture(f"{name}_expert", *self.shape)
         self.place = model.pipeline.expert_names.index(name)
         self.advance = advance
         self.told, self.done = 0, 0.0  # steps: reported, and taken by all pictures
@@ -180,7 +191,7 @@ class _ExpertWork:
             ]
             return torch.cat(parts).mean().cpu()
 
-        return host.shrink_to_fit(run, len(self.pixels), max(self.shape))
+        return host.shrink_to_fit(run, len(self.pixels), max(self.shape), self.bytes)
 
     def run(self, degrees: Tensor, count: int, tile: int | None) -> ExpertEdit:
         """The edit of all pictures, `count` at a time, on the CPU."""
@@ -296,7 +307,8 @@ def _merge_rows(
             parts.append(_merge_one(pipe, photo, applied, gates[chosen].to(device), tile).cpu())
         return torch.cat(parts).to(repeated.device)
 
-    return host.shrink_to_fit(run, len(rows), max(height, width))
+    each = 0 if pipe.merger is None else model.bytes_for_picture("merger", height, width)
+    return host.shrink_to_fit(run, len(rows), max(height, width), each)
 
 
 def _of_rows(

@@ -20,7 +20,7 @@ class Pictures(NamedTuple):
 
 
 def read_image(image: Tensor, name: str = "image") -> Pictures:
-    """The host's IMAGE, B H W C; values outside [0, 1] are clamped, as the host's savers do.
+    """The host's IMAGE, B H W C, on the CPU; values outside [0, 1] are clamped, as in its savers.
 
     Raises:
         ValueError: another shape, or values that are not finite.
@@ -30,7 +30,7 @@ def read_image(image: Tensor, name: str = "image") -> Pictures:
             f"{name} has the shape {tuple(image.shape)}; expected batch, height, width and 1, 3 or "
             "4 channels, none of them 0"
         )
-    planes = image.detach().movedim(-1, 1).to(host.output_device(), torch.float32)
+    planes = image.detach().movedim(-1, 1).to("cpu", torch.float32)
     if not bool(planes.isfinite().all()):
         raise ValueError(f"{name} holds NaN or infinite values; expected colours in 0..1")
     planes = planes.clamp(0, 1)

@@ -46,15 +46,16 @@ class FaceDetector:
 
     Args:
         upsample: how often the photo is doubled before the search; 1 finds faces from 40 px.
+        threshold: how sure dlib has to be; 0 is its own default, at which patterns pass for faces.
 
     Raises:
         ImportError: when the `identity` extra is not installed.
     """
 
-    def __init__(self, upsample: int = 1) -> None:
+    def __init__(self, upsample: int = 1, threshold: float = 0.3) -> None:
         points_file = model_file(POINTS_FILE)
         dlib = import_dlib()
-        self._upsample = upsample
+        self._upsample, self._threshold = upsample, threshold
         self._detector = dlib.get_frontal_face_detector()
         self._points = dlib.shape_predictor(str(points_file))
 
@@ -62,8 +63,9 @@ class FaceDetector:
         """Align a crop to every face of a photo 3 H W in [0, 1], the largest face first."""
         levels = (photo.float().clamp(0, 1) * 255).round().byte()
         array = np.ascontiguousarray(levels.permute(1, 2, 0).cpu().numpy())
-        boxes = sorted(self._detector(array, self._upsample), key=lambda box: -box.area())
-        return [self._align(array, box, margin) for box in boxes]
+        boxes, *_ = self._detector.run(array, self._upsample, self._threshold)
+        ordered = sorted(boxes, key=lambda box: -box.area())
+        return [self._align(array, box, margin) for box in ordered]
 
     def _align(self, array: np.ndarray, box: Any, margin: float) -> Alignment:
         found = self._points(array, box)

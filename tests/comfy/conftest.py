@@ -43,13 +43,22 @@ def python() -> str:
     return os.environ.get("COMFYUI_PYTHON", sys.executable)
 
 
+# Centres of the eyes and corners of the mouth in scikit-image's astronaut (NASA, public domain).
+POINTS = ((203.5, 100.5), (247.0, 103.5), (203.0, 140.0), (244.5, 141.0))
+POINTS_IN_MESH = (468, 473, 61, 291)
+
+
 def astronaut(size: int = 256):
-    """The face of scikit-image's astronaut (NASA, public domain), filling a square."""
-    from PIL import Image
+    """The astronaut's face as an aligned crop."""
+    import torch
     from skimage import data
 
-    portrait = Image.fromarray(data.astronaut()).crop((125, 5, 325, 205))
-    return portrait.resize((size, size), Image.Resampling.LANCZOS)
+    from frr.pipelines.faces import align_points, crop
+    from frr.pipelines.pictures import to_picture
+
+    photo = torch.from_numpy(data.astronaut()).permute(2, 0, 1) / 255
+    place = align_points(torch.tensor(POINTS), POINTS_IN_MESH)
+    return to_picture(crop(photo, [place], size)[0] * 2 - 1)
 
 
 def make_base(base: Path) -> Path:

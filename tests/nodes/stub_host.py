@@ -40,7 +40,7 @@ class Memory:
 
     def reset(self):
         self.resident: list[Patcher] = []
-        self.budget = float("inf")
+        self.budget, self.total = float("inf"), 2**33
         self.loads: list[tuple[Patcher, float]] = []
         self.largest = 0
         self.interrupted = False
@@ -159,7 +159,7 @@ def modules(models: Path) -> dict[str, types.ModuleType]:
         unet_offload_device=lambda: cpu,
         unet_dtype=lambda device=None, model_params=0, supported_dtypes=(): torch.float32,
         load_models_gpu=MEMORY.load,
-        get_free_memory=lambda device=None: 2**33,
+        get_total_memory=lambda device=None: MEMORY.total,
         throw_exception_if_processing_interrupted=MEMORY.check,
         raise_non_oom=MEMORY.raise_non_oom,
         soft_empty_cache=MEMORY.empty,

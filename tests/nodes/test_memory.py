@@ -44,6 +44,18 @@ def test_more_pictures_ask_for_more_room(restore, model, pictures, memory):
     assert [needed for _, needed in memory.loads] == [2 * needed for needed in one]
 
 
+def test_a_long_clip_is_worked_on_in_parts(restore, model, memory):
+    clip = torch.rand(12, 32, 32, 3)
+    expected = restore(clip, model, **ALL_ON)[0]
+    memory.reset()
+    memory.total = 2 * 5 * model.bytes_for_picture("whitening_expert", 32, 32)
+    assert torch.allclose(restore(clip, model, **ALL_ON)[0], expected, atol=1e-5)
+    asked = [
+        need for patcher, need in memory.loads if patcher is model.patchers["whitening_expert"]
+    ]
+    assert asked == [5 * model.bytes_for_picture("whitening_expert", 32, 32)]
+
+
 def fail_beyond(monkeypatch, network, pictures, pixels=10**9):
     """The network runs out of memory on more pictures, or on larger ones."""
     prepare, seen = network.prepare, []

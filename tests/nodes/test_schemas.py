@@ -97,7 +97,8 @@ def test_no_language_knows_a_node_that_is_not_there(nodes):
 def test_sizes_too_small_for_the_networks_are_refused_at_their_input(nodes):
     for name in ("MoFRRRestore", "MoFRRRoute", "MoFRRExpert"):
         check = nodes[name].validate_inputs
-        assert check(working_size=0) is True and check(working_size=32) is True
+        for size in (0, 32, None):
+            assert check(working_size=size) is True
         for size in (1, 31, -5, 9000):
             assert str(size) in check(working_size=size)
     assert nodes["FaceCrop"].validate_inputs(size=0) is True
