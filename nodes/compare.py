@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +14,24 @@ from ..pipelines.quality import SSIM_WINDOW, psnr, ssim
 from . import host
 from .host import io
 from .photos import read_image, write_image
+
+
+def _inputs() -> list[Any]:
+    """Inputs of RestorationCompare."""
+    return [
+        io.Image.Input("before", tooltip="The picture as it came."),
+        io.Image.Input("after", tooltip="The restored picture, of the same size."),
+        io.Image.Input("truth", optional=True, tooltip="The true picture, where there is one."),
+        io.Float.Input(
+            "white",
+            default=32.0,
+            min=1.0,
+            max=255.0,
+            step=1.0,
+            advanced=True,
+            tooltip="The difference, in grey levels of 255, that the heat map shows white.",
+        ),
+    ]
 
 
 class RestorationCompare(io.ComfyNode):
@@ -37,22 +56,7 @@ class RestorationCompare(io.ComfyNode):
                 "image compare",
             ],
             is_output_node=True,
-            inputs=[
-                io.Image.Input("before", tooltip="The picture as it came."),
-                io.Image.Input("after", tooltip="The restored picture, of the same size."),
-                io.Image.Input(
-                    "truth", optional=True, tooltip="The true picture, where there is one."
-                ),
-                io.Float.Input(
-                    "white",
-                    default=32.0,
-                    min=1.0,
-                    max=255.0,
-                    step=1.0,
-                    advanced=True,
-                    tooltip="The difference, in grey levels of 255, that the heat map shows white.",
-                ),
-            ],
+            inputs=_inputs(),
             outputs=[
                 io.Image.Output(
                     "side_by_side", tooltip="Before, after, truth and the maps, labelled."

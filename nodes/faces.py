@@ -33,6 +33,48 @@ class Faces(NamedTuple):
     crops: Tensor  # n 3 s s in [0, 1], picture after picture
 
 
+def _crop_inputs() -> list[Any]:
+    """Inputs of FaceCrop."""
+    return [
+        io.Image.Input("image", tooltip="Whole photos."),
+        io.Combo.Input(
+            "faces",
+            options=[ALL, LARGEST],
+            default=ALL,
+            tooltip="Every face, or only the largest of each picture.",
+        ),
+        io.Int.Input(
+            "size",
+            default=0,
+            min=0,
+            max=2048,
+            step=32,
+            tooltip="Side of the crops in pixels; 0 takes the largest face's, up to 1024.",
+        ),
+        io.Float.Input(
+            "margin",
+            default=1.0,
+            min=0.5,
+            max=3.0,
+            step=0.05,
+            advanced=True,
+            tooltip="1 frames a face as the models expect; more shows more around it.",
+        ),
+        io.BoundingBox.Input(
+            "boxes",
+            optional=True,
+            socketless=False,
+            force_input=True,
+            tooltip="Face boxes of any detector, or one from a bounding box node.",
+        ),
+        FaceLandmarksSocket.Input(
+            "landmarks",
+            optional=True,
+            tooltip="Landmarks of the MediaPipe nodes, instead of boxes: turned upright.",
+        ),
+    ]
+
+
 class FaceCrop(io.ComfyNode):
     """Cuts an aligned crop around every face."""
 
@@ -49,44 +91,7 @@ class FaceCrop(io.ComfyNode):
                 "dlib where it is installed (pip install dlib-bin face_recognition_models)."
             ),
             search_aliases=["face crop", "align face", "extract faces", "face detailer crop"],
-            inputs=[
-                io.Image.Input("image", tooltip="Whole photos."),
-                io.Combo.Input(
-                    "faces",
-                    options=[ALL, LARGEST],
-                    default=ALL,
-                    tooltip="Every face, or only the largest of each picture.",
-                ),
-                io.Int.Input(
-                    "size",
-                    default=0,
-                    min=0,
-                    max=2048,
-                    step=32,
-                    tooltip="Side of the crops in pixels; 0 takes the largest face's, up to 1024.",
-                ),
-                io.Float.Input(
-                    "margin",
-                    default=1.0,
-                    min=0.5,
-                    max=3.0,
-                    step=0.05,
-                    advanced=True,
-                    tooltip="1 frames a face as the models expect; more shows more around it.",
-                ),
-                io.BoundingBox.Input(
-                    "boxes",
-                    optional=True,
-                    socketless=False,
-                    force_input=True,
-                    tooltip="Face boxes of any detector, or one from a bounding box node.",
-                ),
-                FaceLandmarksSocket.Input(
-                    "landmarks",
-                    optional=True,
-                    tooltip="Landmarks of the MediaPipe nodes, instead of boxes: turned upright.",
-                ),
-            ],
+            inputs=_crop_inputs(),
             outputs=[
                 io.Image.Output("crops", tooltip="The faces, picture after picture."),
                 FacesSocket.Output("where", display_name="faces", tooltip="For Paste Faces."),

@@ -21,6 +21,31 @@ ANY = "any"
 VARIATIONS = 4
 
 
+def _inputs() -> list[Any]:
+    """Inputs of RetouchSimulate."""
+    return [
+        io.Image.Input("image", tooltip="Pictures filled by one upright face."),
+        *(_degree(name) for name in OPERATIONS),
+        io.Int.Input(
+            "seed",
+            default=0,
+            min=0,
+            max=0xFFFFFFFFFFFFFFFF,
+            control_after_generate=True,
+            tooltip="Fixes the free choices of the algorithms, and which one any takes.",
+        ),
+        *(_algorithm(name) for name in OPERATIONS),
+        io.Int.Input(
+            "jpeg_quality",
+            default=100,
+            min=1,
+            max=100,
+            advanced=True,
+            tooltip="Compression after the retouching, as an app's export; 100 is none.",
+        ),
+    ]
+
+
 class RetouchSimulate(io.ComfyNode):
     """Retouches faces as beauty apps do."""
 
@@ -43,27 +68,7 @@ class RetouchSimulate(io.ComfyNode):
                 "whiten skin",
                 "slim face",
             ],
-            inputs=[
-                io.Image.Input("image", tooltip="Pictures filled by one upright face."),
-                *(_degree(name) for name in OPERATIONS),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFFFFFFFFFF,
-                    control_after_generate=True,
-                    tooltip="Fixes the free choices of the algorithms, and which one any takes.",
-                ),
-                *(_algorithm(name) for name in OPERATIONS),
-                io.Int.Input(
-                    "jpeg_quality",
-                    default=100,
-                    min=1,
-                    max=100,
-                    advanced=True,
-                    tooltip="Compression after the retouching, as an app's export; 100 is none.",
-                ),
-            ],
+            inputs=_inputs(),
             outputs=[
                 io.Image.Output(
                     "retouched", display_name="image", tooltip="The retouched pictures."
