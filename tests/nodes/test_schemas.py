@@ -69,6 +69,9 @@ def test_what_is_rarely_touched_is_folded(nodes):
 def test_every_node_has_a_help_page(schema):
     page = (ROOT / "web" / "docs" / f"{schema.node_id}.md").read_text(encoding="utf-8")
     assert page.startswith(f"# {schema.display_name}\n")
+    words = json.loads((ROOT / "locales" / "zh" / "nodeDefs.json").read_text(encoding="utf-8"))
+    page = (ROOT / "web" / "docs" / schema.node_id / "zh.md").read_text(encoding="utf-8")
+    assert page.startswith(f"# {words[schema.node_id]['display_name']}\n")
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
