@@ -121,8 +121,8 @@ def _numbers(first: Tensor, second: Tensor) -> str:
 
 
 def _heat(after: Tensor, target: Tensor, white: float) -> Tensor:
-    pictures = (to_picture(to_signed(each)) for each in (after, target))
-    return (to_tensor(error_picture(*pictures, white)) + 1) / 2
+    result, truth = (to_picture(to_signed(each)) for each in (after, target))
+    return (to_tensor(error_picture(result, truth, white)) + 1) / 2
 
 
 def _sheet(before: Tensor, after: Tensor, target: Tensor, white: float) -> Tensor:

@@ -148,6 +148,7 @@ def shrink_to_fit(
     """
     room = management.get_total_memory(device()) // 2
     sizes = _sizes(min(batch, max(int(room // max(bytes_each, 1)), 1)), side)
+    cause: Exception | None = None
     for count, tile in sizes:
         try:
             return run(count, tile)

@@ -215,7 +215,8 @@ class _ExpertWork:
     def _run_one(
         self, photo: Tensor, degree: Tensor, latents: Tensor, tile: int | None
     ) -> ExpertEdit:
-        pipe, options = self.model.pipeline, {"num_inference_steps": self.steps}
+        pipe = self.model.pipeline
+        options: dict[str, Any] = {"num_inference_steps": self.steps}
         if tile is not None:
             options["on_estimate"] = lambda index, prediction: host.check_interrupted()
             return run_expert_in_tiles(

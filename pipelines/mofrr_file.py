@@ -31,7 +31,9 @@ def save_single_file(pipe: MoFRRPipeline, file: str | os.PathLike) -> None:
         pipe: the pipeline.
         file: its path, ending in .safetensors.
     """
-    parts = {name: part for name, part in pipe.components.items() if isinstance(part, nn.Module)}
+    parts: dict[str, Any] = {
+        name: part for name, part in pipe.components.items() if isinstance(part, nn.Module)
+    }
     tensors = {
         f"{name}.{key}": tensor.detach().cpu().contiguous()
         for name, part in parts.items()
