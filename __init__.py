@@ -1,17 +1,31 @@
 """FRR: face retouching restoration (MoFRR) as diffusers pipelines and a ComfyUI node pack.
 
-Importing this module imports nothing heavy: `frr.MoFRRPipeline` is resolved when it is first used.
-It lets `DiffusionPipeline.from_pretrained` load this package's pipelines without the flag
-`trust_remote_code`: see `pipelines/registration.py`.
+Importing this module imports nothing heavy: `frr.MoFRRPipeline` is resolved when it is first used,
+and the nodes when ComfyUI calls `comfy_entrypoint`. It lets `DiffusionPipeline.from_pretrained` load
+this package's pipelines without the flag `trust_remote_code`: see `pipelines/registration.py`.
 """
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .pipelines.pipeline_mofrr import MoFRRPipeline
 
 __version__ = "0.1.0"
-__all__ = ["MoFRRPipeline", "__version__"]
+WEB_DIRECTORY = "./web"
+__all__ = ["WEB_DIRECTORY", "MoFRRPipeline", "__version__", "comfy_entrypoint"]
+
+logger = logging.getLogger(__name__)
+
+
+async def comfy_entrypoint() -> Any:
+    """What ComfyUI calls for the pack's nodes."""
+    try:
+        from .nodes.extension import FRRExtension
+    except Exception:
+        logger.exception("The nodes of FRR cannot be loaded.")  # the host logs no traceback
+        raise
+    return FRRExtension()
 
 if __package__:  # test runners import the root by itself, outside any package
     from .pipelines import registration

@@ -135,6 +135,11 @@ def restore_photo(
     return picture, output
 
 
+def by_name(names: Sequence[str], values: Any) -> dict[str, float]:
+    """Numbers by the operations' names, as reports hold them."""
+    return {name: round(float(value), 4) for name, value in zip(names, values, strict=True)}
+
+
 def split_names(text: str | None, known: Sequence[str]) -> list[str]:
     """Read `a,b`; None gives no name.
 

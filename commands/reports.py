@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import __version__
+from .options import by_name
 from .photos import Job, open_photo, save_photo
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ class Report:
         seconds: time to read, restore and write.
         psnr: against the true photo in dB, before and after; infinite where equal, None without.
         uncertainty: mean spread of the samples in grey levels of 1, None with a single one.
+        faces: what was found of each face; None where the photo was restored as one. The other
+            fields then hold the strongest verdict on any face.
     """
 
     job: Job
@@ -80,6 +83,7 @@ class Report:
     seconds: Mapping[str, float]
     psnr: Mapping[str, float] | None
     uncertainty: float | None
+    faces: Sequence[Mapping[str, Any]] | None = None
 
     @classmethod
     def of(
@@ -90,6 +94,7 @@ class Report:
         output: MoFRRPipelineOutput,
         truth: Image.Image | None,
         seconds: Mapping[str, float],
+        faces: Sequence[Mapping[str, Any]] | None = None,
     ) -> Report:
         """Gather what the pipeline says of one photo; `pictures`: it and its restoration."""
         names = pipe.operations
@@ -97,12 +102,13 @@ class Report:
         return cls(
             job=job,
             size=pictures[0].size,
-            routing=_by_name(names, output.routing[0]),
-            degrees=_by_name(names, output.degrees[0]),
+            routing=by_name(names, output.routing[0]),
+            degrees=by_name(names, output.degrees[0]),
             active=tuple(n for n, on in zip(names, output.active[0], strict=True) if on),
             seconds={name: round(value, 3) for name, value in seconds.items()},
             psnr=None if truth is None else compare(*pictures, truth),
             uncertainty=spread,
+            faces=faces,
         )
 
     def write(self, **context: Any) -> None:
@@ -121,6 +127,8 @@ class Report:
         """One line for the terminal: files, what was undone at which degree, PSNR."""
         undone = [f"{name} {self.degrees[name]:.2f}" for name in self.active]
         line = f"{self.job.photo} -> {self.job.target}: {', '.join(undone) or 'nothing to undo'}"
+        if self.faces is not None:
+            line += f"; {len(self.faces)} face(s)"
         if self.psnr is not None:
             line += f"; PSNR {self.psnr['photo']:.2f} -> {self.psnr['restored']:.2f} dB"
         return line
@@ -148,10 +156,6 @@ def write_expert_pictures(output: MoFRRPipelineOutput, folder: Path) -> None:
         save_photo(images[0], folder / f"{name}.png")
         save_photo(residual_picture(residual), folder / f"{name}_residual.png")
         save_photo(flow_picture(flow), folder / f"{name}_flow.png")
-
-
-def _by_name(names: Sequence[str], values: Any) -> dict[str, float]:
-    return {name: round(float(value), 4) for name, value in zip(names, values, strict=True)}
 
 
 def _without_infinity(value: Any) -> Any:

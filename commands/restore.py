@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import options
+from .faces import Chosen, load_detector, restore_faces
 from .photos import FORMATS, Job, Problems, find, guard, open_photo, plan, save_photo
 from .reports import References, Report, write_expert_pictures
 
 if TYPE_CHECKING:
+    from ..pipelines.face_detector import FaceDetector
     from ..pipelines.pipeline_mofrr import MoFRRPipeline
 
 
@@ -72,6 +74,7 @@ class Settings:
 @click.option("--working-size", type=click.IntRange(0), help="Shorter side; 0: the photo's own.")
 @click.option("--always", is_flag=True, help="Run the shared expert even where nothing is found.")
 @click.option("--reference", type=click.Path(exists=True, path_type=Path), help="True photo(s).")
+@click.option("--faces", type=Chosen(), help="Whole photos: restore all faces, or some of them.")
 @click.option("--experts", is_flag=True, help="Also write what each active expert did.")
 @click.option("--format", "suffix", type=click.Choice(FORMATS), default="png", show_default=True)
 @options.overwrite
@@ -82,19 +85,25 @@ def restore(paths: Sequence[Path], folder: Path, **given: Any) -> None:
     Beside each result a JSON file of its name reports which operations were found, their degrees,
     what was undone, how long it took and, given the true photo (--reference, a file, or a folder
     with files of the same names), the PSNR before and after.
+
+    A photo should be filled by one upright face. In whole photos --faces finds the faces itself (it
+    needs the `identity` extra): all, the largest, or those of the given numbers, 1 the largest.
     """
+    if given["faces"] and given["experts"]:
+        raise click.UsageError("--experts shows what was done to a whole photo; leave out --faces")
     problems = Problems()
     jobs = plan(find(paths, problems), folder, given["suffix"])
     references = References(given["reference"], [job.photo for job in jobs])
     pipe = options.load_pipeline(given["model"], given["device"], given["dtype"])
     settings = _settings(given, pipe)
+    finder = (load_detector(), given["faces"]) if given["faces"] else None
 
     reports = []
     with click.progressbar(jobs, label="Restoring", file=sys.stderr) as bar:
         for job in bar:
             try:
                 _guard(job, jobs, given["experts"], given["overwrite"])
-                report = _restore_one(pipe, job, settings, references, given["experts"])
+                report = _restore_one(pipe, job, settings, references, given["experts"], finder)
                 report.write(model=given["model"], settings=settings.record())
                 reports.append(report)
             except (OSError, ValueError) as error:
@@ -125,13 +134,24 @@ def _guard(job: Job, jobs: Sequence[Job], experts: bool, overwrite: bool) -> Non
 
 
 def _restore_one(
-    pipe: MoFRRPipeline, job: Job, settings: Settings, references: References, experts: bool
+    pipe: MoFRRPipeline,
+    job: Job,
+    settings: Settings,
+    references: References,
+    experts: bool,
+    finder: tuple[FaceDetector, str | tuple[int, ...]] | None,
 ) -> Report:
     start = time.perf_counter()
     photo = open_photo(job.photo)
     truth = references.find(job.photo, photo.size)
     opened = time.perf_counter()
-    result, output = options.restore_photo(pipe, photo, **settings.arguments())
+    faces = None
+    if finder is None:
+        result, output = options.restore_photo(pipe, photo, **settings.arguments())
+    else:
+        result, output, faces = restore_faces(
+            pipe, finder[0], photo, finder[1], **settings.arguments()
+        )
     restored = time.perf_counter()
 
     save_photo(result, job.target, photo.info.get("icc_profile"))
@@ -139,4 +159,4 @@ def _restore_one(
         write_expert_pictures(output, job.extras)
     seconds = {"read": opened - start, "restore": restored - opened}
     seconds["write"] = time.perf_counter() - restored
-    return Report.of(pipe, job, (photo, result), output, truth, seconds)
+    return Report.of(pipe, job, (photo, result), output, truth, seconds, faces)

@@ -13,6 +13,7 @@ Operations = Collection[str] | Mapping[str, bool | str] | None
 WorkingSize = int | Literal["config"] | None
 Generators = torch.Generator | list[torch.Generator] | None
 OnStep = Callable[[int, Tensor, Tensor], Tensor]  # index, timestep, latents -> the next latents
+OnEstimate = Callable[[int, Tensor], None]  # index, the experts' predictions B E 3 h w
 
 
 class Request(NamedTuple):

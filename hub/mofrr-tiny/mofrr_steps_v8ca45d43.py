@@ -24,6 +24,7 @@ from .mofrr_edits_v8ca45d43 import (
 from .mofrr_parts_v8ca45d43 import SHARED, MoFRRParts
 from .mofrr_request_v8ca45d43 import (
     Generators,
+    OnEstimate,
     OnStep,
     Operations,
     WorkingSize,
@@ -105,6 +106,7 @@ class MoFRRSteps(MoFRRParts):
         generator: Generators = None,
         on_step: OnStep = lambda index, timestep, latents: latents,
         working_size: WorkingSize = "config",
+        on_estimate: OnEstimate | None = None,
     ) -> tuple[dict[str, ExpertEdit], Tensor]:
         """Denoises with the active experts, each on the photos where it is active.
 
@@ -120,6 +122,8 @@ class MoFRRSteps(MoFRRParts):
             generator: for schedulers that draw noise in their steps; a list has one for each row.
             on_step: (index, timestep, latents) -> latents, called after every step.
             working_size: as for `__call__`.
+            on_estimate: (index, predictions), called in every step with what the experts predict,
+                B (K + 1) 3 h w: the clean low bands, zeros for experts that do not run.
 
         Returns:
             Each active expert's edit at working size, and the denoised latents.
@@ -137,7 +141,7 @@ class MoFRRSteps(MoFRRParts):
                 bar.update()
                 return on_step(index, timestep, latents)
 
-            latents = denoise(self.scheduler, latents, runs, generator, advance)
+            latents = denoise(self.scheduler, latents, runs, generator, advance, on_estimate)
         shape = working_shape(photo, self._size(working_size))
         edits = {
             self.expert_names[place]: run.edit(latents[run.rows, place], shape)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from frr.pipelines.faces import Alignment
 from frr.pipelines.pipeline_mofrr import MoFRRPipeline
 
 SIDE = 64
@@ -242,3 +243,70 @@ def test_half_precision_runs(frr, photo, model):
     options = ["--model", model, "--dtype", "bfloat16", "--operations", "whitening"]
     frr("restore", photo, "-o", "out", *options)
     assert Image.open("out/one.png").size == (SIDE, SIDE)
+
+
+class Finder:
+    """Finds what it was told to, wherever it looks."""
+
+    def __init__(self, *faces: Alignment):
+        self.faces = list(faces)
+
+    def find(self, photo):
+        return self.faces
+
+
+@pytest.fixture
+def whole_photo(tmp_path) -> Path:
+    path = tmp_path / "photos" / "party.png"
+    path.parent.mkdir(exist_ok=True)
+    texture(3, (160, 120), "RGBA").save(path)
+    return path
+
+
+FACES = (Alignment(8.0, 8.0, 64.0, 0.0), Alignment(100.0, 60.0, 40.0, 6.0))
+
+
+def plant(monkeypatch, *faces):
+    monkeypatch.setattr("frr.commands.restore.load_detector", lambda: Finder(*faces))
+
+
+def test_faces_of_a_whole_photo(frr, whole_photo, model, monkeypatch):
+    plant(monkeypatch, *FACES)
+    shown = frr("restore", whole_photo, "-o", "out", "--model", model, "--faces", "all")
+    before, after = Image.open(whole_photo), Image.open("out/party.png")
+    assert after.size == before.size and after.mode == "RGBA"
+    changed = (np.asarray(before)[..., :3] != np.asarray(after)[..., :3]).any(-1)
+    assert not changed[90:, :90].any() and not changed[:50, 80:].any()
+    report = json.loads(Path("out/party.json").read_text())
+    assert [face["face"] for face in report["faces"]] == [1, 2]
+    assert report["faces"][0]["corners"][0] == [8.0, 8.0]
+    assert "2 face(s)" in shown.stdout
+    assert report["settings"]["num_inference_steps"] >= 1
+
+
+@pytest.mark.parametrize(("wish", "numbers"), [("largest", [1]), ("2", [2]), ("2,1", [2, 1])])
+def test_chosen_faces(frr, whole_photo, model, monkeypatch, wish, numbers):
+    plant(monkeypatch, *FACES)
+    frr("restore", whole_photo, "-o", "out", "--model", model, "--faces", wish)
+    report = json.loads(Path("out/party.json").read_text())
+    assert [face["face"] for face in report["faces"]] == numbers
+
+
+def test_faces_that_are_not_there(frr, whole_photo, model, monkeypatch):
+    plant(monkeypatch, *FACES)
+    shown = frr("restore", whole_photo, "-o", "o", "--model", model, "--faces", "3", status=1)
+    assert "face 3 was asked for, but 2 were found" in shown.stderr
+    plant(monkeypatch)
+    shown = frr("restore", whole_photo, "-o", "o", "--model", model, "--faces", "all", status=1)
+    assert "no face was found" in shown.stderr
+    for wish in ("some", "0", "1,1"):
+        frr("restore", whole_photo, "-o", "o", "--model", model, "--faces", wish, status=2)
+    frr(
+        "restore", whole_photo, "-o", "o", "--model", model, "--faces", "all", "--experts", status=2
+    )
+
+
+def test_without_the_extra_faces_says_what_to_install(frr, whole_photo, model, monkeypatch):
+    monkeypatch.setattr("frr.pipelines.face_detector.importlib.util.find_spec", lambda name: None)
+    shown = frr("restore", whole_photo, "-o", "o", "--model", model, "--faces", "all", status=1)
+    assert "pip install 'frr[identity]'" in shown.stderr

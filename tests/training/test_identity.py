@@ -63,7 +63,7 @@ def test_without_the_extra_the_error_says_what_to_install(monkeypatch):
 
 
 def test_without_dlib_the_error_says_what_to_install(monkeypatch, tmp_path):
-    monkeypatch.setattr("frr.training.identity._models_folder", lambda: tmp_path)
+    monkeypatch.setattr("frr.training.identity.model_file", lambda name: tmp_path / name)
     monkeypatch.setitem(sys.modules, "dlib", None)
     with pytest.raises(ImportError, match=r"dlib is not .*frr\[identity\]"):
         FaceEmbedder()

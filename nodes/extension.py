@@ -1,0 +1,37 @@
+"""The list of the pack's nodes, as the host asks for it."""
+
+from __future__ import annotations
+
+from . import host
+from .compare import RestorationCompare
+from .faces import FaceCrop, FacePaste
+from .host import io
+from .mofrr_load import FOLDER, MoFRRLoadModel
+from .mofrr_restore import MoFRRRestore
+from .mofrr_steps import MoFRREditRouting, MoFRRExpert, MoFRRMerge, MoFRRRoute
+from .simulate import RetouchSimulate
+
+NODES: tuple[type[io.ComfyNode], ...] = (
+    MoFRRLoadModel,
+    MoFRRRestore,
+    MoFRRRoute,
+    MoFRREditRouting,
+    MoFRRExpert,
+    MoFRRMerge,
+    RetouchSimulate,
+    RestorationCompare,
+    FaceCrop,
+    FacePaste,
+)
+
+
+class FRRExtension(host.ComfyExtension):
+    """The pack."""
+
+    async def on_load(self) -> None:
+        """Tell the host where the models are."""
+        host.add_model_folder(FOLDER)
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        """Every node, in the order of the menu."""
+        return list(NODES)

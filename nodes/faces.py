@@ -1,0 +1,226 @@
+"""FaceCrop and FacePaste: aligned crops of every face, and their changes back in the photo."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..pipelines.face_detector import FaceDetector
+from ..pipelines.faces import Alignment, crop, crop_side, paste
+from .host import io
+from .mofrr_restore import FaceLandmarksSocket
+from .photos import (
+    blend,
+    read_boxes,
+    read_image,
+    read_landmarks,
+    read_mask,
+    write_image,
+    write_mask,
+)
+
+FacesSocket = io.Custom("FRR_FACES")
+ALL, LARGEST = "all", "largest"
+CATEGORY = "FRR/faces"
+
+
+class Faces(NamedTuple):
+    """What travels on an FRR_FACES socket: where crops were cut, and what they showed."""
+
+    frames: list[list[Alignment]]  # for each picture its faces
+    crops: Tensor  # n 3 s s in [0, 1], picture after picture
+
+
+def _crop_inputs() -> list[Any]:
+    """Inputs of FaceCrop."""
+    return [
+        io.Image.Input("image", tooltip="Whole photos."),
+        io.Combo.Input(
+            "faces",
+            options=[ALL, LARGEST],
+            default=ALL,
+            tooltip="Every face, or only the largest of each picture.",
+        ),
+        io.Int.Input(
+            "size",
+            default=0,
+            min=0,
+            max=2048,
+            step=32,
+            tooltip="Side of the crops in pixels; 0 takes the largest face's, up to 1024.",
+        ),
+        io.Float.Input(
+            "margin",
+            default=1.0,
+            min=0.5,
+            max=3.0,
+            step=0.05,
+            advanced=True,
+            tooltip="1 frames a face as the models expect; more shows more around it.",
+        ),
+        io.BoundingBox.Input(
+            "boxes",
+            optional=True,
+            socketless=False,
+            force_input=True,
+            tooltip="Face boxes of any detector, or one from a bounding box node.",
+        ),
+        FaceLandmarksSocket.Input(
+            "landmarks",
+            optional=True,
+            tooltip="Landmarks of the MediaPipe nodes, instead of boxes: turned upright.",
+        ),
+    ]
+
+
+class FaceCrop(io.ComfyNode):
+    """Cuts an aligned crop around every face."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """What the host shows of the node."""
+        return io.Schema(
+            node_id="FaceCrop",
+            display_name="Crop Faces",
+            category=CATEGORY,
+            description=(
+                "Cuts a square crop around every face, framed as face models expect. Faces come "
+                "from landmarks, from boxes of any detector, or, with neither connected, from "
+                "dlib where it is installed (pip install dlib-bin face_recognition_models)."
+            ),
+            search_aliases=["face crop", "align face", "extract faces", "face detailer crop"],
+            inputs=_crop_inputs(),
+            outputs=[
+                io.Image.Output("crops", tooltip="The faces, picture after picture."),
+                FacesSocket.Output("where", display_name="faces", tooltip="For Paste Faces."),
+                io.Int.Output("count", tooltip="How many faces there are."),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, size: int | None) -> bool | str:
+        """A crop between 1 and 63 pixels is too small; None is a size another node will give."""
+        if size is None or size == 0 or 64 <= size <= 2048:
+            return True
+        return f"size is {size}; expected 0 (the largest face's own) or 64 to 2048 pixels"
+
+    @classmethod
+    def execute(
+        cls,
+        image: Tensor,
+        faces: str,
+        size: int,
+        margin: float,
+        boxes: Any = None,
+        landmarks: Any = None,
+    ) -> io.NodeOutput:
+        """Cut the crops."""
+        pixels = read_image(image).pixels
+        frames = _find(pixels, boxes, landmarks, margin)
+        if faces == LARGEST:
+            frames = [sorted(frame, key=lambda face: -face.side)[:1] for frame in frames]
+        count = sum(map(len, frames))
+        if not count:
+            raise ValueError(
+                "no face was found; connect boxes or landmarks that name one, or lower the "
+                "detector's threshold"
+            )
+        side = size or crop_side([face for frame in frames for face in frame])
+        cut = [crop(photo, frame, side) for photo, frame in zip(pixels, frames, strict=True)]
+        crops = torch.cat(cut)
+        return io.NodeOutput(write_image(crops), Faces(frames, crops), count)
+
+
+def _find(pixels: Tensor, boxes: Any, landmarks: Any, margin: float) -> list[list[Alignment]]:
+    if boxes is not None and landmarks is not None:
+        raise ValueError("boxes and landmarks are both connected; disconnect one of them")
+    if landmarks is not None:
+        return read_landmarks(landmarks, len(pixels), margin)
+    if boxes is not None:
+        return read_boxes(boxes, len(pixels), margin)
+    try:
+        detector = FaceDetector()
+    except ImportError as error:
+        raise ValueError(
+            "neither boxes nor landmarks are connected, and dlib is not installed to find faces; "
+            "connect one of them, or run: pip install dlib-bin face_recognition_models"
+        ) from error
+    return [detector.find(picture, margin) for picture in pixels]
+
+
+class FacePaste(io.ComfyNode):
+    """Brings edited crops back into their photos."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """What the host shows of the node."""
+        return io.Schema(
+            node_id="FacePaste",
+            display_name="Paste Faces",
+            category=CATEGORY,
+            description=(
+                "Brings the changes of edited crops back into their photos, with a soft edge. "
+                "Pixels that nothing changed, and all outside the crops, keep every bit."
+            ),
+            search_aliases=["paste face", "uncrop", "face paste back", "stitch faces"],
+            inputs=[
+                io.Image.Input("image", tooltip="The photos that Crop Faces saw."),
+                FacesSocket.Input("faces", tooltip="From Crop Faces."),
+                io.Image.Input("crops", tooltip="The edited crops, in the order they were cut."),
+                io.Float.Input(
+                    "feather",
+                    default=0.1,
+                    min=0.01,
+                    max=0.5,
+                    step=0.01,
+                    tooltip="Width of the soft edge, as a share of the crop's side.",
+                ),
+                io.Boolean.Input(
+                    "match_colour",
+                    default=True,
+                    advanced=True,
+                    tooltip="Take out a colour shift that the whole rim of a crop shows.",
+                ),
+                io.Mask.Input(
+                    "mask", optional=True, tooltip="Paste only here; of the photos' size."
+                ),
+            ],
+            outputs=[
+                io.Image.Output("pasted", display_name="image", tooltip="The photos."),
+                io.Mask.Output(
+                    "used", display_name="mask", tooltip="How much of a crop went where."
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        image: Tensor,
+        faces: Faces,
+        crops: Tensor,
+        feather: float,
+        match_colour: bool,
+        mask: Tensor | None = None,
+    ) -> io.NodeOutput:
+        """Paste the crops."""
+        pixels, alpha = read_image(image)
+        edited = read_image(crops, "crops").pixels
+        chosen = read_mask(mask, pixels)
+        if len(faces.frames) != len(pixels) or len(edited) != len(faces.crops):
+            raise ValueError(
+                f"{len(edited)} crops and {len(pixels)} pictures came; expected "
+                f"{len(faces.crops)} crops and {len(faces.frames)} pictures, as they were cut"
+            )
+        counts = [len(frame) for frame in faces.frames]
+        before, after = faces.crops.split(counts), edited.split(counts)
+        pasted = [
+            paste(*each, feather, match_colour)
+            for each in zip(pixels, faces.frames, before, after, strict=True)
+        ]
+        result = torch.stack([photo for photo, _ in pasted])
+        used = torch.stack([seen for _, seen in pasted])
+        used = used if chosen is None else used * chosen
+        return io.NodeOutput(write_image(blend(pixels, result, chosen), alpha), write_mask(used))

@@ -1,0 +1,231 @@
+"""MoFRRRestore taken apart: MoFRRRoute, MoFRREditRouting, MoFRRExpert, MoFRRMerge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from ..pipelines.simulate.recipe import OPERATIONS
+from . import host, mofrr_work
+from .host import io
+from .mofrr_load import MoFRRModelSocket
+from .mofrr_model import MoFRRModel
+from .mofrr_restore import (
+    VIDEO,
+    RoutingSocket,
+    check_working_size,
+    frames_input,
+    samples_input,
+    seed_input,
+    steps_input,
+    strength_input,
+    working_size_input,
+)
+from .mofrr_routing import Verdict, decision_inputs, read_decisions, report
+from .mofrr_work import SHARED, Edits, Noise
+from .photos import blend, read_image, read_mask, write_image, write_mask
+
+EditSocket = io.Custom("MOFRR_EDIT")
+CATEGORY = "FRR/MoFRR/steps"
+MOST_EXPERTS = 16
+
+
+class MoFRRRoute(io.ComfyNode):
+    """The router by itself."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """What the host shows of the node."""
+        return io.Schema(
+            node_id="MoFRRRoute",
+            display_name="MoFRR Route",
+            category=CATEGORY,
+            description="Says which retouching operations a face got, and how likely each is.",
+            search_aliases=["detect retouching", "retouching detection", "beauty filter detector"],
+            has_intermediate_output=True,
+            inputs=[
+                io.Image.Input("image", tooltip="The pictures to judge, each filled by one face."),
+                MoFRRModelSocket.Input("model", tooltip="From Load MoFRR Model."),
+                working_size_input(),
+                frames_input(),
+            ],
+            outputs=[
+                RoutingSocket.Output("routing", tooltip="The verdict on each picture."),
+                io.String.Output("report", tooltip="The verdict as text."),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, working_size: int | None) -> bool | str:
+        """A size between 1 and 31 is too small for the networks."""
+        return check_working_size(working_size)
+
+    @classmethod
+    def execute(
+        cls, image: Tensor, model: MoFRRModel, working_size: int, frames: str
+    ) -> io.NodeOutput:
+        """Judge the pictures."""
+        pixels = read_image(image).pixels
+        size = mofrr_work.read_working_size(working_size)
+        verdict = mofrr_work.route(model, pixels, size, frames == VIDEO)
+        return _say(verdict)
+
+
+def _say(verdict: Verdict) -> io.NodeOutput:
+    bars = verdict.bars()
+    return io.NodeOutput(verdict, report(bars), ui={"mofrr_verdict": bars})
+
+
+class MoFRREditRouting(io.ComfyNode):
+    """Corrects the router's verdict by hand."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """What the host shows of the node."""
+        return io.Schema(
+            node_id="MoFRREditRouting",
+            display_name="MoFRR Edit Routing",
+            category=CATEGORY,
+            description="Forces operations on or off and sets their degrees, for every picture.",
+            search_aliases=["force operation", "retouching degree", "override routing"],
+            has_intermediate_output=True,
+            inputs=[
+                RoutingSocket.Input("verdict", display_name="routing", tooltip="From MoFRR Route."),
+                *decision_inputs(),
+            ],
+            outputs=[
+                RoutingSocket.Output("routing", tooltip="The corrected verdict."),
+                io.String.Output("report", tooltip="The corrected verdict as text."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, verdict: Verdict, **decisions: Any) -> io.NodeOutput:
+        """Apply the decisions."""
+        return _say(verdict.edited(*read_decisions(decisions)))
+
+
+class MoFRRExpert(io.ComfyNode):
+    """One expert on the pictures where its operation is active."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """What the host shows of the node."""
+        return io.Schema(
+            node_id="MoFRRExpert",
+            display_name="MoFRR Expert",
+            category=CATEGORY,
+            description=(
+                "Undoes one operation where the routing says so; an expert that is not needed is "
+                "not even loaded. The shared expert runs wherever any other does."
+            ),
+            search_aliases=["undo whitening", "undo smoothing", "undo slimming", "undo big eyes"],
+            inputs=[
+                io.Image.Input("image", tooltip="The same pictures that were routed."),
+                MoFRRModelSocket.Input("model", tooltip="From Load MoFRR Model."),
+                RoutingSocket.Input("routing", tooltip="From MoFRR Route or MoFRR Edit Routing."),
+                io.Combo.Input(
+                    "operation",
+                    options=[*OPERATIONS, SHARED],
+                    default=OPERATIONS[0],
+                    tooltip="Which expert; shared is the one that knows retouching in general.",
+                ),
+                steps_input(),
+                seed_input(),
+                samples_input(),
+                working_size_input(),
+            ],
+            outputs=[
+                EditSocket.Output("edit", tooltip="What the expert would change, for MoFRR Merge."),
+                io.Image.Output(
+                    "alone", tooltip="The pictures as this expert alone restores them."
+                ),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, working_size: int | None) -> bool | str:
+        """A size between 1 and 31 is too small for the networks."""
+        return check_working_size(working_size)
+
+    @classmethod
+    def execute(
+        cls,
+        image: Tensor,
+        model: MoFRRModel,
+        routing: Verdict,
+        operation: str,
+        steps: int,
+        seed: int,
+        samples: int,
+        working_size: int,
+    ) -> io.NodeOutput:
+        """Run the expert."""
+        pixels, alpha = read_image(image)
+        noise = Noise(seed, samples, mofrr_work.read_working_size(working_size))
+        progress = host.Progress(steps)
+        edit = mofrr_work.run_expert(model, operation, pixels, routing, noise, steps, progress.step)
+        alone = mofrr_work.apply_alone(model, pixels, edit)
+        return io.NodeOutput(edit, write_image(alone, alpha))
+
+
+class MoFRRMerge(io.ComfyNode):
+    """Joins what the experts would change."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """What the host shows of the node."""
+        edits = io.Autogrow.TemplatePrefix(
+            EditSocket.Input("edit", tooltip="From MoFRR Expert; each expert once."),
+            prefix="edit",
+            min=1,
+            max=MOST_EXPERTS,
+        )
+        return io.Schema(
+            node_id="MoFRRMerge",
+            display_name="MoFRR Merge",
+            category=CATEGORY,
+            description="Joins the experts' edits into the restored picture.",
+            search_aliases=["merge experts", "combine edits"],
+            inputs=[
+                io.Image.Input("image", tooltip="The same pictures that the experts saw."),
+                MoFRRModelSocket.Input("model", tooltip="From Load MoFRR Model."),
+                RoutingSocket.Input("routing", tooltip="The routing that the experts followed."),
+                strength_input(),
+                io.Autogrow.Input("edits", template=edits, tooltip="One edit of each expert."),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="Restore only here; other pixels keep every bit.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output("restored", display_name="image", tooltip="The restored pictures."),
+                io.Mask.Output("difference", tooltip="How much each pixel changed, 0..1."),
+                io.Mask.Output("uncertainty", tooltip="Spread of the samples at each pixel."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        image: Tensor,
+        model: MoFRRModel,
+        routing: Verdict,
+        strength: float,
+        edits: Mapping[str, Edits],
+        mask: Tensor | None = None,
+    ) -> io.NodeOutput:
+        """Join the edits."""
+        pixels, alpha = read_image(image)
+        chosen = read_mask(mask, pixels)
+        given = [edit for edit in edits.values() if edit is not None]
+        result = mofrr_work.merge(model, pixels, routing, given, strength)
+        restored = blend(pixels, result.image, chosen)
+        difference = (restored - pixels).abs().mean(1, keepdim=True)
+        uncertainty = result.uncertainty if chosen is None else result.uncertainty * chosen
+        return io.NodeOutput(
+            write_image(restored, alpha), write_mask(difference), write_mask(uncertainty)
+        )

@@ -1,0 +1,36 @@
+"""How much memory MoFRR's networks need for activations, for whoever has to make room."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+# Bytes in float32, per pixel of the picture; `benchmarks.activations` prints what is really held.
+PLANES = 100  # pictures, flows and residuals at full size
+ROUTER_CHANNEL = 8  # a channel of the first stage, at half side
+EXPERT_CHANNEL = 16  # a channel of HFCAM's fine level, at half side
+SHARED_CHANNEL = 2  # a channel of the first level, at a quarter of the side
+MERGER_EXPERT = 100  # an expert's residual, at full size
+
+
+def bytes_for_picture(part: str, network: Any, height: int, width: int) -> int:
+    """Activation memory of one picture in one network.
+
+    Args:
+        part: the network's name in the pipeline.
+        network: the network itself; its config and dtype count.
+        height: of the picture as the network sees it.
+        width: likewise.
+    """
+    config = network.config
+    if part == "router":
+        per_pixel = ROUTER_CHANNEL * max(config.embedding_size, config.hidden_sizes[0])
+    elif part == "merger":
+        per_pixel = MERGER_EXPERT * (len(config.operations) + 1)
+    elif part == "shared_expert":
+        per_pixel = SHARED_CHANNEL * config.channels[0]
+    else:
+        per_pixel = EXPERT_CHANNEL * max(config.hfcam_width, config.denoiser_channels[0])
+    bits = torch.finfo(network.dtype).bits
+    return (PLANES + per_pixel) * height * width * bits // 32

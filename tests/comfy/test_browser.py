@@ -1,0 +1,207 @@
+"""The pack in a real browser, in the classic canvas and in Nodes 2.0, as a user works with it.
+
+Screenshots are kept in COMFYUI_SCREENSHOTS (default: the test's temporary folder).
+"""
+
+import io
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKFLOWS = ROOT / "workflows"
+CHROMIUM = os.environ.get("CHROMIUM") or next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+PATIENCE = 1000 * float(os.environ.get("COMFYUI_TIMEOUT", "180"))
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+)
+STYLES = {"classic": False, "nodes2": True}
+READY = """() => window.frrViewsReady && window.app?.graph
+    && window.LiteGraph?.registered_node_types?.['MoFRRRestore']"""
+
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium: nothing was tested in a browser")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """One Chromium for all tests."""
+    with playwright.sync_playwright() as driver:
+        profile = tmp_path_factory.mktemp("profile")
+        context = driver.chromium.launch_persistent_context(
+            profile, executable_path=CHROMIUM, headless=True, args=FLAGS.split(),
+            viewport={"width": 1500, "height": 950},
+        )  # fmt: skip
+        context.set_default_timeout(PATIENCE)
+        yield context
+        context.close()
+
+
+@pytest.fixture
+def screenshots(tmp_path) -> Path:
+    folder = Path(os.environ.get("COMFYUI_SCREENSHOTS", tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def open_page(server, browser):
+    """`open_page(nodes2=False, locale="en")`: the frontend; fails on any error of the page."""
+    errors, opened = [], []
+
+    def make(nodes2=False, locale="en"):
+        settings = {
+            "Comfy.TutorialCompleted": True,
+            "Comfy.VueNodes.Enabled": nodes2,
+            "Comfy.Locale": locale,
+        }
+        for name, value in settings.items():
+            assert server.post(f"/settings/{name}", value)[0] == 200
+        page = browser.new_page()
+        opened.append(page)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on(
+            "console",
+            lambda told: errors.append(told.text) if "preloadError" in told.text else None,
+        )
+        page.goto(server.url)
+        page.wait_for_function(READY)
+        return page
+
+    yield make
+    for page in opened:
+        page.close()
+    assert errors == []
+
+
+def load(page, file: Path):
+    """Open a file as a user does."""
+    page.set_input_files("#comfy-file-input", str(file))
+    page.wait_for_function(
+        "() => app.graph.nodes.some((node) => node.comfyClass.startsWith('MoFRR'))"
+    )
+    page.wait_for_timeout(500)
+
+
+def prompt_of(page) -> dict:
+    """What the frontend would queue."""
+    output = page.evaluate("async () => (await app.graphToPrompt()).output")
+    return {
+        node: {"class_type": entry["class_type"], "inputs": entry["inputs"]}
+        for node, entry in output.items()
+    }
+
+
+def run(page, node: str):
+    """Queue the graph and wait for a node's output."""
+    page.get_by_test_id("queue-button").click()
+    page.wait_for_function("(id) => app.nodeOutputs?.[id]", arg=node)
+
+
+@pytest.mark.parametrize("name", sorted(file.stem for file in WORKFLOWS.glob("*.json")))
+def test_a_workflow_opens_as_its_api_copy(open_page, prompts, name):
+    page = open_page()
+    load(page, WORKFLOWS / f"{name}.json")
+    missing = "() => app.graph.nodes.filter((node) => node.has_errors).map((node) => node.type)"
+    assert page.evaluate(missing) == []
+    assert prompt_of(page) == prompts[name]
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_restore_shows_result_bars_and_slider(open_page, screenshots, style):
+    page = open_page(nodes2=STYLES[style])
+    load(page, WORKFLOWS / "restore_portrait.json")
+    run(page, "5")
+    run_output = page.evaluate("() => app.nodeOutputs['3'].mofrr_verdict[0].operations")
+
+    bars = page.locator(".frr-bar")
+    page.wait_for_function("() => document.querySelectorAll('.frr-bar').length === 4")
+    assert bars.nth(0).get_attribute("data-operation") == "whitening"
+    for place, entry in enumerate(run_output):
+        width = bars.nth(place).locator(".frr-fill").evaluate("bar => bar.style.width")
+        assert float(width.rstrip("%")) == pytest.approx(100 * entry["probability"], abs=0.1)
+        assert f"{round(100 * entry['probability'])} %" in bars.nth(place).inner_text()
+
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.frr-stage img')].every((i) => i.naturalWidth)"
+    )
+    slider = page.locator(".frr-range")
+    slider.evaluate("bar => { bar.value = 20; bar.dispatchEvent(new Event('input')); }")
+    clip = page.locator(".frr-after").evaluate("image => image.style.clipPath")
+    assert "20%" in clip
+    page.screenshot(path=screenshots / f"restore_{style}.png")
+
+
+def test_dragging_over_the_picture_moves_the_line(open_page):
+    page = open_page(nodes2=True)
+    load(page, WORKFLOWS / "restore_portrait.json")
+    run(page, "5")
+    stage = page.locator(".frr-stage")
+    stage.wait_for()
+    box = stage.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.8, box["y"] + box["height"] / 2)
+    page.mouse.up()
+    assert float(page.locator(".frr-range").input_value()) == pytest.approx(80, abs=3)
+
+
+def test_the_help_page_opens(open_page, screenshots):
+    page = open_page()
+    load(page, WORKFLOWS / "restore_portrait.json")
+    page.evaluate(
+        "() => app.canvas.selectNode(app.graph.nodes.find((n) => n.type === 'MoFRRRestore'))"
+    )
+    page.get_by_test_id("info-button").click()
+    page.get_by_text("The bars on the node show each operation").wait_for()
+    page.screenshot(path=screenshots / "help.png")
+
+
+def test_chinese_labels(open_page):
+    page = open_page(locale="zh")
+    load(page, WORKFLOWS / "restore_portrait.json")
+    restore = "app.graph.nodes.find((n) => n.type === 'MoFRRRestore')"
+    assert page.evaluate(f"() => {restore}.title") == "MoFRR 还原"
+    labels = page.evaluate(f"() => {restore}.widgets.map((w) => w.label ?? w.name)")
+    assert "美白" in labels and "强度" in labels
+
+
+def test_a_bad_value_is_shown_at_its_node(open_page):
+    page = open_page()
+    load(page, WORKFLOWS / "restore_portrait.json")
+    page.evaluate(
+        """() => { const node = app.graph.nodes.find((n) => n.type === 'MoFRRRestore');
+        node.widgets.find((w) => w.name === 'working_size').value = 31; }"""
+    )
+    page.get_by_test_id("queue-button").click()
+    page.wait_for_function("() => app.lastNodeErrors?.['3'] ?? false")
+    (error,) = page.evaluate("() => app.lastNodeErrors['3'].errors")
+    assert error["extra_info"]["input_name"] == "working_size"
+
+
+def test_a_shared_picture_opens_and_runs_elsewhere(open_page, server, prompts, tmp_path):
+    """A PNG that one machine wrote holds all that another, with only the pack, needs."""
+    workflow = json.loads((WORKFLOWS / "restore_portrait.json").read_text(encoding="utf-8"))
+    given = {"prompt": prompts["restore_portrait"], "client_id": "elsewhere"}
+    given["extra_data"] = {"extra_pnginfo": {"workflow": workflow}}
+    _, answer = server.post("/prompt", given)
+    entry = server.wait(answer["prompt_id"])
+    content = server.file(entry["outputs"]["5"]["images"][0])
+    shared = tmp_path / "shared.png"
+    shared.write_bytes(content)
+
+    page = open_page()
+    load(page, shared)
+    assert prompt_of(page) == prompts["restore_portrait"]
+    run(page, "5")
+    (picture,) = page.evaluate("() => app.nodeOutputs['5'].images")
+    again = Image.open(io.BytesIO(server.file(picture)))
+    assert again.tobytes() == Image.open(io.BytesIO(content)).tobytes()

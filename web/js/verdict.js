@@ -1,0 +1,68 @@
+// The router's verdict: a labelled bar for each operation, its threshold as a tick.
+import { make, pages } from "./dom.js";
+
+const WORDS = {
+  en: {
+    whitening: "whitening",
+    smoothing: "smoothing",
+    face_slimming: "face slimming",
+    eye_enlarging: "eye enlarging",
+    hint: "Run to see what was done to the face.",
+    undone: "undone",
+    left: "left alone",
+    degree: "degree",
+    estimated: "degree estimated by its expert",
+  },
+  zh: {
+    whitening: "美白",
+    smoothing: "磨皮",
+    face_slimming: "瘦脸",
+    eye_enlarging: "大眼",
+    hint: "运行后显示这张脸做过哪些修饰。",
+    undone: "已还原",
+    left: "未改动",
+    degree: "程度",
+    estimated: "程度由专家估计",
+  },
+};
+
+const BAR_HEIGHT = 34;
+
+function bar(entry, words) {
+  const row = make("div", "frr-bar");
+  row.dataset.operation = entry.operation;
+  row.dataset.active = String(entry.active);
+  const track = make("div", "frr-track");
+  const fill = make("div", "frr-fill");
+  fill.style.width = `${100 * entry.probability}%`;
+  const tick = make("div", "frr-tick");
+  tick.style.left = `calc(${100 * entry.threshold}% - 1px)`;
+  track.append(fill, tick);
+
+  const degree =
+    entry.degree === null ? words.estimated : `${words.degree} ${entry.degree.toFixed(2)}`;
+  const verdict = entry.active ? `${words.undone}, ${degree}` : words.left;
+  const note = make("div", "frr-bar-note", `${Math.round(100 * entry.probability)} % · ${verdict}`);
+  row.append(make("div", "", words[entry.operation] ?? entry.operation), track, note);
+  return row;
+}
+
+export function verdictView(locale) {
+  const words = locale.startsWith("zh") ? WORDS.zh : WORDS.en;
+  const element = make("div", "frr-view frr-verdict");
+  element.append(make("div", "frr-hint", words.hint));
+  const view = { element, height: 30, width: 300 };
+
+  view.show = (output) => {
+    const pictures = output?.mofrr_verdict;
+    if (!pictures?.length) return false;
+    const bars = make("div");
+    const draw = (page) =>
+      bars.replaceChildren(...pictures[page].operations.map((entry) => bar(entry, words)));
+    draw(0);
+    element.replaceChildren(bars, pages(pictures.length, draw));
+    view.height = pictures[0].operations.length * BAR_HEIGHT + (pictures.length > 1 ? 34 : 14);
+    return true;
+  };
+  return view;
+}
