@@ -1,8 +1,8 @@
 """FRR: face retouching restoration (MoFRR) as diffusers pipelines and a ComfyUI node pack.
 
 Importing this module imports nothing heavy: `frr.MoFRRPipeline` is resolved when it is first used,
-and the nodes when ComfyUI calls `comfy_entrypoint`. It lets `DiffusionPipeline.from_pretrained` load
-this package's pipelines without the flag `trust_remote_code`: see `pipelines/registration.py`.
+and the nodes when ComfyUI calls `comfy_entrypoint`. It lets `DiffusionPipeline.from_pretrained`
+load this package's pipelines without the flag `trust_remote_code`: see `pipelines/registration.py`.
 """
 
 import logging
@@ -26,6 +26,7 @@ async def comfy_entrypoint() -> Any:
         logger.exception("The nodes of FRR cannot be loaded.")  # the host logs no traceback
         raise
     return FRRExtension()
+
 
 if __package__:  # test runners import the root by itself, outside any package
     from .pipelines import registration
