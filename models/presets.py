@@ -10,6 +10,8 @@ PRESETS: dict[str, dict[str, dict]] = {
         "geometric_expert": _GEOMETRY,
         "shared": {},
         "merger": {},
+        "retoucher": {},
+        "critic": {},
     },
     # The paper's sizes: ResNet-50 estimators, U-Nets of the published code, ResNet-MAM.
     "base": {
@@ -41,6 +43,13 @@ PRESETS: dict[str, dict[str, dict]] = {
         },
         "shared": {"channels": (64, 128, 192, 256), "layers": 2},
         "merger": {"channels": (64, 128, 256, 512, 1024), "reduction": 4},
+        # BPFRe at 512 px; the slides give no widths.
+        "retoucher": {
+            "channels": (64, 128, 256, 384, 512, 512),
+            "attention_width": 64,
+            "style_width": 512,
+        },
+        "critic": {"channels": (64, 128, 256, 512)},
     },
 }
 PRESETS["base"]["geometric_expert"] = PRESETS["base"]["expert"] | _GEOMETRY

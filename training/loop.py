@@ -50,7 +50,11 @@ class LoopConfig:
 
 
 class Stage(Protocol):
-    """What the loop trains: a network and the loss of a batch drawn by a generator."""
+    """What the loop trains: a network and the loss of a batch drawn by a generator.
+
+    A stage may also have a `critic`, a network trained beside the model by terms of its own among
+    the losses; the checkpoint holds it, the exported model does not.
+    """
 
     @property
     def model(self) -> nn.Module:
@@ -68,11 +72,17 @@ class StageLosses(nn.Module):
     def __init__(self, stage: Stage) -> None:
         super().__init__()
         self.model = stage.model
+        self.critic = find_critic(stage)
         self.stage = stage
 
     def forward(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """The stage's loss terms for the batch that `rng` draws."""
         return self.stage.losses(rng)
+
+
+def find_critic(stage: Stage) -> nn.Module | None:
+    """The network that the stage trains against its model, if it has one."""
+    return getattr(stage, "critic", None)
 
 
 def seed_step(seed: int, step: int, process: int) -> np.random.Generator:
@@ -93,8 +103,12 @@ class Run:
             mixed_precision=config.mixed_precision,
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
         )
+        self.critic = find_critic(stage)
+        groups: list[dict] = [{"params": [p for p in stage.model.parameters() if p.requires_grad]}]
+        if self.critic is not None:
+            groups.append({"params": list(self.critic.parameters()), "betas": (0.5, 0.99)})
         self.optimizer = torch.optim.AdamW(
-            [p for p in stage.model.parameters() if p.requires_grad],
+            groups,
             lr=config.learning_rate,
             weight_decay=config.weight_decay,
         )
@@ -131,6 +145,8 @@ class Run:
             "schedule": self.schedule.state_dict(),
             "average": self.average.state_dict(),
         }
+        if self.critic is not None:
+            state["critic"] = self.critic.state_dict()
         unfinished = self.checkpoint.with_suffix(".tmp")
         torch.save(state, unfinished)
         unfinished.replace(self.checkpoint)
@@ -141,6 +157,8 @@ class Run:
             return
         state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
         self.stage.model.load_state_dict(state["model"])
+        if self.critic is not None:
+            self.critic.load_state_dict(state["critic"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.average.load_state_dict(state["average"])
@@ -155,7 +173,9 @@ class Run:
             terms = self.losses(rng)
             loss = torch.stack(list(terms.values())).sum()
         self.accelerator.backward(loss)
-        self.accelerator.clip_grad_norm_(self.stage.model.parameters(), self.config.gradient_clip)
+        for network in (self.stage.model, self.critic):
+            if network is not None:
+                self.accelerator.clip_grad_norm_(network.parameters(), self.config.gradient_clip)
         self.optimizer.step()
         self.schedule.step()
         self.optimizer.zero_grad(set_to_none=True)

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from ..models.bpfre_critic import PixelCritic
+from ..models.bpfre_retoucher import BlemishRetoucher
 from ..models.mofrr_expert import WaveFRRExpert
 from ..models.mofrr_merger import ExpertMerger
 from ..models.mofrr_router import RetouchRouter
@@ -17,8 +19,11 @@ from ..models.presets import PRESETS
 from ..pipelines.simulate import bank
 from ..pipelines.simulate.recipe import OPERATIONS
 from .batches import RetouchSource
+from .blemish_batches import BlemishSource
 from .faces import load_faces
 from .loop import LoopConfig, Stage, train
+from .perceptual import feature_loss
+from .stage_bpfre import BPFReStage
 from .stage_expert import ExpertStage
 from .stage_merger import MergerStage
 from .stage_router import RouterStage
@@ -44,6 +49,11 @@ class StageConfig(LoopConfig):
     frozen_statistics: bool = False  # stage `router`: batch normalisation as `start` left it
     models: str = ""  # stage `merger`: folder that holds the run folders of the other stages
     limit: int = 0  # faces at most; 0 = all
+    pair_share: float = 1.0  # stage `bpfre`: share of the faces that have pairs
+    unpaired: bool = False  # stage `bpfre`: learn from the other faces too
+    paintings: int = 0  # stage `bpfre`: paintings of each face; 0 = ever new ones
+    adversarial: float = 0.002  # stage `bpfre`: weight of the critic's verdict; 0 = no critic
+    vgg: str = ""  # stage `bpfre`: VGG-19 weights for the perceptual loss; Haar bands when empty
     device: str = ""  # accelerate's choice when empty
 
     def __post_init__(self) -> None:
@@ -129,12 +139,32 @@ def _merger(config: StageConfig, source: RetouchSource) -> MergerStage:
     return MergerStage(model, source, router, experts, batch_size=config.batch_size)
 
 
+def _bpfre(config: StageConfig, source: RetouchSource) -> BPFReStage:
+    model = _network(BlemishRetoucher, config, "retoucher").to(memory_format=torch.channels_last)
+    torch.manual_seed(config.seed)
+    critic = PixelCritic(**PRESETS[config.preset]["critic"])
+    features = feature_loss(config.vgg)
+    device = source.faces.images.device
+    if isinstance(features, torch.nn.Module):
+        features.to(device)
+    return BPFReStage(
+        model,
+        critic.to(device, memory_format=torch.channels_last),
+        BlemishSource(source.faces, config.pair_share, config.paintings, seed=config.seed),
+        batch_size=config.batch_size,
+        unpaired=config.unpaired,
+        features=features,
+        adversarial_weight=config.adversarial,
+    )
+
+
 STAGES: dict[str, Callable[[StageConfig, RetouchSource], Stage]] = {
     "router": _router,
     "warp": _warp,
     "expert": _expert,
     "shared": _shared,
     "merger": _merger,
+    "bpfre": _bpfre,
 }
 
 

@@ -1,4 +1,4 @@
-"""The blemish painter: acne, redness, scars, spots, pores and wrinkles on skin, and moles that stay.
+"""The blemish painter: acne, redness, scars, spots, pores, wrinkles on skin, and moles that stay.
 
 Moles are painted in source and target alike: telling them from blemishes is part of the task.
 """

@@ -1,0 +1,75 @@
+"""PixelCritic, BPFRe's pixel-level discriminator: a U-Net with one logit for every pixel.
+
+A positive logit means: this pixel is clean skin; a negative one: blemished or retouched.
+"""
+
+import torch
+import torch.nn.functional as F
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+
+class CriticBlock(nn.Module):
+    """Two spectrally normalised convolutions."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.first = spectral_norm(nn.Conv2d(in_channels, out_channels, 3, padding=1))
+        self.second = spectral_norm(nn.Conv2d(out_channels, out_channels, 3, padding=1))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """B C h w -> B C' h w."""
+        return F.leaky_relu(self.second(F.leaky_relu(self.first(features), 0.2)), 0.2)
+
+
+class PixelCritic(ModelMixin, ConfigMixin):
+    """Photo -> one logit a pixel.
+
+    Args:
+        channels: widths of the U-Net's levels, finest first; each halves the side.
+        fold: the photo is folded into blocks of `fold` x `fold` pixels before the first level.
+    """
+
+    @register_to_config
+    def __init__(self, channels: tuple[int, ...] = (16, 32, 48), fold: int = 2) -> None:
+        super().__init__()
+        widths = (3 * fold * fold, *channels)
+        self.down = nn.ModuleList(
+            CriticBlock(before, after) for before, after in zip(widths, channels, strict=False)
+        )
+        self.up = nn.ModuleList(
+            CriticBlock(channels[i] + channels[i + 1], channels[i])
+            for i in reversed(range(len(channels) - 1))
+        )
+        self.head = nn.Conv2d(channels[0], fold * fold, 1)
+
+    def forward(self, photo: Tensor) -> Tensor:
+        """Judges photos.
+
+        Args:
+            photo: B 3 H W in [-1, 1]; sides must be multiples of fold * 2^(levels - 1).
+
+        Returns:
+            B 1 H W logits, positive = clean.
+
+        Raises:
+            ValueError: for sides that do not halve evenly.
+        """
+        multiple = self.config.fold * 2 ** (len(self.config.channels) - 1)
+        if photo.shape[-2] % multiple or photo.shape[-1] % multiple:
+            raise ValueError(
+                f"the critic needs sides that are multiples of {multiple}, got "
+                f"{photo.shape[-1]} x {photo.shape[-2]}"
+            )
+        features = F.pixel_unshuffle(photo, self.config.fold)
+        features = features.contiguous(memory_format=torch.channels_last)
+        skips = []
+        for i, block in enumerate(self.down):
+            features = block(features if i == 0 else F.avg_pool2d(features, 2))
+            skips.append(features)
+        for block, skip in zip(self.up, reversed(skips[:-1]), strict=True):
+            features = F.interpolate(features, scale_factor=2, mode="nearest")
+            features = block(torch.cat((features, skip), dim=1))
+        return F.pixel_shuffle(self.head(features), self.config.fold).float()

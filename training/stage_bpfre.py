@@ -1,0 +1,122 @@
+"""Stage `bpfre`: blemish maps, coarse and refined retouching, on pairs and on unpaired faces.
+
+The critic's logit is positive for clean skin. With s(x) = softplus(x) = -log sigmoid(-x):
+critic: M s(D(raw)) + M s(D(refined)) + M s(-D(clean)); retoucher: M s(-D(refined)),
+M the normalised D2G map.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..models.bpfre_critic import PixelCritic
+from ..models.bpfre_retoucher import BlemishRetoucher, RetouchOutput
+from .blemish_batches import BlemishBatch, BlemishSource
+from .losses import edit_weight
+from .perceptual import FeatureLoss, haar_features
+
+
+class Draw(NamedTuple):
+    """One step's faces: pairs, blemished ones without a target, clean ones without a source."""
+
+    pairs: BlemishBatch
+    blemished: Tensor
+    clean: Tensor
+
+
+@dataclass
+class BPFReStage:
+    """Trains a `BlemishRetoucher` against a `PixelCritic`.
+
+    A quarter of a batch are clean faces. With `unpaired`, another quarter are blemished faces
+    without a target, and the clean ones have no source; else all faces come from the pairs.
+    """
+
+    model: BlemishRetoucher
+    critic: PixelCritic
+    source: BlemishSource
+    batch_size: int = 4
+    unpaired: bool = False
+    features: FeatureLoss = haar_features
+    feature_weight: float = 0.5
+    adversarial_weight: float = 0.002
+
+    def draw(self, rng: np.random.Generator) -> Draw:
+        """The faces of a step; there is always at least one pair and one clean face."""
+        source, quarter = self.source, max(1, self.batch_size // 4)
+        unpaired = self.unpaired and len(source.clean_only) > 0
+        blemished = quarter if unpaired else 0
+        pairs = source.draw(rng, source.paired, max(1, self.batch_size - quarter - blemished))
+        clean = source.draw_clean(rng, source.clean_only if unpaired else source.paired, quarter)
+        if not blemished:
+            return Draw(pairs, clean[:0], clean)
+        return Draw(pairs, source.draw(rng, source.blemished_only, blemished).photo, clean)
+
+    def losses(self, rng: np.random.Generator) -> dict[str, Tensor]:
+        """Every loss of the slides; on clean faces also the maps and the refined result."""
+        with torch.autocast(self.source.faces.images.device.type, enabled=False), torch.no_grad():
+            draw = self.draw(rng)
+        pairs, raw = len(draw.pairs.photo), len(draw.pairs.photo) + len(draw.blemished)
+        photos = torch.cat((draw.pairs.photo, draw.blemished, draw.clean))
+        output = self.model.train()(photos, noise=True)
+        paired = RetouchOutput(*(each[:pairs] for each in output))
+        clean = RetouchOutput(*(each[raw:] for each in output))
+
+        terms = self._pair_terms(paired, draw.pairs) | self._clean_terms(clean, draw.clean)
+        if self.adversarial_weight > 0:
+            found = RetouchOutput(*(each[:raw] for each in output))
+            real = torch.cat((draw.pairs.target, draw.clean))
+            terms |= self._adversarial_terms(found, photos[:raw], real)
+        return terms
+
+    def _pair_terms(self, output: RetouchOutput, batch: BlemishBatch) -> dict[str, Tensor]:
+        """L_blem and L_cons of both stages on pairs; half of the weight lies on the blemishes."""
+        weight = edit_weight(batch.mask[:, 0])
+        coarse_truth = difference(batch.photo, batch.target)
+        refined_truth = difference(output.coarse.detach(), batch.target)
+        return {
+            "map_coarse": ((output.coarse_map - coarse_truth).abs() * weight).mean(),
+            "map_refined": ((output.refined_map - refined_truth).abs() * weight).mean(),
+            "coarse": self._distance(output.coarse, batch.target, weight),
+            "refined": self._distance(output.refined, batch.target, weight),
+        }
+
+    def _clean_terms(self, output: RetouchOutput, clean: Tensor) -> dict[str, Tensor]:
+        """Clean faces stay as they are."""
+        return {
+            "clean": self._distance(output.coarse, clean) + self._distance(output.refined, clean),
+            "map_clean": (output.coarse_map + output.refined_map).mean(),
+        }
+
+    def _distance(self, result: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """L1 and feature distance."""
+        error = (result - target).abs()
+        if weight is not None:
+            error = error * weight
+        return error.mean() + self.feature_weight * self.features(result, target, weight)
+
+    def _adversarial_terms(
+        self, output: RetouchOutput, raw: Tensor, clean: Tensor
+    ) -> dict[str, Tensor]:
+        """L_adv of critic and retoucher; the module's docstring states the signs."""
+        mask = output.refined_map.detach()
+        mask = mask / mask.mean((1, 2, 3), keepdim=True).clamp_min(1e-6)
+        self.critic.train().requires_grad_(False)
+        deceive = (mask * F.softplus(-self.critic(output.refined))).mean()
+        self.critic.requires_grad_(True)
+
+        rows = [i % len(raw) for i in range(len(clean))]
+        stack = torch.cat((raw, output.refined.detach(), clean))
+        found, made, real = self.critic(stack).split((len(raw), len(raw), len(clean)))
+        judge = (mask * (F.softplus(found) + F.softplus(made))).mean()
+        judge = judge + (mask[rows] * F.softplus(-real)).mean()
+        return {"deceive": self.adversarial_weight * deceive, "critic": judge}
+
+
+def difference(first: Tensor, second: Tensor) -> Tensor:
+    """Mean over the colours of the absolute difference: B 3 H W twice -> B 1 H W."""
+    return (first - second).abs().mean(1, keepdim=True)
