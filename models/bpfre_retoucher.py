@@ -21,6 +21,8 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
+_MAP_SCALE = 0.05  # a usual value of the maps on a blemish
+
 
 class RetouchOutput(NamedTuple):
     """Both stages' results.
@@ -77,7 +79,8 @@ class BlemishAttention(nn.Module):
         self.pass_on = nn.ModuleList(nn.Conv2d(width, width, 1) for _ in channels[1:])
         self.map_head = nn.Conv2d(width, fold * fold, 3, padding=1)
         self.weights = nn.ModuleList(nn.Conv2d(c + 1, c, 1) for c in channels)
-        nn.init.constant_(self.map_head.bias, -4.0)
+        nn.init.zeros_(self.map_head.weight)
+        nn.init.zeros_(self.map_head.bias)
         for layer in self.weights:
             nn.init.zeros_(layer.weight)
             nn.init.constant_(layer.bias, 2.0)
@@ -89,7 +92,7 @@ class BlemishAttention(nn.Module):
             coarser = self.pass_on[level](F.leaky_relu(found, 0.2))
             found = self.evidence[level](features[level]) + F.interpolate(coarser, scale_factor=2)
         logits = F.pixel_shuffle(self.map_head(F.leaky_relu(found, 0.2)), self.fold)
-        blemishes = F.softplus(logits.float())
+        blemishes = _MAP_SCALE * F.softplus(logits.float())
 
         attended = []
         signal = F.avg_pool2d(blemishes, self.fold)
@@ -157,6 +160,7 @@ class BlemishRetoucher(ModelMixin, ConfigMixin):
         attention_width: channels of the attention modules' evidence.
         style_width: length of the style vector.
         gate: blemish evidence at which 63 % of an edit is let through, on the maps' scale.
+        inpainting: the network sees a mask of holes beside the photo, and edits exactly the holes.
     """
 
     @register_to_config
@@ -167,10 +171,12 @@ class BlemishRetoucher(ModelMixin, ConfigMixin):
         attention_width: int = 32,
         style_width: int = 64,
         gate: float = 0.03,
+        inpainting: bool = False,
     ) -> None:
         super().__init__()
         levels, folded = len(channels), 3 * fold * fold
-        self.stem = nn.Conv2d(folded, channels[0], 3, padding=1)
+        seen = folded + fold * fold if inpainting else folded
+        self.stem = nn.Conv2d(seen, channels[0], 3, padding=1)
         widths = (channels[0], *channels)
         self.encoder = nn.ModuleList(ConvBlock(widths[i], widths[i + 1]) for i in range(levels))
         self.e2d = BlemishAttention(channels, fold, attention_width)
@@ -200,20 +206,30 @@ class BlemishRetoucher(ModelMixin, ConfigMixin):
         """Sides are padded to a multiple of this many pixels."""
         return self.config.fold * 2 ** (len(self.config.channels) - 1)
 
-    def forward(self, photo: Tensor, noise: bool = False) -> RetouchOutput:
-        """Retouches photos.
+    def forward(
+        self, photo: Tensor, noise: bool = False, hole: Tensor | None = None
+    ) -> RetouchOutput:
+        """Retouches photos, or fills their holes.
 
         Args:
             photo: B 3 H W in [-1, 1]; any size, it is padded inside by mirroring or repetition.
             noise: whether the generator adds its learned noise (torch's global generator).
+            hole: B 1 H W, 1 where the photo is to be filled, else 0; for inpainting only, where the
+                photo should be 0 in its holes.
 
         Raises:
-            ValueError: for a tensor of another shape.
+            ValueError: for a tensor of another shape, or a hole too many or missing.
         """
         if photo.ndim != 4 or photo.shape[1] != 3:
             raise ValueError(f"expected photos B 3 H W in [-1, 1], got {tuple(photo.shape)}")
+        if (hole is not None) != self.config.inpainting:
+            raise ValueError(
+                f"a network with inpainting={self.config.inpainting} takes "
+                f"{'photo and hole' if self.config.inpainting else 'a photo without a hole'}"
+            )
         height, width = photo.shape[-2:]
-        folded = F.pixel_unshuffle(self._pad(photo), self.config.fold)
+        planes = photo if hole is None else torch.cat((photo, hole.to(photo.dtype)), dim=1)
+        folded = F.pixel_unshuffle(self._pad(planes), self.config.fold)
         folded = folded.contiguous(memory_format=torch.channels_last)
         encoded = self._encode(folded)
         attended, coarse_map = self.e2d(encoded)
@@ -228,8 +244,10 @@ class BlemishRetoucher(ModelMixin, ConfigMixin):
             each[..., :height, :width].float()
             for each in (coarse_edit, coarse_map, refined_edit, refined_map)
         )
-        coarse = photo + self.openness(coarse_map) * coarse_edit
-        refined = coarse + self.openness(coarse_map + refined_map) * refined_edit
+        first = self.openness(coarse_map) if hole is None else hole
+        both = self.openness(coarse_map + refined_map) if hole is None else hole
+        coarse = photo + first * coarse_edit
+        refined = coarse + both * refined_edit
         return RetouchOutput(coarse, refined, coarse_map, refined_map)
 
     def openness(self, blemishes: Tensor) -> Tensor:

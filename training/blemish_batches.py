@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..pipelines.simulate.blemishes import Blemish, paint, sample_blemishes
+from ..pipelines.simulate.blemishes import Blemish, paint, paintable_skin, sample_blemishes
 from .batches import to_8_bits
 from .faces import FaceSet
 
@@ -41,7 +41,8 @@ class BlemishSource:
         faces: the training faces, on the device.
         pair_share: share of the faces that have pairs.
         paintings: different paintings of each face; 0 paints every draw afresh.
-        max_shift: faces are shifted by up to this many pixels.
+        crop: side of the windows that are drawn, most of them at blemishes; 0 = whole faces.
+        windows: windows drawn from one painted face.
         zoom: a quarter of the batches is enlarged by up to this factor.
         seed: fixes the division, and the paintings when they are limited.
     """
@@ -49,10 +50,12 @@ class BlemishSource:
     faces: FaceSet
     pair_share: float = 1.0
     paintings: int = 0
-    max_shift: int = 10
+    crop: int = 0
+    windows: int = 2
     zoom: float = 1.6
     seed: int = 0
     _order: np.ndarray = field(init=False, repr=False)
+    _skins: dict[int, Tensor] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         if not 0 < self.pair_share <= 1:
@@ -76,25 +79,41 @@ class BlemishSource:
         return self._order[len(self.paired) + 1 :: 2]
 
     def draw(self, rng: np.random.Generator, pool: np.ndarray, count: int) -> BlemishBatch:
-        """`count` faces of the pool, painted and augmented."""
-        index = pool[rng.integers(len(pool), size=count)]
-        faces = self.faces.select([int(i) for i in index])
-        wishes = [self._blemishes(rng, int(i)) for i in index]
-        painted = paint(faces.pixels(), wishes, faces.landmarks, by_kind=False)
-        planes = (painted.image, painted.target, painted.mask, painted.moles[:, None])
-        image, target, mask, moles = self._augment(rng, torch.cat(planes, 1)).split((3, 3, 1, 1), 1)
+        """`count` faces of the pool, or windows of them, painted and augmented."""
+        index = self._pick(rng, pool, count)
+        faces, skin = self.faces.select(index), self._skin(index)
+        wishes = [self._blemishes(rng, face) for face in index]
+        painted = paint(faces.pixels(), wishes, faces.landmarks, by_kind=False, skin=skin)
+        planes = torch.cat((painted.image, painted.target, painted.mask, painted.moles[:, None]), 1)
+        planes = self._window(rng, self._augment(rng, planes), count, guide=6)
+        image, target, mask, moles = planes.split((3, 3, 1, 1), 1)
         light = rng.random((count, 4))
         return BlemishBatch(_relight(image, light), _relight(target, light), mask, moles)
 
     def draw_clean(self, rng: np.random.Generator, pool: np.ndarray, count: int) -> Tensor:
         """`count` faces of the pool without blemishes, B 3 S S in [-1, 1], some with moles."""
-        index = pool[rng.integers(len(pool), size=count)]
-        faces = self.faces.select([int(i) for i in index])
+        index = self._pick(rng, pool, count)
+        faces, skin = self.faces.select(index), self._skin(index)
         images = faces.pixels()
         if rng.random() < 0.3:
             moles = [sample_blemishes(rng, count=(0, 0), mole_probability=1.0) for _ in index]
-            images = paint(images, moles, faces.landmarks, by_kind=False).target
-        return _relight(self._augment(rng, images), rng.random((count, 4)))
+            images = paint(images, moles, faces.landmarks, by_kind=False, skin=skin).target
+        planes = self._augment(rng, torch.cat((images, skin), 1))
+        planes = self._window(rng, planes, count, guide=3)
+        return _relight(planes[:, :3], rng.random((count, 4)))
+
+    def _pick(self, rng: np.random.Generator, pool: np.ndarray, count: int) -> list[int]:
+        """Indices of as many faces as `count` windows need."""
+        faces = -(-count // self.windows) if self.crop else count
+        return [int(i) for i in pool[rng.integers(len(pool), size=faces)]]
+
+    def _skin(self, index: Sequence[int]) -> Tensor:
+        """The faces' paintable skin, computed once for each face."""
+        for face in index:
+            if face not in self._skins:
+                one = self.faces.select([face])
+                self._skins[face] = paintable_skin(one.pixels(), one.landmarks)[0].half()
+        return torch.stack([self._skins[face] for face in index]).float()
 
     def _blemishes(self, rng: np.random.Generator, face: int) -> Sequence[Blemish]:
         if self.paintings:
@@ -106,16 +125,32 @@ class BlemishSource:
         """Mirrors each face, moves the batch by whole pixels, and enlarges some batches."""
         mirrored = torch.as_tensor(rng.random(len(planes)) < 0.5, device=planes.device)
         planes = torch.where(mirrored[:, None, None, None], planes.flip(-1), planes)
-        size, margin = planes.shape[-1], self.max_shift
-        top, left = (int(offset) for offset in rng.integers(0, 2 * margin + 1, size=2))
-        padded = F.pad(planes, (margin,) * 4, mode="reflect")
-        planes = padded[..., top : top + size, left : left + size]
+        size = planes.shape[-1]
         if rng.random() < 0.25:
             side = int(size / rng.uniform(1.0, self.zoom))
             top, left = (int(offset) for offset in rng.integers(0, size - side + 1, size=2))
             window = planes[..., top : top + side, left : left + side]
             planes = F.interpolate(window, (size, size), mode="bilinear", align_corners=False)
         return planes
+
+    def _window(self, rng: np.random.Generator, planes: Tensor, count: int, guide: int) -> Tensor:
+        """`count` windows of the faces in turn; most lie at a point drawn by the plane `guide`."""
+        size, side = planes.shape[-1], self.crop
+        if not side or side >= size:
+            return planes
+        windows = []
+        for i in range(count):
+            face = planes[i % len(planes)]
+            weights = F.avg_pool2d(face[guide][None], 8)[0].flatten().double().cpu().numpy()
+            corner = rng.integers(0, size - side + 1, size=2)
+            if weights.sum() > 0 and rng.random() < 0.8:
+                cell = int(rng.choice(weights.size, p=weights / weights.sum()))
+                row, column = divmod(cell, size // 8)
+                centre = np.array([row, column]) * 8 + rng.integers(-side // 3, side // 3, size=2)
+                corner = (centre - side // 2).clip(0, size - side)
+            top, left = int(corner[0]), int(corner[1])
+            windows.append(face[:, top : top + side, left : left + side])
+        return torch.stack(windows)
 
 
 def _relight(images: Tensor, numbers: np.ndarray) -> Tensor:

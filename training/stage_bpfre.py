@@ -74,13 +74,14 @@ class BPFReStage:
         return terms
 
     def _pair_terms(self, output: RetouchOutput, batch: BlemishBatch) -> dict[str, Tensor]:
-        """L_blem and L_cons of both stages on pairs; half of the weight lies on the blemishes."""
+        """L_blem and L_cons of both stages on pairs; much of the weight lies on the blemishes."""
         weight = edit_weight(batch.mask[:, 0])
+        map_weight = edit_weight(batch.mask[:, 0], share=0.75)  # else the median is no blemish
         coarse_truth = difference(batch.photo, batch.target)
         refined_truth = difference(output.coarse.detach(), batch.target)
         return {
-            "map_coarse": ((output.coarse_map - coarse_truth).abs() * weight).mean(),
-            "map_refined": ((output.refined_map - refined_truth).abs() * weight).mean(),
+            "map_coarse": ((output.coarse_map - coarse_truth).abs() * map_weight).mean(),
+            "map_refined": ((output.refined_map - refined_truth).abs() * map_weight).mean(),
             "coarse": self._distance(output.coarse, batch.target, weight),
             "refined": self._distance(output.refined, batch.target, weight),
         }
@@ -104,7 +105,7 @@ class BPFReStage:
     ) -> dict[str, Tensor]:
         """L_adv of critic and retoucher; the module's docstring states the signs."""
         mask = output.refined_map.detach()
-        mask = mask / mask.mean((1, 2, 3), keepdim=True).clamp_min(1e-6)
+        mask = mask / mask.mean((1, 2, 3), keepdim=True).clamp_min(1e-3)
         self.critic.train().requires_grad_(False)
         deceive = (mask * F.softplus(-self.critic(output.refined))).mean()
         self.critic.requires_grad_(True)

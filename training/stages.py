@@ -52,6 +52,7 @@ class StageConfig(LoopConfig):
     pair_share: float = 1.0  # stage `bpfre`: share of the faces that have pairs
     unpaired: bool = False  # stage `bpfre`: learn from the other faces too
     paintings: int = 0  # stage `bpfre`: paintings of each face; 0 = ever new ones
+    crop: int = 0  # stage `bpfre`: side of the windows trained on; 0 = whole faces
     adversarial: float = 0.002  # stage `bpfre`: weight of the critic's verdict; 0 = no critic
     vgg: str = ""  # stage `bpfre`: VGG-19 weights for the perceptual loss; Haar bands when empty
     device: str = ""  # accelerate's choice when empty
@@ -150,7 +151,9 @@ def _bpfre(config: StageConfig, source: RetouchSource) -> BPFReStage:
     return BPFReStage(
         model,
         critic.to(device, memory_format=torch.channels_last),
-        BlemishSource(source.faces, config.pair_share, config.paintings, seed=config.seed),
+        BlemishSource(
+            source.faces, config.pair_share, config.paintings, config.crop, seed=config.seed
+        ),
         batch_size=config.batch_size,
         unpaired=config.unpaired,
         features=features,

@@ -124,6 +124,7 @@ def paint(
     landmarks: Tensor | None = None,
     *,
     by_kind: bool = True,
+    skin: Tensor | None = None,
 ) -> Painted:
     """Paints blemishes and moles on the skin of faces. Deterministic.
 
@@ -132,6 +133,7 @@ def paint(
         blemishes: for each face what to paint; nothing, or degree 0, leaves it as it is.
         landmarks: B 478 2 in shares of width and height; None: the mean face of aligned crops.
         by_kind: give a mask for each kind; False draws all kinds into one mask, which is faster.
+        skin: B 1 H W in [0, 1], what `paintable_skin` gave for these faces; None computes it.
 
     Raises:
         ValueError: for tensors that do not fit, an unknown kind or form, or a degree outside
@@ -139,10 +141,8 @@ def paint(
     """
     _check(images, blemishes, landmarks)
     batch, _, height, width = images.shape
-    points = canonical_mesh().to(images) if landmarks is None else landmarks.to(images)
-    points = points.expand(batch, -1, -1)
-    face = FaceRegions(points, height, width, images)
-    skin = (face.skin * (1.6 * skin_likelihood(unit(images), face)).clamp(0, 1)).clamp(0, 1)
+    face = _regions(images, landmarks)
+    skin = paintable_skin(images, landmarks) if skin is None else skin.to(images)
 
     layers = len(KINDS) + 1 if by_kind else 2
     marks = _marks(blemishes, face, skin, layers)
@@ -151,6 +151,23 @@ def paint(
     masks = (change.abs().amax(2) / _VISIBLE).clamp(0, 1)
     target = _apply(images, change[:, -1])
     return Painted(_apply(target, change[:, :-1].sum(1)), target, masks[:, :-1], masks[:, -1])
+
+
+def paintable_skin(images: Tensor, landmarks: Tensor | None = None) -> Tensor:
+    """Where marks can lie: skin by the mesh, and of the skin's colour; B 1 H W in [0, 1].
+
+    Args:
+        images: B 3 H W in [-1, 1], RGB.
+        landmarks: as for `paint`.
+    """
+    face = _regions(images, landmarks)
+    likely = (1.6 * skin_likelihood(unit(images), face)).clamp(0, 1)
+    return (face.skin * likely).clamp(0, 1)
+
+
+def _regions(images: Tensor, landmarks: Tensor | None) -> FaceRegions:
+    points = canonical_mesh().to(images) if landmarks is None else landmarks.to(images)
+    return FaceRegions(points.expand(len(images), -1, -1), *images.shape[-2:], images)
 
 
 def _apply(images: Tensor, change: Tensor) -> Tensor:
