@@ -8,6 +8,7 @@ from .commands.demo import demo
 from .commands.evaluate import calibrate, evaluate
 from .commands.export import export
 from .commands.restore import restore
+from .commands.retouch import inpaint, retouch
 from .commands.simulate import simulate
 from .commands.train import train
 
@@ -18,7 +19,19 @@ def main() -> None:
     """Face retouching restoration: find which retouching a photo of a face got, and undo it."""
 
 
-for command in (demo, restore, simulate, calibrate, train, evaluate, export, card):
+COMMANDS = (
+    demo,
+    restore,
+    retouch,
+    inpaint,
+    simulate,
+    calibrate,
+    train,
+    evaluate,
+    export,
+    card,
+)
+for command in COMMANDS:
     main.add_command(command)
 
 if __name__ == "__main__":

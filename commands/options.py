@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from ..pipelines.mofrr_result import MoFRRPipelineOutput
+    from ..pipelines.pipeline_bpfre import BPFRePipeline
     from ..pipelines.pipeline_mofrr import MoFRRPipeline
     from ..training.faces import FaceSet
 
@@ -45,20 +46,29 @@ size = click.option(
 limit = click.option("--limit", type=click.IntRange(1), help="Faces at most. [default: all]")
 
 
-def model(command: Command) -> Command:
-    """Add `--model`, `--device` and `--dtype`."""
-    for option in (
-        click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True),
-        click.option("--device", help="cpu, cuda, cuda:1, mps, ...  [default: the fastest]"),
-        click.option(
-            "--model",
-            default=hub.DEFAULT,
-            show_default=True,
-            help="Model folder, embedded model, or Hub id (which downloads it).",
-        ),
-    ):
-        command = option(command)
-    return command
+def model_of(default: str) -> Callable[[Command], Command]:
+    """Make what adds `--model`, `--device` and `--dtype`; `default` is the model's."""
+
+    def add(command: Command) -> Command:
+        for option in (
+            click.option(
+                "--dtype", type=click.Choice(DTYPES), default=DTYPES[0], show_default=True
+            ),
+            click.option("--device", help="cpu, cuda, cuda:1, mps, ...  [default: the fastest]"),
+            click.option(
+                "--model",
+                default=default,
+                show_default=True,
+                help="Model folder, embedded model, or Hub id (which downloads it).",
+            ),
+        ):
+            command = option(command)
+        return command
+
+    return add
+
+
+model = model_of(hub.DEFAULT)
 
 
 def device_or_default(name: str | None) -> str:
@@ -82,19 +92,34 @@ def device_or_default(name: str | None) -> str:
 
 
 def load_pipeline(name: str, device: str | None, dtype: str) -> MoFRRPipeline:
-    """Load a pipeline from a folder, the embedded models, or the Hub, in that order.
+    """Load a MoFRR pipeline from a folder, the embedded models, or the Hub, in that order.
 
     Raises:
         click.ClickException: it cannot be loaded.
     """
-    import torch
-
     from ..pipelines.pipeline_mofrr import MoFRRPipeline
+
+    return _load(MoFRRPipeline, name, device, dtype)
+
+
+def load_bpfre(name: str, device: str | None, dtype: str) -> BPFRePipeline:
+    """Load a BPFRe pipeline, as `load_pipeline` does.
+
+    Raises:
+        click.ClickException: it cannot be loaded.
+    """
+    from ..pipelines.pipeline_bpfre import BPFRePipeline
+
+    return _load(BPFRePipeline, name, device, dtype)
+
+
+def _load(kind: Any, name: str, device: str | None, dtype: str) -> Any:
+    import torch
 
     place = device_or_default(device)
     try:
         source = hub.folder(name) if "/" not in name and not Path(name).is_dir() else name
-        pipe = MoFRRPipeline.from_pretrained(str(source), torch_dtype=getattr(torch, dtype))
+        pipe = kind.from_pretrained(str(source), torch_dtype=getattr(torch, dtype))
     except (OSError, ValueError) as error:
         raise click.ClickException(f"--model {name}: {error}") from error
     pipe.set_progress_bar_config(disable=True)

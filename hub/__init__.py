@@ -3,6 +3,7 @@
 from pathlib import Path
 
 DEFAULT = "mofrr-tiny"
+BPFRE = "bpfre-tiny"
 
 
 def folder(name: str = DEFAULT) -> Path:

@@ -59,6 +59,11 @@ class ConvBlock(nn.Module):
         return self.shortcut(features) + self.second(inner)
 
 
+def straight_through_floor(values: Tensor) -> Tensor:
+    """Values >= 0 whose gradient passes as if nothing were cut, so that no map can die at zero."""
+    return values + (values.clamp_min(0) - values).detach()
+
+
 class BlemishAttention(nn.Module):
     """Blemish-aware attention: a blemish map, and features in which blemishes are suppressed.
 
@@ -80,7 +85,7 @@ class BlemishAttention(nn.Module):
         self.map_head = nn.Conv2d(width, fold * fold, 3, padding=1)
         self.weights = nn.ModuleList(nn.Conv2d(c + 1, c, 1) for c in channels)
         nn.init.zeros_(self.map_head.weight)
-        nn.init.zeros_(self.map_head.bias)
+        nn.init.ones_(self.map_head.bias)
         for layer in self.weights:
             nn.init.zeros_(layer.weight)
             nn.init.constant_(layer.bias, 2.0)
@@ -92,7 +97,7 @@ class BlemishAttention(nn.Module):
             coarser = self.pass_on[level](F.leaky_relu(found, 0.2))
             found = self.evidence[level](features[level]) + F.interpolate(coarser, scale_factor=2)
         logits = F.pixel_shuffle(self.map_head(F.leaky_relu(found, 0.2)), self.fold)
-        blemishes = _MAP_SCALE * F.softplus(logits.float())
+        blemishes = straight_through_floor(logits.float() * _MAP_SCALE)
 
         attended = []
         signal = F.avg_pool2d(blemishes, self.fold)

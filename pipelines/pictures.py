@@ -47,6 +47,11 @@ def flow_picture(flow: Tensor, longest: float | None = None) -> Image.Image:
     return Image.merge("HSV", [Image.fromarray(band) for band in bands]).convert("RGB")
 
 
+def map_picture(blemishes: Tensor, white: float = 0.25) -> Image.Image:
+    """Show a blemish map H W in grey: black 0, white where it is `white` or more."""
+    return to_picture((blemishes[None] * (2 / white) - 1).expand(3, -1, -1))
+
+
 def error_picture(result: Image.Image, truth: Image.Image, white: float = 32.0) -> Image.Image:
     """Map the mean absolute difference of two pictures from black over red and yellow to white.
 

@@ -1,0 +1,160 @@
+"""`frr retouch` and `frr inpaint`: blemishes removed, holes filled."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .. import hub
+from . import options
+from .photos import FORMATS, Job, Problems, find, guard, open_photo, plan, save_photo
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from ..pipelines.pipeline_bpfre import BPFRePipeline, BPFRePipelineOutput
+
+_existing = click.Path(exists=True, path_type=Path)
+working_size = click.option(
+    "--working-size", type=click.IntRange(0), help="Shorter side; 0: the photo's own."
+)
+suffix = click.option("--format", "suffix", type=click.Choice(FORMATS), default="png")
+model = options.model_of(hub.BPFRE)
+
+
+@click.command(short_help="Remove blemishes from photos of faces.")
+@options.photos
+@options.output
+@click.option("--mask", type=_existing, help="Picture(s), white where retouching is allowed.")
+@click.option("--preserve", type=_existing, help="Picture(s), white where all is kept.")
+@click.option("--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True)
+@click.option("--stages", is_flag=True, help="Also write the coarse result and both maps.")
+@working_size
+@suffix
+@options.overwrite
+@model
+def retouch(paths: Sequence[Path], folder: Path, **given: Any) -> None:
+    """Remove acne, redness, scars, spots, pores and wrinkles from PHOTOs; moles are kept.
+
+    PHOTOs are aligned face crops, files or folders of them. Outside of what it finds the pixels stay
+    as they are. Beside each result a JSON file says how much of the photo was changed.
+    """
+
+    def act(pipe: BPFRePipeline, photo: Image.Image, path: Path) -> BPFRePipelineOutput:
+        masks = {name: _mask(given[name], path) for name in ("mask", "preserve")}
+        size = _working_size(given["working_size"])
+        output: Any = pipe(photo, strength=given["strength"], working_size=size, **masks)
+        return output
+
+    _run(paths, folder, given, act)
+
+
+@click.command(short_help="Fill holes in photos of faces.")
+@options.photos
+@options.output
+@click.option(
+    "--mask", type=_existing, required=True, help="Picture(s), white where the photo is filled."
+)
+@working_size
+@suffix
+@options.overwrite
+@model
+def inpaint(paths: Sequence[Path], folder: Path, **given: Any) -> None:
+    """Fill what a mask covers on PHOTOs, files or folders of them; all else stays as it is.
+
+    A mask is one file for all photos, or a folder with a file of each photo's name.
+    """
+
+    def act(pipe: BPFRePipeline, photo: Image.Image, path: Path) -> BPFRePipelineOutput:
+        size = _working_size(given["working_size"])
+        output: Any = pipe.inpaint(photo, _mask(given["mask"], path), working_size=size)
+        return output
+
+    _run(paths, folder, given | {"stages": False}, act)
+
+
+def _run(
+    paths: Sequence[Path],
+    folder: Path,
+    given: dict[str, Any],
+    act: Callable[[BPFRePipeline, Image.Image, Path], BPFRePipelineOutput],
+) -> None:
+    problems = Problems()
+    jobs = plan(find(paths, problems), folder, given["suffix"])
+    photos = [job.photo for job in jobs]
+    pipe = options.load_bpfre(given["model"], given["device"], given["dtype"])
+    lines = []
+    with click.progressbar(jobs, label="Retouching", file=sys.stderr) as bar:
+        for job in bar:
+            try:
+                for target in (job.target, job.report, *(_stages(job) if given["stages"] else ())):
+                    guard(target, photos, given["overwrite"])
+                photo = open_photo(job.photo)
+                output = act(pipe, photo, job.photo)
+                lines.append(_write(job, photo, output, given))
+            except (OSError, ValueError) as error:
+                problems.report(job.photo, error)
+    for line in lines:
+        click.echo(line)
+    problems.end()
+
+
+def _write(job: Job, photo: Image.Image, output: BPFRePipelineOutput, given: dict[str, Any]) -> str:
+    import numpy as np
+
+    result = output.images[0]
+    save_photo(result, job.target, photo.info.get("icc_profile"))
+    before, after = (np.asarray(each.convert("RGB")) for each in (photo, result))
+    changed = float((before != after).any(-1).mean())
+    report = {
+        "photo": str(job.photo),
+        "model": given["model"],
+        "changed": round(changed, 6),
+        "largest_blemish": round(float(output.blemish_maps[0][0].max()), 4),
+        "settings": {
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in given.items()
+            if name in ("strength", "working_size", "mask", "preserve")
+        },
+    }
+    job.report.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    if given["stages"]:
+        _write_stages(job, output)
+    return f"{job.target}: {changed:.1%} of the pixels changed"
+
+
+def _stages(job: Job) -> tuple[Path, ...]:
+    """Files for the coarse result and both maps."""
+    return tuple(
+        job.target.with_name(f"{job.target.stem}_{name}.png") for name in ("coarse", "e2d", "d2g")
+    )
+
+
+def _write_stages(job: Job, output: BPFRePipelineOutput) -> None:
+    from ..pipelines.pictures import map_picture
+
+    coarse, *maps = _stages(job)
+    save_photo(output.coarse_images[0], coarse)
+    for path, found in zip(maps, output.blemish_maps[0], strict=True):
+        save_photo(map_picture(found), path)
+
+
+def _mask(source: Path | None, photo: Path) -> Image.Image | None:
+    """The mask of a photo: the file itself, or the file of the photo's name in a folder."""
+    if source is None:
+        return None
+    if source.is_dir():
+        found = sorted(path for path in source.iterdir() if path.stem == photo.stem)
+        if len(found) != 1:
+            raise ValueError(f"{source} holds {len(found)} masks named {photo.stem}, expected one")
+        source = found[0]
+    return open_photo(source).convert("L")
+
+
+def _working_size(given: int | None) -> int | str | None:
+    return {None: "config", 0: None}.get(given, given)
