@@ -41,7 +41,7 @@ model = options.model_of(hub.BPFRE)
 def retouch(paths: Sequence[Path], folder: Path, **given: Any) -> None:
     """Remove acne, redness, scars, spots, pores and wrinkles from PHOTOs; moles are kept.
 
-    PHOTOs are aligned face crops, files or folders of them. Outside of what it finds the pixels stay
+    PHOTOs are aligned face crops, files or folders of them. Outside what it finds the pixels stay
     as they are. Beside each result a JSON file says how much of the photo was changed.
     """
 

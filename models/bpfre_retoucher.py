@@ -13,7 +13,7 @@ the photo plus an edit that the maps gate, so that skin without blemishes keeps 
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -50,8 +50,6 @@ class ConvBlock(nn.Module):
         self.second = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         same = in_channels == out_channels
         self.shortcut = nn.Identity() if same else nn.Conv2d(in_channels, out_channels, 1)
-        nn.init.zeros_(self.second.weight)
-        nn.init.zeros_(self.second.bias)
 
     def forward(self, features: Tensor) -> Tensor:
         """B C h w -> B C' h w."""
@@ -59,9 +57,28 @@ class ConvBlock(nn.Module):
         return self.shortcut(features) + self.second(inner)
 
 
-def straight_through_floor(values: Tensor) -> Tensor:
-    """Values >= 0 whose gradient passes as if nothing were cut, so that no map can die at zero."""
-    return values + (values.clamp_min(0) - values).detach()
+def local_contrast(photo: Tensor, gain: float = 4.0) -> Tensor:
+    """What departs from its surroundings of 16 pixels, B 3 H W, amplified: blemishes show there."""
+    height, width = photo.shape[-2:]
+    around = F.avg_pool2d(photo, 8, ceil_mode=True, count_include_pad=False)
+    around = F.interpolate(around, (height, width), mode="bilinear", align_corners=False)
+    return (photo - around) * gain
+
+
+class FloorAtZero(torch.autograd.Function):
+    """max(x, 0) whose gradient still lifts values below zero: no map can die, none can sink."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        """Any shape."""
+        ctx.save_for_backward(values)
+        return values.clamp_min(0)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        """Passes what descends into the allowed range."""
+        (values,), (gradient,) = ctx.saved_tensors, gradients
+        return gradient * ((values > 0) | (gradient < 0))
 
 
 class BlemishAttention(nn.Module):
@@ -84,11 +101,6 @@ class BlemishAttention(nn.Module):
         self.pass_on = nn.ModuleList(nn.Conv2d(width, width, 1) for _ in channels[1:])
         self.map_head = nn.Conv2d(width, fold * fold, 3, padding=1)
         self.weights = nn.ModuleList(nn.Conv2d(c + 1, c, 1) for c in channels)
-        nn.init.zeros_(self.map_head.weight)
-        nn.init.ones_(self.map_head.bias)
-        for layer in self.weights:
-            nn.init.zeros_(layer.weight)
-            nn.init.constant_(layer.bias, 2.0)
 
     def forward(self, features: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
         """Levels, finest first -> the attended levels, and the map B 1 H W."""
@@ -97,14 +109,13 @@ class BlemishAttention(nn.Module):
             coarser = self.pass_on[level](F.leaky_relu(found, 0.2))
             found = self.evidence[level](features[level]) + F.interpolate(coarser, scale_factor=2)
         logits = F.pixel_shuffle(self.map_head(F.leaky_relu(found, 0.2)), self.fold)
-        blemishes = straight_through_floor(logits.float() * _MAP_SCALE)
+        blemishes = FloorAtZero.apply(logits.float() * _MAP_SCALE)
 
         attended = []
-        signal = F.avg_pool2d(blemishes, self.fold)
-        for level, layer in zip(features, self.weights, strict=True):
-            inputs = torch.cat((level, signal.to(level.dtype) * 4), dim=1)
+        for depth, (level, layer) in enumerate(zip(features, self.weights, strict=True)):
+            signal = F.avg_pool2d(blemishes, self.fold * 2**depth) / _MAP_SCALE
+            inputs = torch.cat((level, signal.to(level.dtype)), dim=1)
             attended.append(level * torch.sigmoid(layer(inputs)))
-            signal = F.avg_pool2d(signal, 2)
         return attended, blemishes
 
 
@@ -180,7 +191,7 @@ class BlemishRetoucher(ModelMixin, ConfigMixin):
     ) -> None:
         super().__init__()
         levels, folded = len(channels), 3 * fold * fold
-        seen = folded + fold * fold if inpainting else folded
+        seen = 2 * folded + (fold * fold if inpainting else 0)
         self.stem = nn.Conv2d(seen, channels[0], 3, padding=1)
         widths = (channels[0], *channels)
         self.encoder = nn.ModuleList(ConvBlock(widths[i], widths[i + 1]) for i in range(levels))
@@ -202,9 +213,29 @@ class BlemishRetoucher(ModelMixin, ConfigMixin):
             SynthesisBlock(coarser[i], channels[i], style_width) for i in range(levels)
         )
         self.to_rgb = nn.ModuleList(nn.Conv2d(c, folded, 1) for c in channels)
-        for head in (self.coarse_head, *self.to_rgb):
-            nn.init.zeros_(head.weight)
-            nn.init.zeros_(head.bias)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Kaiming's normal weights; zero where the network should start as the identity."""
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, a=0.2)
+        blocks = [block for block in self.modules() if isinstance(block, ConvBlock)]
+        attentions = (self.e2d, self.d2g)
+        for layer in (
+            *(block.second for block in blocks),
+            *(layer for attention in attentions for layer in attention.weights),
+            *(attention.map_head for attention in attentions),
+            self.coarse_head,
+            *self.to_rgb,
+        ):
+            nn.init.zeros_(layer.weight)
+        for layer in (self.coarse_head, *self.to_rgb, *(block.second for block in blocks)):
+            nn.init.zeros_(layer.bias)
+        for attention in attentions:
+            nn.init.ones_(attention.map_head.bias)
+            for layer in attention.weights:
+                nn.init.constant_(layer.bias, 2.0)
 
     @property
     def multiple(self) -> int:
@@ -233,8 +264,9 @@ class BlemishRetoucher(ModelMixin, ConfigMixin):
                 f"{'photo and hole' if self.config.inpainting else 'a photo without a hole'}"
             )
         height, width = photo.shape[-2:]
-        planes = photo if hole is None else torch.cat((photo, hole.to(photo.dtype)), dim=1)
-        folded = F.pixel_unshuffle(self._pad(planes), self.config.fold)
+        padded = self._pad(photo if hole is None else torch.cat((photo, hole.to(photo)), dim=1))
+        planes = torch.cat((padded, local_contrast(padded[:, :3])), dim=1)
+        folded = F.pixel_unshuffle(planes, self.config.fold)
         folded = folded.contiguous(memory_format=torch.channels_last)
         encoded = self._encode(folded)
         attended, coarse_map = self.e2d(encoded)

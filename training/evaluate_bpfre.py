@@ -66,7 +66,7 @@ class RetouchEvaluation:
         size: their side in pixels.
         seed: of the paintings.
         rows: one for each condition and stage.
-        mole_change: mean absolute change in grey levels (of 255) that retouching makes inside moles.
+        mole_change: mean absolute change (grey levels of 255) that retouching makes inside moles.
         blemish_departure: the same inside blemish masks, blemished photo against target.
         clean_psnr: mean PSNR in dB of retouched clean faces to themselves (each at most 100).
         clean_psnr_least: the lowest of them.

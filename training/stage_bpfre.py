@@ -5,6 +5,7 @@ critic: M s(D(raw)) + M s(D(refined)) + M s(-D(clean)); retoucher: M s(-D(refine
 M the normalised D2G map.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -43,6 +44,8 @@ class BPFReStage:
     unpaired: bool = False
     features: FeatureLoss = haar_features
     feature_weight: float = 0.5
+    detect_weight: float = 0.05
+    clean_map_weight: float = 0.25
     adversarial_weight: float = 0.002
 
     def draw(self, rng: np.random.Generator) -> Draw:
@@ -82,6 +85,8 @@ class BPFReStage:
         return {
             "map_coarse": ((output.coarse_map - coarse_truth).abs() * map_weight).mean(),
             "map_refined": ((output.refined_map - refined_truth).abs() * map_weight).mean(),
+            "detect": self.detect_weight
+            * detection(self.model.openness, output.coarse_map, batch.mask, weight),
             "coarse": self._distance(output.coarse, batch.target, weight),
             "refined": self._distance(output.refined, batch.target, weight),
         }
@@ -90,7 +95,7 @@ class BPFReStage:
         """Clean faces stay as they are."""
         return {
             "clean": self._distance(output.coarse, clean) + self._distance(output.refined, clean),
-            "map_clean": (output.coarse_map + output.refined_map).mean(),
+            "map_clean": self.clean_map_weight * (output.coarse_map + output.refined_map).mean(),
         }
 
     def _distance(self, result: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -116,6 +121,24 @@ class BPFReStage:
         judge = (mask * (F.softplus(found) + F.softplus(made))).mean()
         judge = judge + (mask[rows] * F.softplus(-real)).mean()
         return {"deceive": self.adversarial_weight * deceive, "critic": judge}
+
+
+def detection(
+    openness: Callable[[Tensor], Tensor], found: Tensor, mask: Tensor, weight: Tensor
+) -> Tensor:
+    """Cross-entropy of what the gate lets through with the painted mask; not in the slides.
+
+    L1 alone leaves a map at its median, which is zero until the features tell blemishes apart.
+
+    Args:
+        openness: the retoucher's gate, map -> share in [0, 1).
+        found: B 1 H W >= 0, a map.
+        mask: B 1 H W in [0, 1].
+        weight: B 1 H W with mean about 1.
+    """
+    share = openness(found + 1e-3)
+    entropy = mask * share.log() + (1 - mask) * (1 - share).clamp_min(1e-6).log()
+    return -(entropy * weight).mean()
 
 
 def difference(first: Tensor, second: Tensor) -> Tensor:
