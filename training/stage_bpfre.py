@@ -44,7 +44,7 @@ class BPFReStage:
     unpaired: bool = False
     features: FeatureLoss = haar_features
     feature_weight: float = 0.5
-    detect_weight: float = 0.05
+    detect_weight: float = 0.2
     clean_map_weight: float = 0.25
     adversarial_weight: float = 0.002
 

@@ -23,6 +23,7 @@ KINDS = ("acne", "redness", "scars", "spots", "pores", "wrinkles")
 """Blemishes, in the order of the masks."""
 MOLES = "moles"
 
+_CONTRAST = 1.5  # of all marks at degree 1, by eye on contact sheets
 _VISIBLE = 0.08  # change of a logarithm that counts as full in a mask
 _CELLS = 64  # the grid on which marks are placed has about this many cells along a side
 
@@ -147,7 +148,7 @@ def paint(
     layers = len(KINDS) + 1 if by_kind else 2
     marks = _marks(blemishes, face, skin, layers)
     noise = _noise(blemishes, face, images)
-    change = draw(marks, (batch, layers, height, width), noise) * skin[:, None]
+    change = draw(marks, (batch, layers, height, width), noise) * (_CONTRAST * skin[:, None])
     masks = (change.abs().amax(2) / _VISIBLE).clamp(0, 1)
     target = _apply(images, change[:, -1])
     return Painted(_apply(target, change[:, :-1].sum(1)), target, masks[:, :-1], masks[:, -1])
