@@ -51,7 +51,7 @@ class BlemishSource:
     pair_share: float = 1.0
     paintings: int = 0
     crop: int = 0
-    windows: int = 3
+    windows: int = 5
     zoom: float = 1.6
     seed: int = 0
     _order: np.ndarray = field(init=False, repr=False)

@@ -178,14 +178,14 @@ def flush(place: Place, degree: float) -> Marks:
     """Red cheeks and nose with a ragged edge, as in rosacea."""
     sides = [place.cheek(0), place.cheek(1), place.points[NOSE[5]]]
     at = np.stack(sides) + place.rng.normal(0, 0.02 * place.unit, (3, 2))
-    radius = place.uniform(0.09, 0.15, 3)
+    radius = place.uniform(0.05, 0.09, 3)
     return spots(place, at, radius, (0.03, -0.26, -0.22), softness=0.5, wobble=0.15, blotch=0.8)
 
 
 def patches(place: Place, degree: float) -> Marks:
     """Irritated patches anywhere on the skin."""
     at = place.anywhere(place.count(1, 4, degree))
-    radius = place.uniform(0.04, 0.10, len(at))
+    radius = place.uniform(0.03, 0.065, len(at))
     return spots(
         place, at, radius, (0.02, -0.28, -0.24), softness=0.5, wobble=0.2, blotch=0.7, stretch=0.4
     )
@@ -285,7 +285,7 @@ def melasma(place: Place, degree: float) -> Marks:
     centres = [place.cheek(0), place.cheek(1), place.forehead(), place.points[NOSE[8]]]
     rows = place.rng.permutation(4)[: int(place.rng.integers(1, 4))]
     at = np.stack(centres)[rows] + place.rng.normal(0, 0.03 * place.unit, (len(rows), 2))
-    radius = place.uniform(0.06, 0.12, len(at))
+    radius = place.uniform(0.045, 0.08, len(at))
     colour = (-0.13, -0.24, -0.29)
     return spots(place, at, radius, colour, softness=0.4, wobble=0.2, blotch=0.85, stretch=0.4)
 
@@ -308,7 +308,7 @@ def orange_peel(place: Place, degree: float) -> Marks:
     """A fine bumpy grain over cheeks, forehead or chin."""
     centres = [place.cheek(0), place.cheek(1), place.forehead(), place.points[CHIN]]
     at = np.stack(centres)[place.rng.permutation(4)[: int(place.rng.integers(2, 5))]]
-    radius = place.uniform(0.10, 0.16, len(at))
+    radius = place.uniform(0.06, 0.10, len(at))
     return spots(place, at, radius, (-0.09, -0.10, -0.10), softness=0.6, grain=1.0, wobble=0.1)
 
 

@@ -22,6 +22,8 @@ from .stamps import Marks, draw, join
 KINDS = ("acne", "redness", "scars", "spots", "pores", "wrinkles")
 """Blemishes, in the order of the masks."""
 MOLES = "moles"
+SHARES = {"acne": 3, "redness": 2, "scars": 3, "spots": 3, "pores": 1, "wrinkles": 2}
+"""How often each kind is drawn, relative to the others."""
 
 _CONTRAST = 1.5  # of all marks at degree 1, by eye on contact sheets
 _VISIBLE = 0.08  # change of a logarithm that counts as full in a mask
@@ -106,7 +108,7 @@ def sample_blemishes(
         )
     names = [(kind, form) for kind in kinds for form in forms(kind)]
     number = int(rng.integers(low, high + 1))
-    share = np.array([1 / len(forms(kind)) for kind, _ in names])
+    share = np.array([SHARES[kind] / len(forms(kind)) for kind, _ in names])
     number = min(number, len(names))
     picked = rng.choice(len(names), number, replace=False, p=share / share.sum()) if number else []
     chosen = [names[int(i)] for i in picked]

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -113,7 +114,7 @@ def test_tiles_overlap_and_cover():
         starts = tile_starts(length, tile)
         covered = {p for start in starts for p in range(start, min(start + tile, length))}
         assert covered == set(range(length))
-        assert all(b - a <= tile * 3 // 4 for a, b in zip(starts, starts[1:], strict=False))
+        assert all(b - a <= tile * 3 // 4 for a, b in pairwise(starts))
 
 
 def test_tiling_a_pointwise_network_changes_nothing():
@@ -170,7 +171,8 @@ def test_saved_and_loaded_it_gives_the_same(pipe, photos, tmp_path):
     pipe.save_pretrained(tmp_path)
     again = BPFRePipeline.from_pretrained(tmp_path)
     assert again.config["threshold"] == pipe.config["threshold"]
-    assert torch.equal(pipe(photos, output_type="pt").images, again(photos, output_type="pt").images)
+    first, second = (each(photos, output_type="pt").images for each in (pipe, again))
+    assert torch.equal(first, second)
     without = BPFRePipeline.from_pretrained(tmp_path, inpainter=None)
     assert without.inpainter is None
     names = {path.name for path in tmp_path.glob("*.py")}
