@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import options
+from .bpfre import evaluate_bpfre, pipeline_option
 
 if TYPE_CHECKING:
     from ..pipelines.pipeline_mofrr import MoFRRPipeline
@@ -32,6 +33,7 @@ faces_option = click.option(
 @click.command(short_help="Judge a model on retouched faces.")
 @faces_option
 @options.output
+@pipeline_option
 @options.size
 @options.limit
 @click.option("--routing", type=click.Choice(list(ROUTINGS)), default="both", show_default=True)
@@ -50,11 +52,18 @@ def evaluate(faces_folder: Path, folder: Path, **given: Any) -> None:
     PSNR and SSIM before and after, the share improved, and the router's accuracy; with the
     operations given, and with the router deciding. Prints the tables and writes evaluation.md and
     a JSON file for each routing.
+
+    With --pipeline bpfre: blemishes are painted on the faces and retouched away; also by kind, on
+    moles, on clean faces, in dim light, under occlusion, and for the largest poses. Writes
+    bpfre.md, bpfre.json and panel.png.
     """
-    tables = folder / "evaluation.md"
+    tables = folder / ("bpfre.md" if given["pipeline"] == "bpfre" else "evaluation.md")
     if tables.exists() and not given["overwrite"]:
         raise click.UsageError(f"{tables} is there already: pass --overwrite or choose another -o")
     faces = options.load_faces(faces_folder, given["size"], given["limit"])
+    if given["pipeline"] == "bpfre":
+        evaluate_bpfre(faces, folder, given)
+        return
     pipe = options.load_pipeline(given["model"], given["device"], given["dtype"])
     folder.mkdir(parents=True, exist_ok=True)
     identity = _identity(faces_folder) if given["identity"] else {}

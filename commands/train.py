@@ -26,7 +26,7 @@ import click
 @click.option("--set", "pairs", multiple=True, metavar="NAME=VALUE", help="A setting of the stage.")
 @click.option("--resume", is_flag=True, help="Continue the stopped run in the folder.")
 def train(stage: str, faces: Path, folder: Path, pairs: Sequence[str], resume: bool) -> None:
-    """Train STAGE: router, expert, shared or merger.
+    """Train STAGE: router, expert, shared or merger of MoFRR; bpfre or bpfre_inpaint of BPFRe.
 
     The settings and their defaults are listed when an unknown one is given, and written to
     config.json in the run's folder. Several GPUs: `accelerate launch -m frr.cli train ...`.

@@ -52,4 +52,6 @@ PRESETS: dict[str, dict[str, dict]] = {
         "critic": {"channels": (64, 128, 256, 512)},
     },
 }
+for _preset in PRESETS.values():
+    _preset["inpainter"] = _preset["retoucher"] | {"inpainting": True}
 PRESETS["base"]["geometric_expert"] = PRESETS["base"]["expert"] | _GEOMETRY

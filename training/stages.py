@@ -25,6 +25,7 @@ from .loop import LoopConfig, Stage, train
 from .perceptual import feature_loss
 from .stage_bpfre import BPFReStage
 from .stage_expert import ExpertStage
+from .stage_inpaint import InpaintStage
 from .stage_merger import MergerStage
 from .stage_router import RouterStage
 from .stage_shared import SharedStage
@@ -161,6 +162,15 @@ def _bpfre(config: StageConfig, source: RetouchSource) -> BPFReStage:
     )
 
 
+def _bpfre_inpaint(config: StageConfig, source: RetouchSource) -> InpaintStage:
+    model = _network(BlemishRetoucher, config, "inpainter").to(memory_format=torch.channels_last)
+    features = feature_loss(config.vgg)
+    if isinstance(features, torch.nn.Module):
+        features.to(source.faces.images.device)
+    blemishes = BlemishSource(source.faces, crop=config.crop, windows=1, seed=config.seed)
+    return InpaintStage(model, blemishes, batch_size=config.batch_size, features=features)
+
+
 STAGES: dict[str, Callable[[StageConfig, RetouchSource], Stage]] = {
     "router": _router,
     "warp": _warp,
@@ -168,6 +178,7 @@ STAGES: dict[str, Callable[[StageConfig, RetouchSource], Stage]] = {
     "shared": _shared,
     "merger": _merger,
     "bpfre": _bpfre,
+    "bpfre_inpaint": _bpfre_inpaint,
 }
 
 

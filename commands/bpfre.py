@@ -1,0 +1,44 @@
+"""What `frr evaluate` and `frr export` do for BPFRe."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .. import hub
+from . import options
+from .photos import save_photo
+
+if TYPE_CHECKING:
+    from ..training.faces import FaceSet
+
+PIPELINES = ("mofrr", "bpfre")
+pipeline_option = click.option(
+    "--pipeline", type=click.Choice(PIPELINES), default=PIPELINES[0], show_default=True
+)
+
+
+def evaluate_bpfre(faces: FaceSet, folder: Path, given: dict[str, Any]) -> None:
+    """Writes bpfre.json, bpfre.md and panel.png, and prints the table."""
+    from ..training import report_bpfre as report
+    from ..training.evaluate_bpfre import evaluate_bpfre as measure
+
+    name = hub.BPFRE if given["model"] == hub.DEFAULT else given["model"]
+    pipe = options.load_bpfre(name, given["device"], given["dtype"])
+    seed = given["seed"]
+    with click.progressbar(length=1, label="bpfre", file=sys.stderr) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        result = measure(pipe, faces, seed=seed, batch_size=given["batch_size"], progress=progress)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "bpfre.json").write_text(report.to_json(result) + "\n", encoding="utf-8")
+    (folder / "bpfre.md").write_text(report.to_markdown(result), encoding="utf-8")
+    save_photo(report.panels(pipe, faces, seed), folder / "panel.png")
+    click.echo(report.to_text(result))
+    click.echo(f"wrote {folder / 'bpfre.md'} and {folder / 'panel.png'}")
