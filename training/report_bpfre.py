@@ -34,8 +34,8 @@ def facts(result: RetouchEvaluation) -> list[str]:
     return [
         f"Moles change by {result.mole_change:.2f} grey levels, blemishes departed by "
         f"{result.blemish_departure:.2f} (of 255, means inside their masks).",
-        f"Clean faces come back at {result.clean_psnr:.2f} dB on average, {result.clean_psnr_least:.2f} "
-        "dB at worst (100 dB = equal to the bit).",
+        f"Clean faces come back at {result.clean_psnr:.2f} dB on average, "
+        f"{result.clean_psnr_least:.2f} dB at worst (100 dB = equal to the bit).",
         f"E2D map against the painted mask: IoU {result.iou:.3f} at {result.iou_threshold:.4f}, "
         f"average precision {result.average_precision:.3f} (chance "
         f"{result.precision_of_chance:.3f}).",
