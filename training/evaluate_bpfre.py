@@ -242,7 +242,7 @@ class _Kept:
 
     def add(self, painted: Painted, retouched: Tensor) -> None:
         inside = painted.mask >= IN_MASK
-        moles = (painted.moles[:, None] >= IN_MASK) & ~inside
+        moles = (painted.moles[:, None] >= IN_MASK) & (painted.mask == 0)
         for i, (first, second, mask) in enumerate(
             ((retouched, painted.image, moles), (painted.image, painted.target, inside))
         ):

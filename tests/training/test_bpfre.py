@@ -78,7 +78,7 @@ def test_windows_have_the_side_asked_for(faces):
 
 def test_limited_paintings_come_back(faces):
     """With one painting a face and one face, two draws show the same blemishes."""
-    source = BlemishSource(faces, pair_share=0.1, paintings=1, zoom=1.0, max_shift=0)
+    source = BlemishSource(faces, pair_share=0.1, paintings=1, zoom=1.0)
     totals = {
         round(float(source.draw(np.random.default_rng(i), source.paired, 1).mask.sum()), 2)
         for i in range(4)
