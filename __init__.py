@@ -1,6 +1,6 @@
-"""FRR: face retouching restoration (MoFRR) as diffusers pipelines and a ComfyUI node pack.
+"""FRR: face retouching restoration (MoFRR) and retouching (BPFRe) as diffusers pipelines and nodes.
 
-Importing this module imports nothing heavy: `frr.MoFRRPipeline` is resolved when it is first used,
+Importing this module imports nothing heavy: the pipelines are resolved when they are first used,
 and the nodes when ComfyUI calls `comfy_entrypoint`. It lets `DiffusionPipeline.from_pretrained`
 load this package's pipelines without the flag `trust_remote_code`: see `pipelines/registration.py`.
 """
@@ -9,11 +9,12 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .pipelines.pipeline_bpfre import BPFRePipeline
     from .pipelines.pipeline_mofrr import MoFRRPipeline
 
 __version__ = "0.1.0"
 WEB_DIRECTORY = "./web"
-__all__ = ["WEB_DIRECTORY", "MoFRRPipeline", "__version__", "comfy_entrypoint"]
+__all__ = ["WEB_DIRECTORY", "BPFRePipeline", "MoFRRPipeline", "__version__", "comfy_entrypoint"]
 
 logger = logging.getLogger(__name__)
 
@@ -40,4 +41,8 @@ def __getattr__(name: str) -> Any:
         from .pipelines.pipeline_mofrr import MoFRRPipeline
 
         return MoFRRPipeline
+    if name == "BPFRePipeline":
+        from .pipelines.pipeline_bpfre import BPFRePipeline
+
+        return BPFRePipeline
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

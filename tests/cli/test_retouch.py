@@ -1,6 +1,7 @@
 """`frr retouch` and `frr inpaint`: results, reports, masks, what is refused."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -79,7 +80,7 @@ def test_evaluate_bpfre_writes_tables_and_panel(frr, faces, bpfre_model):
     np.savez(faces / "landmarks.npz", names=names, points=points)
     result = frr("evaluate", "--faces", faces, "-o", "out", *arguments)
     assert "mask lift" in result.output and "large pose" in result.output
-    assert json.loads(open("out/bpfre.json").read())["faces"] == 2
+    assert json.loads(Path("out/bpfre.json").read_text())["faces"] == 2
     assert Image.open("out/panel.png").width > 6 * 64
 
 
