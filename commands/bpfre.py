@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ pipeline_option = click.option(
 def evaluate_bpfre(faces: FaceSet, folder: Path, given: dict[str, Any]) -> None:
     """Writes bpfre.json, bpfre.md and panel.png, and prints the table."""
     from ..training import report_bpfre as report
+    from ..training.card import weights_digest
     from ..training.evaluate_bpfre import evaluate_bpfre as measure
 
     name = hub.BPFRE if given["model"] == hub.DEFAULT else given["model"]
@@ -36,6 +38,7 @@ def evaluate_bpfre(faces: FaceSet, folder: Path, given: dict[str, Any]) -> None:
             bar.update(done - bar.pos)
 
         result = measure(pipe, faces, seed=seed, batch_size=given["batch_size"], progress=progress)
+    result = replace(result, weights=weights_digest(Path(str(pipe.config.get("_name_or_path")))))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "bpfre.json").write_text(report.to_json(result) + "\n", encoding="utf-8")
     (folder / "bpfre.md").write_text(report.to_markdown(result), encoding="utf-8")

@@ -42,7 +42,7 @@ def card(files: Sequence[Path], repo: str, folder: Path, overwrite: bool) -> Non
 
     if (folder / "README.md").exists() and not overwrite:
         raise click.UsageError(f"{folder / 'README.md'} is there already: pass --overwrite")
-    pipe = options.load_pipeline(str(folder), "cpu", "float32")
+    pipe = options.load_either(folder)
     try:
         path = write_card(pipe, folder, repo, files, portrait(), f"frr {__version__}")
     except (OSError, ValueError) as error:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import options
+from .bpfre import pipeline_option
 
 if TYPE_CHECKING:
+    from ..pipelines.pipeline_bpfre import BPFRePipeline
     from ..pipelines.pipeline_mofrr import MoFRRPipeline
 
 
@@ -19,8 +21,9 @@ if TYPE_CHECKING:
     "--runs",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Instead of --model: folder of the run folders router, shared, merger, and one for each "
-    "operation.",
+    "operation; or bpfre and bpfre_inpaint.",
 )
+@pipeline_option
 @options.output
 @click.option("--push", metavar="ID", help="Also upload it to the Hub as owner/name.")
 @click.option("--private", is_flag=True, help="With --push: a new repository is private.")
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
     "--calibrate",
     "faces_folder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="With --runs: validation faces to set the router's thresholds on.",
+    help="With --runs: validation faces to set the thresholds on.",
 )
 @options.size
 @options.limit
@@ -77,8 +80,9 @@ def _check_login() -> None:
         )
 
 
-def _load(model: str, dtype: str, **_: Any) -> MoFRRPipeline:
-    return options.load_pipeline(model, "cpu", dtype)
+def _load(model: str, dtype: str, pipeline: str, **_: Any) -> MoFRRPipeline | BPFRePipeline:
+    load = options.load_bpfre if pipeline == "bpfre" else options.load_pipeline
+    return load(model, "cpu", dtype)
 
 
 def _assemble(
@@ -88,14 +92,18 @@ def _assemble(
     limit: int | None,
     seed: int,
     dtype: str,
+    pipeline: str,
     **_: Any,
-) -> MoFRRPipeline:
+) -> MoFRRPipeline | BPFRePipeline:
     import torch
 
     from ..training.export import assemble
+    from ..training.export_bpfre import assemble_bpfre
 
     faces = None if faces_folder is None else options.load_faces(faces_folder, size, limit)
     try:
-        return assemble(runs, faces, seed).to(getattr(torch, dtype))
+        bpfre = pipeline == "bpfre"
+        pipe = assemble_bpfre(runs, faces) if bpfre else assemble(runs, faces, seed)
+        return pipe.to(getattr(torch, dtype))
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error

@@ -113,6 +113,18 @@ def load_bpfre(name: str, device: str | None, dtype: str) -> BPFRePipeline:
     return _load(BPFRePipeline, name, device, dtype)
 
 
+def load_either(folder: Path) -> MoFRRPipeline | BPFRePipeline:
+    """Load the pipeline of a model folder, of whichever kind its index names, on the CPU.
+
+    Raises:
+        click.ClickException: it cannot be loaded.
+    """
+    index = folder / "model_index.json"
+    text = index.read_text(encoding="utf-8") if index.is_file() else ""
+    load = load_bpfre if '"BPFRePipeline"' in text else load_pipeline
+    return load(str(folder), "cpu", DTYPES[0])
+
+
 def _load(kind: Any, name: str, device: str | None, dtype: str) -> Any:
     import torch
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..models.bpfre_retoucher import BlemishRetoucher
 from .bpfre_tiles import Findings, find, opening
+from .frr_code import code_files as code_files
 from .frr_images import (
     Photo,
     add_residual,

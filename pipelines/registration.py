@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-PIPELINES = {"MoFRRPipeline": "pipeline_mofrr"}
+PIPELINES = {"BPFRePipeline": "pipeline_bpfre", "MoFRRPipeline": "pipeline_mofrr"}
 """The module in this folder of each pipeline class."""
 
 TARGET = "diffusers.pipelines.pipeline_utils"

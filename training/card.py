@@ -20,7 +20,7 @@ from ..pipelines.frr_repository import CARD_NAME, CHECKSUMS_NAME
 from ..pipelines.pictures import panel
 
 PICTURE_NAME = "before_after.png"
-SUBJECTS = {"MoFRRPipeline": "card_mofrr"}
+SUBJECTS = {"BPFRePipeline": "card_bpfre", "MoFRRPipeline": "card_mofrr"}
 """The module in this folder that holds the `SUBJECT` of each pipeline class."""
 USAGE = """\
 import diffusers

@@ -74,6 +74,7 @@ class RetouchEvaluation:
         iou_threshold: the map's threshold that gives it.
         average_precision: area under the precision-recall curve of the E2D map's pixels.
         precision_of_chance: share of blemished pixels, what a random map would score.
+        weights: digest of the weights that were judged, None if not recorded.
     """
 
     faces: int
@@ -88,6 +89,7 @@ class RetouchEvaluation:
     iou_threshold: float
     average_precision: float
     precision_of_chance: float
+    weights: str | None = None
 
     def row(self, condition: str, stage: str = "refined") -> RetouchRow:
         """The row of one condition.

@@ -64,6 +64,20 @@ def to_json(result: RetouchEvaluation) -> str:
     return json.dumps(asdict(result), indent=2)
 
 
+def from_json(text: str) -> RetouchEvaluation:
+    """Reads what `to_json` wrote.
+
+    Raises:
+        ValueError: the text is no such evaluation.
+    """
+    try:
+        record = json.loads(text)
+        rows = tuple(RetouchRow(**row) for row in record.pop("rows"))
+        return RetouchEvaluation(**record, rows=rows)
+    except (json.JSONDecodeError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"no evaluation of BPFRe: {error}") from error
+
+
 def _title(result: RetouchEvaluation) -> str:
     return f"BPFRe on {result.faces} faces of {result.size} px, seed {result.seed}"
 
