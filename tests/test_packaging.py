@@ -92,9 +92,10 @@ def test_wheel_holds_the_package_and_nothing_else(wheel):
     assert not any("tests" in name for name in names)
 
 
-def test_wheel_holds_the_embedded_weights(wheel):
+@pytest.mark.parametrize("name", [hub.DEFAULT, hub.BPFRE])
+def test_wheel_holds_the_embedded_weights(wheel, name):
     names = set(zipfile.ZipFile(wheel).namelist())
-    folder = hub.folder()
+    folder = hub.folder(name)
     shipped = {
         path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in str(path)
     }
@@ -104,15 +105,18 @@ def test_wheel_holds_the_embedded_weights(wheel):
     assert sum(path.stat().st_size for path in shipped) <= 40e6
 
 
-def test_the_embedded_code_is_the_packages_own():
-    folder, files = hub.folder(), code_files(frr.MoFRRPipeline)
+@pytest.mark.parametrize("name", ["MoFRRPipeline", "BPFRePipeline"])
+def test_the_embedded_code_is_the_packages_own(name):
+    models = {"MoFRRPipeline": hub.DEFAULT, "BPFRePipeline": hub.BPFRE}
+    folder, files = hub.folder(models[name]), code_files(getattr(frr, name))
     assert {file.name for file in folder.glob("*.py")} == set(files), "export again"
     for name, text in files.items():
         assert (folder / name).read_text(encoding="utf-8") == text, f"{name}: export again"
 
 
-def test_the_embedded_card_is_of_these_weights():
-    folder = hub.folder()
+@pytest.mark.parametrize("name", [hub.DEFAULT, hub.BPFRE])
+def test_the_embedded_card_is_of_these_weights(name):
+    folder = hub.folder(name)
     card = ModelCard.load(folder / "README.md")
     assert str(weights_digest(folder)) in card.text, "evaluate again, and run frr card"
     assert card.data.eval_results and (folder / PICTURE_NAME).is_file()

@@ -11,6 +11,7 @@ from PIL import Image
 
 from frr.models.bpfre_retoucher import BlemishRetoucher
 from frr.pipelines.bpfre_tiles import find, opening, run_tiled, tile_starts
+from frr.pipelines.frr_code import code_files
 from frr.pipelines.pipeline_bpfre import BPFRePipeline
 
 SMALL = {"channels": (8, 12), "attention_width": 8, "style_width": 8}
@@ -175,8 +176,7 @@ def test_saved_and_loaded_it_gives_the_same(pipe, photos, tmp_path):
     assert torch.equal(first, second)
     without = BPFRePipeline.from_pretrained(tmp_path, inpainter=None)
     assert without.inpainter is None
-    names = {path.name for path in tmp_path.glob("*.py")}
-    assert {"pipeline_bpfre.py", "bpfre_retoucher.py", "bpfre_tiles.py"} <= names
+    assert {path.name for path in tmp_path.glob("*.py")} == set(code_files(BPFRePipeline))
 
 
 def test_diffusers_loads_it_without_the_package(pipe, photos, tmp_path):
