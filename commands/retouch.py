@@ -46,7 +46,7 @@ def retouch(paths: Sequence[Path], folder: Path, **given: Any) -> None:
     """
 
     def act(pipe: BPFRePipeline, photo: Image.Image, path: Path) -> BPFRePipelineOutput:
-        masks = {name: _mask(given[name], path) for name in ("mask", "preserve")}
+        masks: dict[str, Any] = {name: _mask(given[name], path) for name in ("mask", "preserve")}
         size = _working_size(given["working_size"])
         output: Any = pipe(photo, strength=given["strength"], working_size=size, **masks)
         return output

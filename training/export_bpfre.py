@@ -1,6 +1,7 @@
 """Assembles BPFRe's trained networks into a pipeline, its threshold set on validation faces."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -27,11 +28,11 @@ def assemble_bpfre(runs: Path | str, faces: FaceSet | None = None) -> BPFRePipel
     folders = [Path(runs) / name / "model" for name in ("bpfre", "bpfre_inpaint")]
     if not (folders[0] / "config.json").is_file():
         raise ValueError(f"{folders[0]} holds no trained network: run that stage to its end first")
-    networks = [
+    networks: list[Any] = [
         BlemishRetoucher.from_pretrained(folder).eval() if folder.is_dir() else None
         for folder in folders
     ]
-    pipe = BPFRePipeline(*networks)
+    pipe = BPFRePipeline(networks[0], networks[1])
     if faces is not None:
         pipe.register_to_config(threshold=calibrated_threshold(pipe, faces))
     return pipe

@@ -182,7 +182,7 @@ def _marks(
     blemishes: Sequence[Sequence[Blemish]], face: FaceRegions, skin: Tensor, layers: int
 ) -> Marks:
     """The marks of all faces, each with the number of its photo and of its plane."""
-    grid = tuple(min(_CELLS, side) for side in skin.shape[-2:])
+    grid = (min(_CELLS, skin.shape[-2]), min(_CELLS, skin.shape[-1]))
     weights = F.adaptive_avg_pool2d(skin.float(), grid)[:, 0].double().cpu().numpy() ** 2
     size = np.array([face.width, face.height])
     points = face.points.double().cpu().numpy() * size

@@ -9,10 +9,10 @@ from diffusers import ModelMixin
 from diffusers.utils import BaseOutput
 from torch import Tensor
 
-from .bpfre_retoucher_va99c7010 import BlemishRetoucher
-from .bpfre_tiles_va99c7010 import Findings, find, opening
-from .frr_code_va99c7010 import code_files as code_files
-from .frr_images_va99c7010 import (
+from .bpfre_retoucher_v5f29281f import BlemishRetoucher
+from .bpfre_tiles_v5f29281f import Findings, find, opening
+from .frr_code_v5f29281f import code_files as code_files
+from .frr_images_v5f29281f import (
     Photo,
     add_residual,
     read_photos,
@@ -20,8 +20,8 @@ from .frr_images_va99c7010 import (
     to_signed,
     write_images,
 )
-from .frr_loading_va99c7010 import RepositoryReader
-from .frr_repository_va99c7010 import RepositoryWriter
+from .frr_loading_v5f29281f import RepositoryReader
+from .frr_repository_v5f29281f import RepositoryWriter
 
 SETTINGS = ("working_size", "tile_size", "threshold")
 LEAST_TILE = 64

@@ -221,16 +221,18 @@ class BlemishRetoucher(ModelMixin, ConfigMixin):
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, a=0.2)
         blocks = [block for block in self.modules() if isinstance(block, ConvBlock)]
-        attentions = (self.e2d, self.d2g)
-        for layer in (
+        attentions: list[Any] = [self.e2d, self.d2g]
+        zero: list[Any] = [
             *(block.second for block in blocks),
             *(layer for attention in attentions for layer in attention.weights),
             *(attention.map_head for attention in attentions),
             self.coarse_head,
             *self.to_rgb,
-        ):
+        ]
+        for layer in zero:
             nn.init.zeros_(layer.weight)
-        for layer in (self.coarse_head, *self.to_rgb, *(block.second for block in blocks)):
+        heads: list[Any] = [self.coarse_head, *self.to_rgb, *(block.second for block in blocks)]
+        for layer in heads:
             nn.init.zeros_(layer.bias)
         for attention in attentions:
             nn.init.ones_(attention.map_head.bias)
