@@ -48,6 +48,9 @@ class VGGFeatures(nn.Module):
         ValueError: there is no such file, or it holds no VGG-19. Nothing is downloaded.
     """
 
+    mean: Tensor
+    spread: Tensor
+
     def __init__(self, path: Path | str) -> None:
         super().__init__()
         layers: list[nn.Module] = []

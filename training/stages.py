@@ -144,14 +144,14 @@ def _merger(config: StageConfig, source: RetouchSource) -> MergerStage:
 def _bpfre(config: StageConfig, source: RetouchSource) -> BPFReStage:
     model = _network(BlemishRetoucher, config, "retoucher").to(memory_format=torch.channels_last)
     torch.manual_seed(config.seed)
-    critic = PixelCritic(**PRESETS[config.preset]["critic"])
+    critic = PixelCritic(**PRESETS[config.preset]["critic"]).to(memory_format=torch.channels_last)
     features = feature_loss(config.vgg)
     device = source.faces.images.device
     if isinstance(features, torch.nn.Module):
         features.to(device)
     return BPFReStage(
         model,
-        critic.to(device, memory_format=torch.channels_last),
+        critic.to(device),
         BlemishSource(
             source.faces, config.pair_share, config.paintings, config.crop, seed=config.seed
         ),

@@ -170,7 +170,8 @@ def paintable_skin(images: Tensor, landmarks: Tensor | None = None) -> Tensor:
 
 def _regions(images: Tensor, landmarks: Tensor | None) -> FaceRegions:
     points = canonical_mesh().to(images) if landmarks is None else landmarks.to(images)
-    return FaceRegions(points.expand(len(images), -1, -1), *images.shape[-2:], images)
+    height, width = images.shape[-2:]
+    return FaceRegions(points.expand(len(images), -1, -1), height, width, images)
 
 
 def _apply(images: Tensor, change: Tensor) -> Tensor:
