@@ -144,7 +144,8 @@ def _merger(config: StageConfig, source: RetouchSource) -> MergerStage:
 def _bpfre(config: StageConfig, source: RetouchSource) -> BPFReStage:
     model = _network(BlemishRetoucher, config, "retoucher").to(memory_format=torch.channels_last)
     torch.manual_seed(config.seed)
-    critic = PixelCritic(**PRESETS[config.preset]["critic"]).to(memory_format=torch.channels_last)
+    critic: Any = PixelCritic(**PRESETS[config.preset]["critic"])
+    critic = critic.to(memory_format=torch.channels_last)
     features = feature_loss(config.vgg)
     device = source.faces.images.device
     if isinstance(features, torch.nn.Module):

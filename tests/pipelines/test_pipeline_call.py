@@ -228,26 +228,11 @@ def test_a_fifth_operation_is_one_more_parameter(make_pipeline, photos):
 
     base = make_pipeline()
 
-    class FivePipeline(MoFRRPipeline):
-        def __init__(
-            self,
-            router,
-            scheduler,
-            whitening_expert,
-            smoothing_expert,
-            face_slimming_expert,
-            eye_enlarging_expert,
-            lip_tinting_expert,
-            shared_expert,
-            merger,
-            working_size=256,
-        ):
-            super(MoFRRPipeline, self).__init__()
-            self._assemble(locals())
-
     router = RetouchRouter(operations=(*OPERATIONS, "lip_tinting"))
     parts = {**base.components, "router": router, "merger": None}
-    five = FivePipeline(**parts, lip_tinting_expert=base.smoothing_expert, working_size=32)
+    five = MoFRRPipeline.for_operations(router.config.operations)(
+        **parts, lip_tinting_expert=base.smoothing_expert, working_size=32
+    )
     assert five.operations == (*OPERATIONS, "lip_tinting")
     assert "lip_tinting_expert->shared_expert" in five.model_cpu_offload_seq
     output = five(photos, operations={"lip_tinting"}, output_type="pt", num_inference_steps=1)
