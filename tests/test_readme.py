@@ -46,6 +46,8 @@ def test_every_command_line_is_understood(line, tmp_path, monkeypatch):
         (tmp_path / folder).mkdir(parents=True)
     for name in ("given", "router"):
         (tmp_path / "report" / f"{name}.json").touch()
+    for name in ("keep.png", "hole.png"):
+        (tmp_path / name).touch()
     _, name, *arguments = shlex.split(line, comments=True)
     command = main.commands[name]
     context = command.make_context(name, arguments, parent=click.Context(main))

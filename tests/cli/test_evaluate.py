@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 from frr.pipelines.simulate import bank
+from frr.pipelines.simulate.recipe import OPERATIONS
 from frr.training.report import from_json
 
 
@@ -55,6 +56,6 @@ def test_identity_needs_its_extra(frr, faces, model, monkeypatch):
 def test_calibrate_prints_every_algorithm(frr, faces):
     shown = frr("calibrate", "--faces", faces, "--size", 64, "--limit", 1)
     assert shown.stdout.startswith("1 faces of 64 px")
-    for algorithms in bank.ALGORITHMS.values():
-        assert all(f" {name}" in shown.stdout for name in algorithms)
+    for operation in OPERATIONS:
+        assert all(f" {name}" in shown.stdout for name in bank.algorithms(operation))
     assert "mixed" in shown.stdout and "measuring" in shown.stderr

@@ -140,7 +140,7 @@ def test_contact_sheet_shows_the_retouched_face():
 
 def test_contact_sheet_of_everything_marks_the_held_out():
     sheet = contact_sheet(photos(1)[0])
-    count = sum(len(bank.algorithms(operation)) for operation in OPERATIONS)
+    count = sum(len(bank.algorithms(operation)) for operation in bank.ALGORITHMS)
     band = sheet.height // count - SIZE
     for index, name in enumerate(bank.algorithms("whitening")):
         top = index * (SIZE + band)
