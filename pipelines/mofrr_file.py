@@ -18,10 +18,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from .pipeline_mofrr import SETTINGS, MoFRRPipeline
+from .pipeline_mofrr import MoFRRPipeline
 
 METADATA_KEY = "frr"
 FORMAT = "mofrr-1"
+SETTINGS = ("working_size", "degree_source")
 
 
 def save_single_file(pipe: MoFRRPipeline, file: str | os.PathLike) -> None:
@@ -41,6 +42,7 @@ def save_single_file(pipe: MoFRRPipeline, file: str | os.PathLike) -> None:
     }
     record = {
         "format": FORMAT,
+        "operations": list(pipe.operations),
         "parts": {name: _plain(part.config) for name, part in parts.items()},
         "scheduler": [type(pipe.scheduler).__name__, _plain(pipe.scheduler.config)],
         "settings": {name: pipe.config[name] for name in SETTINGS},
@@ -69,9 +71,10 @@ def load_single_file(
     """
     record, tensors = _read(Path(file), read)
     try:
-        parts: dict[str, Any] = dict.fromkeys(MoFRRPipeline._optional_components)
+        pipeline_class: Any = MoFRRPipeline.for_operations(record["operations"])
+        parts: dict[str, Any] = dict.fromkeys(pipeline_class._optional_components)
         for name, config in record["parts"].items():
-            network = MoFRRPipeline.network_class(name).from_config(config)
+            network: Any = pipeline_class.network_class(name).from_config(config)
             prefix = f"{name}."
             weights = {
                 k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)
@@ -80,7 +83,7 @@ def load_single_file(
             parts[name] = network.to(dtype=dtype) if dtype is not None else network
         scheduler_name, config = record["scheduler"]
         scheduler = _scheduler(scheduler_name, config)
-        return MoFRRPipeline(scheduler=scheduler, **parts, **record["settings"])
+        return pipeline_class(scheduler=scheduler, **parts, **record["settings"])
     except (KeyError, TypeError, RuntimeError, AttributeError) as error:
         raise ValueError(f"{file} does not fit its own configs: {error}") from error
 
