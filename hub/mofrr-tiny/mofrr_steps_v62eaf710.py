@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .mofrr_expert_v8ca45d43 import warp
-from .frr_images_v8ca45d43 import MULTIPLE, pad_to_multiple, to_working_size, working_shape
-from .mofrr_edits_v8ca45d43 import (
+from .mofrr_expert_v62eaf710 import warp
+from .frr_images_v62eaf710 import MULTIPLE, pad_to_multiple, to_working_size, working_shape
+from .mofrr_edits_v62eaf710 import (
     AppliedEdit,
     ExpertEdit,
     ExpertRun,
@@ -21,8 +21,8 @@ from .mofrr_edits_v8ca45d43 import (
     denoise,
     draw_noise,
 )
-from .mofrr_parts_v8ca45d43 import SHARED, MoFRRParts
-from .mofrr_request_v8ca45d43 import (
+from .mofrr_parts_v62eaf710 import SHARED, MoFRRParts
+from .mofrr_request_v62eaf710 import (
     Generators,
     OnEstimate,
     OnStep,
@@ -31,7 +31,7 @@ from .mofrr_request_v8ca45d43 import (
     read_degrees,
     read_operations,
 )
-from .mofrr_routing_v8ca45d43 import Routing, check_experts, decide
+from .mofrr_routing_v62eaf710 import Routing, check_experts, decide
 
 
 class MoFRRSteps(MoFRRParts):

@@ -1,3 +1,3 @@
 # The class is in the file at the repository's root: all experts share that one copy.
-from . import mofrr_merger_v8ca45d43 as _module
-ExpertMerger = _module.ExpertMerger
+from . import mofrr_router_v62eaf710 as _module
+RetouchRouter = _module.RetouchRouter

@@ -1,6 +1,7 @@
 """Experts at work: the noise they start from, the loop that denoises it, the edits they make."""
 
 import inspect
+import warnings
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import torch.nn.functional as F
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
-from .mofrr_request import Generators, OnEstimate, OnStep, check_generators
+from .mofrr_request_v62eaf710 import Generators, OnEstimate, OnStep, check_generators
 
 
 class ExpertEdit(NamedTuple):
@@ -69,6 +70,12 @@ class ExpertRun:
     """
 
     def __init__(self, expert: Any, rows: Tensor, photo: Tensor, degree: Tensor | None) -> None:
+        if hasattr(expert, "_orig_mod"):
+            warnings.warn(
+                "torch.compile of a whole expert compiles its forward, which the pipeline does not "
+                "call, and changes nothing; compile what takes the time: expert.denoiser.compile()",
+                stacklevel=2,
+            )
         self.expert, self.rows = awake(expert), rows
         photo = photo[rows].to(expert.dtype)
         self.degree = photo.new_full((len(rows),), torch.nan, dtype=torch.float32)

@@ -1,3 +1,3 @@
 # The class is in the file at the repository's root: all experts share that one copy.
-from . import mofrr_shared_v8ca45d43 as _module
-SharedExpert = _module.SharedExpert
+from . import mofrr_merger_v62eaf710 as _module
+ExpertMerger = _module.ExpertMerger

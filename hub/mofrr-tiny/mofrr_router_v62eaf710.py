@@ -3,9 +3,10 @@
 ResNet-MAM (RetouchingFFHQ, ACM MM 2023) used as a multi-label classifier: a ResNet trunk whose
 every stage is summarised by learnable group tokens (multi-granularity attention), an embedding of
 the scale, a small transformer over all tokens, and one token for each operation, which starts from
-the mean and the maximum over every stage's map. Beyond the paper: a linear head on those means and
-maxima, from which training sets off far sooner and to which the tokens add, and a map of where each
-operation acted, which the simulator can teach pixel by pixel.
+the mean and the maximum over every stage's map. Beyond the paper: the trunk sees local energies of
+wavelet details instead of pixels, which makes it cheap and quick to train; a linear head on those
+means and maxima, to which the tokens add; and a map of where each operation acted, which the
+simulator can teach pixel by pixel.
 """
 
 from typing import NamedTuple
@@ -23,7 +24,7 @@ class RouterOutput(NamedTuple):
 
     presence_logits: Tensor  # B K
     degree_logits: Tensor  # B K L, levels spread evenly over (0, 1], given that it is present
-    location_logits: Tensor  # B K h w, where each operation acted; h w = 1/8 of the photo's size
+    location_logits: Tensor  # B K h w, where each operation acted; 1/8 of the photo's sides
 
     @property
     def probabilities(self) -> Tensor:
@@ -38,25 +39,52 @@ class RouterOutput(NamedTuple):
         return self.degree_logits.softmax(dim=-1) @ levels.to(self.degree_logits.dtype)
 
 
-def haar_bands(photo: Tensor) -> Tensor:
-    """What the trunk sees: the four Haar bands and the detail bands' local log energy.
+def haar(image: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+    """Low band and the three detail bands, each B C H/2 W/2, of B C H W (orthonormal)."""
+    a, b = image[..., 0::2, 0::2], image[..., 0::2, 1::2]
+    c, d = image[..., 1::2, 0::2], image[..., 1::2, 1::2]
+    details = ((a + b - c - d) / 2, (a - b + c - d) / 2, (a - b - c + d) / 2)
+    return (a + b + c + d) / 2, details
 
-    Retouching multiplies texture: smoothing shrinks all details, resampling the diagonal ones most.
-    As logarithms these are differences, whatever the texture. All come to about unit variance.
+
+def local_log_energy(band: Tensor, radius: int) -> Tensor:
+    """Half the log of a band's mean square within `radius`, about zero mean and unit variance."""
+    window = 2 * radius + 1
+    energy = F.avg_pool2d(band.square(), window, 1, radius, count_include_pad=False)
+    return (energy + 3e-5).log() / 2 + 3
+
+
+def retouching_traces(photo: Tensor) -> Tensor:
+    """What the trunk sees, on a grid of an eighth of the photo's side.
+
+    Retouching multiplies texture: smoothing shrinks details, resampling the diagonal ones most. So
+    the traces are the local log energies of three levels of Haar details, of the grey image and of
+    two colour differences (ratios become differences, whatever the texture), and the low band, for
+    tone.
 
     Args:
-        photo: B 3 H W in [-1, 1], H and W even.
+        photo: B 3 H W in [-1, 1], H and W divisible by 8.
 
     Returns:
-        B 21 H/2 W/2.
+        B 30 H/8 W/8.
     """
-    a, b = photo[..., 0::2, 0::2], photo[..., 0::2, 1::2]
-    c, d = photo[..., 1::2, 0::2], photo[..., 1::2, 1::2]
-    low, horizontal = (a + b + c + d) / 2, (a + b - c - d) / 2
-    vertical, diagonal = (a - b + c - d) / 2, (a - b - c + d) / 2
-    details = torch.cat((horizontal * 3, vertical * 3, diagonal * 6), dim=1)
-    energy = F.avg_pool2d(details.square(), 5, stride=1, padding=2, count_include_pad=False)
-    return torch.cat((low / 2, details, (energy + 1e-4).log() / 2 + 2), dim=1)
+    red, green, blue = photo.unbind(dim=1)
+    low = torch.stack((photo.mean(dim=1), red - green, blue - green), dim=1)
+    planes = []
+    for level in range(3):
+        low, details = haar(low)
+        energies = [local_log_energy(band / 2**level, 2 - level) for band in details]
+        planes += [F.avg_pool2d(energy, 4 >> level) for energy in energies]
+    return torch.cat((*planes, low / 8), dim=1)
+
+
+def add_position(traces: Tensor) -> Tensor:
+    """Appends rows, columns (both -1 to 1) and squared radius: each operation has its place."""
+    height, width = traces.shape[-2:]
+    rows = torch.linspace(-1, 1, height, device=traces.device, dtype=traces.dtype)[:, None]
+    columns = torch.linspace(-1, 1, width, device=traces.device, dtype=traces.dtype)
+    position = torch.stack(torch.broadcast_tensors(rows, columns, rows**2 + columns**2))
+    return torch.cat((traces, position.expand(len(traces), -1, -1, -1)), dim=1)
 
 
 def mean_over_map(features: Tensor) -> Tensor:
@@ -69,17 +97,18 @@ def max_over_map(features: Tensor) -> Tensor:
     return features.amax(dim=(2, 3))
 
 
-class HaarStem(nn.Module):
-    """One unstrided convolution over the Haar bands: retouching traces survive no strided stem."""
+class TraceStem(nn.Module):
+    """One convolution over the standardised traces of retouching."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.convolution = nn.Conv2d(21, width, 3, padding=1, bias=False)
+        self.standardization = nn.BatchNorm2d(33, affine=False)
+        self.convolution = nn.Conv2d(33, width, 3, padding=1, bias=False)
         self.normalization = nn.BatchNorm2d(width)
 
-    def forward(self, photo: Tensor) -> Tensor:
-        """B 3 H W in [-1, 1] -> B C H/2 W/2."""
-        return F.relu(self.normalization(self.convolution(haar_bands(photo))))
+    def forward(self, traces: Tensor) -> Tensor:
+        """B 33 h w -> B C h w."""
+        return F.relu(self.normalization(self.convolution(self.standardization(traces))))
 
 
 class CrossAttention(nn.Module):
@@ -171,7 +200,7 @@ class RetouchRouter(ModelMixin, ConfigMixin):
         operations: names, in the order of the outputs.
         thresholds: presence probability above which each operation counts as found; calibrated.
         embedding_size: channels of the stem.
-        hidden_sizes: channels of the trunk's stages; the first stage works at half side.
+        hidden_sizes: channels of the trunk's stages; the first works at an eighth of the side.
         depths: residual blocks of each stage.
         layer_type: "basic" or "bottleneck" residual blocks.
         group_tokens: group tokens of each stage.
@@ -181,6 +210,7 @@ class RetouchRouter(ModelMixin, ConfigMixin):
         heads: attention heads of the transformer.
         layers: transformer blocks.
         degree_levels: number of degree levels, spread evenly over (0, 1].
+        dropout: share of the pooled features dropped in training.
     """
 
     @register_to_config
@@ -188,9 +218,9 @@ class RetouchRouter(ModelMixin, ConfigMixin):
         self,
         operations: tuple[str, ...] = ("whitening", "smoothing", "face_slimming", "eye_enlarging"),
         thresholds: tuple[float, ...] | None = None,
-        embedding_size: int = 16,
-        hidden_sizes: tuple[int, ...] = (16, 48, 96, 128),
-        depths: tuple[int, ...] = (1, 1, 1, 1),
+        embedding_size: int = 32,
+        hidden_sizes: tuple[int, ...] = (32, 64, 96),
+        depths: tuple[int, ...] = (1, 1, 1),
         layer_type: str = "basic",
         group_tokens: int = 8,
         token_width: int = 96,
@@ -199,6 +229,7 @@ class RetouchRouter(ModelMixin, ConfigMixin):
         heads: int = 4,
         layers: int = 2,
         degree_levels: int = 5,
+        dropout: float = 0.2,
     ) -> None:
         super().__init__()
         if thresholds is not None and len(thresholds) != len(operations):
@@ -218,14 +249,15 @@ class RetouchRouter(ModelMixin, ConfigMixin):
             out_features=[f"stage{i + 1}" for i in range(len(depths))],  # pyright: ignore
         )
         self.trunk = ResNetBackbone(config)
-        self.trunk.embedder = HaarStem(embedding_size)
+        self.trunk.embedder = TraceStem(embedding_size)
         self.granularities = nn.ModuleList(
             GranularityAttention(width, token_width, group_tokens, group_heads, token_side)
             for width in hidden_sizes
         )
         self.scale_embedding = nn.Parameter(torch.randn(len(depths), token_width) * 0.02)
         count, pooled_width = len(operations), 2 * (sum(hidden_sizes) + len(operations))
-        self.locate = nn.Conv2d(hidden_sizes[2], count, 1)
+        self.locate = nn.Conv2d(hidden_sizes[0], count, 1)
+        self.drop = nn.Dropout(dropout)
         self.operation_tokens = nn.Linear(pooled_width, count * token_width)
         self.direct_head = nn.Linear(pooled_width, count * (1 + degree_levels))
         self.transformer = nn.ModuleList(
@@ -238,21 +270,24 @@ class RetouchRouter(ModelMixin, ConfigMixin):
             nn.init.zeros_(head.weight)
 
     def forward(self, photo: Tensor) -> RouterOutput:
-        """Judges photos B 3 H W in [-1, 1], any size (padded to even sides)."""
+        """Judges photos B 3 H W in [-1, 1], any size (padded to sides divisible by 8)."""
         height, width = photo.shape[-2:]
-        photo = F.pad(photo, (0, width % 2, 0, height % 2), mode="replicate")
-        stages = self.trunk(photo).feature_maps
+        photo = F.pad(photo, (0, -width % 8, 0, -height % 8), mode="replicate")
+        return self.judge(add_position(retouching_traces(photo)))
 
+    def judge(self, traces: Tensor) -> RouterOutput:
+        """The verdict from traces and position, B 33 h w."""
+        stages = self.trunk(traces).feature_maps
         summaries = [
             granularity(features) + self.scale_embedding[i]
             for i, (granularity, features) in enumerate(
                 zip(self.granularities, stages, strict=True)
             )
         ]
-        location = self.locate(stages[2])
+        location = self.locate(stages[0])
         maps = (*stages, location)
         pooled = [f(features) for features in maps for f in (mean_over_map, max_over_map)]
-        pooled = torch.cat(pooled, dim=1)
+        pooled = self.drop(torch.cat(pooled, dim=1))
         count = len(self.config.operations)
         operations = self.operation_tokens(pooled).unflatten(1, (count, -1))
         tokens = torch.cat((operations, *summaries), dim=1)

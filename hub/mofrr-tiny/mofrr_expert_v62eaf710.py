@@ -5,6 +5,7 @@ on the low band, HFCAM on the high bands. Added here: a warp head that moves str
 its bands are taken, and a correction scaled by the degree, so that degree 0 is the identity.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from transformers import ResNetBackbone, ResNetConfig
 
 LOW_SCALE = 4.0  # the orthonormal LL2 band of an image in [-1, 1] spans [-4, 4]
+TRACES = 33  # planes of `retouching_traces`
 
 
 class ExpertCondition(NamedTuple):
@@ -132,6 +134,11 @@ def warp(image: Tensor, flow: Tensor) -> Tensor:
     return torch.where(still, image.float(), moved).to(image.dtype)
 
 
+def upsample_flow(flow: Tensor, photo: Tensor) -> Tensor:
+    """A flow in pixels of `photo` on a coarser grid, B 2 h w -> B 2 H W, bilinear."""
+    return F.interpolate(flow.float(), size=photo.shape[-2:], mode="bilinear").to(flow.dtype)
+
+
 def pad(photo: Tensor, multiple: int) -> Tensor:
     """Repeats the last row and column until both sides are multiples of `multiple`."""
     height, width = photo.shape[-2:]
@@ -149,41 +156,116 @@ def as_plane(degree: Tensor, like: Tensor) -> Tensor:
 # Degree estimator: which of the paper's five levels, softened to an expected degree.
 
 
-class HaarStem(nn.Module):
-    """The four Haar bands at half side, one convolution: keeps the traces a strided stem loses."""
+def local_log_energy(band: Tensor, radius: int) -> Tensor:
+    """Half the log of a band's mean square within `radius`, about zero mean and unit variance."""
+    window = 2 * radius + 1
+    energy = F.avg_pool2d(band.square(), window, 1, radius, count_include_pad=False)
+    return (energy + 3e-5).log() / 2 + 3
+
+
+def retouching_traces(photo: Tensor) -> Tensor:
+    """Local log energies of three levels of details, the low band, and the position in the crop.
+
+    Smoothing shrinks details and resampling the diagonal ones most, in proportion: where and how
+    much is read from logarithms, whatever the texture. (As in the router, whose file stands alone.)
+
+    Args:
+        photo: B 3 H W in [-1, 1], H and W divisible by 8.
+
+    Returns:
+        B 33 H/8 W/8.
+    """
+    red, green, blue = photo.unbind(dim=1)
+    low = torch.stack((photo.mean(dim=1), red - green, blue - green), dim=1)
+    planes = []
+    for level in range(3):
+        low, details = haar_analysis(low)
+        bands = details.transpose(1, 2).flatten(1, 2)  # band by band, as in the router
+        energy = local_log_energy(bands / 2**level, 2 - level)
+        planes.append(F.avg_pool2d(energy, 4 >> level))
+    rows = torch.linspace(-1, 1, low.shape[-2], device=photo.device, dtype=photo.dtype)[:, None]
+    columns = torch.linspace(-1, 1, low.shape[-1], device=photo.device, dtype=photo.dtype)
+    position = torch.stack(torch.broadcast_tensors(rows, columns, rows**2 + columns**2))
+    return torch.cat((*planes, low / 8, position.expand(len(photo), -1, -1, -1)), dim=1)
+
+
+class TraceStem(nn.Module):
+    """One convolution over the standardised traces."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.convolution = nn.Conv2d(12, width, 3, padding=1, bias=False)
+        self.convolution = nn.Conv2d(TRACES, width, 3, padding=1, bias=False)
         self.normalization = nn.BatchNorm2d(width)
 
-    def forward(self, photo: Tensor) -> Tensor:
-        """B 3 H W in [-1, 1] -> B C H/2 W/2."""
-        low, details = haar_analysis(photo)
-        horizontal, vertical, diagonal = details.unbind(dim=2)
-        bands = (low / 2, horizontal * 3, vertical * 3, diagonal * 6)  # to about unit variance
-        return F.relu(self.normalization(self.convolution(torch.cat(bands, dim=1))))
+    def forward(self, traces: Tensor) -> Tensor:
+        """B 33 h w -> B C h w."""
+        return F.relu(self.normalization(self.convolution(traces)))
 
 
 class DegreeEstimator(nn.Module):
-    """ResNet whose last features, mean and max pooled, choose one of `levels` degrees."""
+    """ResNet over the traces; its stages, mean and max pooled, choose one of `levels` degrees."""
 
     def __init__(self, resnet: dict, levels: int) -> None:
         super().__init__()
-        config = ResNetConfig(
-            **resnet,
-            out_features=[f"stage{len(resnet['hidden_sizes'])}"],  # pyright: ignore
-        )
+        widths = resnet["hidden_sizes"]
+        stages = [f"stage{i + 1}" for i in range(len(widths))]
+        config = ResNetConfig(**resnet, out_features=stages)  # pyright: ignore
         self.trunk = ResNetBackbone(config)
-        self.trunk.embedder = HaarStem(config.embedding_size)
-        self.head = nn.Linear(2 * resnet["hidden_sizes"][-1], levels)
+        self.trunk.embedder = TraceStem(config.embedding_size)
+        self.head = nn.Linear(2 * sum(widths), levels)
         nn.init.zeros_(self.head.weight)
 
-    def forward(self, photo: Tensor) -> Tensor:
-        """B 3 H W in [-1, 1] -> logits B L."""
-        (features,) = self.trunk(photo).feature_maps  # pyright: ignore
+    def forward(self, traces: Tensor) -> Tensor:
+        """Standardised traces B 33 h w -> logits B L."""
+        maps = self.trunk(traces).feature_maps
+        pooled = [f for x in maps for f in (x.mean(dim=(2, 3)), x.amax(dim=(2, 3)))]
+        return self.head(torch.cat(pooled, dim=1))
+
+
+# ---------------------------------------------------------------------------------------------
+# Warp head: a small U-Net on the grid of the traces
+
+
+def convolve(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
+    """3 x 3 convolution, batch normalisation, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(),
+    )
+
+
+class WarpHead(nn.Module):
+    """The flow that moves structure back, for degree 1, in pixels on a grid of 8 x 8 pixels."""
+
+    def __init__(self, in_channels: int, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        pairs = list(pairwise(widths))
+        self.stem = convolve(in_channels, widths[0])
+        self.residuals = nn.ModuleList(
+            nn.Sequential(convolve(w, w), nn.Conv2d(w, w, 3, padding=1)) for w in widths
+        )
+        self.down = nn.ModuleList(convolve(fine, coarse, 2) for fine, coarse in pairs)
+        self.up = nn.ModuleList(convolve(coarse + fine, fine) for fine, coarse in pairs)
+        self.context = nn.Linear(2 * widths[-1], widths[-1])
+        self.flow = nn.Conv2d(widths[0], 2, 3, padding=1)
+        for parameter in self.flow.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, planes: Tensor) -> Tensor:
+        """B C h w -> B 2 h w."""
+        features, skips = self.stem(planes), []
+        for level, residual in enumerate(self.residuals):
+            if level:
+                features = self.down[level - 1](features)
+            features = F.relu(features + residual(features))
+            skips.append(features)
         pooled = torch.cat((features.mean(dim=(2, 3)), features.amax(dim=(2, 3))), dim=1)
-        return self.head(pooled)
+        features = features + self.context(pooled)[:, :, None, None]
+        for skip, up in zip(reversed(skips[:-1]), reversed(self.up), strict=True):
+            features = F.interpolate(features, size=skip.shape[-2:], mode="bilinear")
+            features = up(torch.cat((features, skip), dim=1))
+        return self.flow(features)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -335,7 +417,7 @@ class WaveFRRExpert(ModelMixin, ConfigMixin):
         has_warp_head: whether structure is moved back by a predicted flow (geometric operations).
         denoiser_channels: widths of the denoiser's levels; each level halves the side.
         denoiser_layers: residual blocks a level.
-        attention_levels: levels of both U-Nets with self-attention.
+        attention_levels: levels of the denoiser with self-attention.
         warp_channels: widths of the warp head's levels.
         idem_width: channels of IDEM's features.
         hfcam_width: channels of HFCAM's features.
@@ -354,7 +436,7 @@ class WaveFRRExpert(ModelMixin, ConfigMixin):
         denoiser_channels: tuple[int, ...] = (16, 32, 64),
         denoiser_layers: int = 1,
         attention_levels: tuple[int, ...] = (2,),
-        warp_channels: tuple[int, ...] = (16, 32, 64),
+        warp_channels: tuple[int, ...] = (48, 64, 96),
         idem_width: int = 16,
         hfcam_width: int = 16,
         hfcam_heads: int = 2,
@@ -368,31 +450,37 @@ class WaveFRRExpert(ModelMixin, ConfigMixin):
                 f"prediction_type is {prediction_type!r}; expected 'sample' or 'epsilon'"
             )
         tiny_resnet = {
-            "embedding_size": 16,
-            "hidden_sizes": [16, 32, 48, 64],
-            "depths": [1, 1, 1, 1],
+            "embedding_size": 32,
+            "hidden_sizes": [32, 48, 64],
+            "depths": [1, 1, 1],
             "layer_type": "basic",
         }
         self.transform = WaveletTransform(wavelet)
+        self.trace_standardization = nn.BatchNorm2d(TRACES, affine=False)
         self.degree_estimator = DegreeEstimator(degree_resnet or tiny_resnet, degree_levels)
         self.idem = IDEM(idem_width)
         self.denoiser = make_unet(10, 3, denoiser_channels, denoiser_layers, attention_levels)
         if has_warp_head:
-            self.warp_head = make_unet(13, 2, warp_channels, denoiser_layers, attention_levels)
+            self.warp_head = WarpHead(TRACES + 13, warp_channels)
         self.hfcam = nn.ModuleList(HFCAM(hfcam_width, hfcam_heads, hfcam_window) for _ in range(2))
-        depth = len(denoiser_channels)
-        if has_warp_head:
-            depth = max(depth, len(warp_channels))
-        self.size_multiple = 4 * 2 ** (depth - 1)
+        self.size_multiple = max(8, 4 * 2 ** (len(denoiser_channels) - 1))
 
     def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
         """Shape (3, h, w) of the low band on which a photo of this size is denoised."""
         multiple = self.size_multiple
         return 3, -(-height // multiple) * multiple // 4, -(-width // multiple) * multiple // 4
 
+    def traces(self, photo: Tensor) -> Tensor:
+        """Standardised traces of a photo B 3 H W, sides divisible by 8: B 33 H/8 W/8."""
+        return self.trace_standardization(retouching_traces(photo))
+
     def estimate_degree(self, photo: Tensor) -> tuple[Tensor, Tensor]:
         """Logits over the degree levels, B L, and the expected degree, B, of a photo B 3 H W."""
-        logits = self.degree_estimator(pad(photo, 2))
+        return self.estimate_degree_from(self.traces(pad(photo, 8)))
+
+    def estimate_degree_from(self, traces: Tensor) -> tuple[Tensor, Tensor]:
+        """The same from standardised traces B 33 h w."""
+        logits = self.degree_estimator(traces)
         levels = torch.arange(1, logits.shape[1] + 1, device=logits.device) / logits.shape[1]
         return logits, logits.softmax(dim=1) @ levels.to(logits.dtype)
 
@@ -416,16 +504,24 @@ class WaveFRRExpert(ModelMixin, ConfigMixin):
         low, details = self.bands(warped)
         flow = warped.new_zeros(len(warped), 2, *warped.shape[-2:])
         if self.config.has_warp_head:
-            flow = self.predict_flow(low, details[0], degree)
+            flow = upsample_flow(self.predict_flow(self.traces(warped), low, degree), warped)
             warped = warp(warped, flow)
             low, details = self.bands(warped)
         return ExpertCondition(warped, flow, low, details, degree, size)
 
-    def predict_flow(self, low: Tensor, details: Tensor, degree: Tensor) -> Tensor:
-        """The flow that moves structure back, B 2 4h 4w in pixels, in proportion to the degree."""
-        features = torch.cat((low, details.flatten(1, 2) * 2, as_plane(degree, low)), dim=1)
-        flow = self.warp_head(features, 0).sample * as_plane(degree, low) * 4
-        return F.interpolate(flow.float(), scale_factor=4, mode="bilinear").to(low.dtype)
+    def predict_flow(self, traces: Tensor, low: Tensor, degree: Tensor) -> Tensor:
+        """The flow that moves structure back, in proportion to the degree.
+
+        Args:
+            traces: B 33 h w, standardised.
+            low: B 3 2h 2w, LL2 / 4.
+            degree: B.
+
+        Returns:
+            B 2 h w in pixels of the photo, whose sides are 8 times as long.
+        """
+        planes = torch.cat((traces, F.pixel_unshuffle(low, 2), as_plane(degree, traces)), dim=1)
+        return self.warp_head(planes) * as_plane(degree, traces)
 
     def denoise(
         self, latents: Tensor, timestep: Tensor | int, condition: ExpertCondition

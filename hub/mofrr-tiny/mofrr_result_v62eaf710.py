@@ -10,7 +10,7 @@ from diffusers.utils import BaseOutput
 from PIL import Image
 from torch import Tensor
 
-from .frr_images_v8ca45d43 import stack_images, to_unit, write_images
+from .frr_images_v62eaf710 import stack_images, to_unit, write_images
 
 
 class Restoration(NamedTuple):

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from diffusers import DiffusionPipeline, ModelMixin, SchedulerMixin
 
-from .mofrr_operations_v8ca45d43 import OPERATIONS
+from .mofrr_operations_v62eaf710 import OPERATIONS
 
 SHARED = "shared"
 END = "_expert"
@@ -93,7 +93,8 @@ def _declared(operations: Sequence[str]) -> str:
 @cache
 def _derived(cls: type[MoFRRParts], operations: tuple[str, ...]) -> type[MoFRRParts]:
     space = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
-    return type(cls)(cls.__name__, (cls,), space, operations=operations)
+    make: Any = type(cls)
+    return make(cls.__name__, (cls,), space, operations=operations)
 
 
 def _constructor(init: Callable[..., None], networks: Sequence[str]) -> Callable[..., None]:

@@ -7,18 +7,18 @@ import torch
 from diffusers import ModelMixin, SchedulerMixin
 from torch import Tensor
 
-from .mofrr_expert_v8ca45d43 import WaveFRRExpert
-from .mofrr_merger_v8ca45d43 import ExpertMerger
-from .mofrr_router_v8ca45d43 import RetouchRouter
-from .mofrr_shared_v8ca45d43 import SharedExpert
-from .frr_code_v8ca45d43 import code_files as code_files
-from .frr_images_v8ca45d43 import Photo, add_residual, read_photos, to_signed
-from .frr_loading_v8ca45d43 import RepositoryReader
-from .frr_repository_v8ca45d43 import RepositoryWriter
-from .mofrr_edits_v8ca45d43 import awake as awake
-from .mofrr_operations_v8ca45d43 import OPERATIONS as OPERATIONS
-from .mofrr_parts_v8ca45d43 import MoFRRParts as MoFRRParts
-from .mofrr_request_v8ca45d43 import (
+from .mofrr_expert_v62eaf710 import WaveFRRExpert
+from .mofrr_merger_v62eaf710 import ExpertMerger
+from .mofrr_router_v62eaf710 import RetouchRouter
+from .mofrr_shared_v62eaf710 import SharedExpert
+from .frr_code_v62eaf710 import code_files as code_files
+from .frr_images_v62eaf710 import Photo, add_residual, read_photos, to_signed
+from .frr_loading_v62eaf710 import RepositoryReader
+from .frr_repository_v62eaf710 import RepositoryWriter
+from .mofrr_edits_v62eaf710 import awake as awake
+from .mofrr_operations_v62eaf710 import OPERATIONS as OPERATIONS
+from .mofrr_parts_v62eaf710 import MoFRRParts as MoFRRParts
+from .mofrr_request_v62eaf710 import (
     Generators,
     OnStep,
     Operations,
@@ -27,9 +27,9 @@ from .mofrr_request_v8ca45d43 import (
     group_by_size,
     read_callback,
 )
-from .mofrr_result_v8ca45d43 import MoFRRPipelineOutput, Restoration, make_output, summarise_samples
-from .mofrr_routing_v8ca45d43 import Routing
-from .mofrr_steps_v8ca45d43 import MoFRRSteps
+from .mofrr_result_v62eaf710 import MoFRRPipelineOutput, Restoration, make_output, summarise_samples
+from .mofrr_routing_v62eaf710 import Routing
+from .mofrr_steps_v62eaf710 import MoFRRSteps
 
 DEGREE_SOURCES = ("expert", "router")
 
