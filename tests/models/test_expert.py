@@ -60,7 +60,7 @@ def test_batch_equals_single(expert):
     latents = torch.randn(3, *expert.latent_shape(32, 48))
     together = expert(photos, latents=latents).image
     alone = [expert(photos[i : i + 1], latents=latents[i : i + 1]).image for i in range(3)]
-    assert torch.allclose(together, torch.cat(alone), atol=1e-5)
+    assert torch.allclose(together, torch.cat(alone), atol=1e-4)
 
 
 def test_latent_shape_is_the_low_band(expert):
