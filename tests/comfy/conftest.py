@@ -68,6 +68,7 @@ def make_base(base: Path) -> Path:
     (base / "custom_nodes" / PACK).symlink_to(ROOT)
     (base / "custom_nodes" / "a-host-shims").symlink_to(HERE / "host_shims")
     astronaut().save(base / "input" / "example.png")
+    (base / "input" / "clip.mp4").touch()  # that the workflow of a video names; a test films it
     return base
 
 
