@@ -78,12 +78,16 @@ class StageConfig(LoopConfig):
         return tuple(name.strip() for name in self.operations.split(","))
 
 
+def _as_from_many_cameras(source: RetouchSource) -> RetouchSource:
+    """For stages that read faint traces, which must not hang on the training photos' own look."""
+    return dataclasses.replace(source, vary_light=0.5, vary_capture=0.6)
+
+
 def _router(config: StageConfig, source: RetouchSource) -> RouterStage:
     model = _network(RetouchRouter, config, "router")
-    source = dataclasses.replace(source, vary_light=0.5, vary_capture=0.6)
     return RouterStage(
         model,
-        source,
+        _as_from_many_cameras(source),
         faces_per_batch=config.batch_size,
         pool=config.pool,
         frozen_statistics=config.frozen_statistics,
@@ -102,10 +106,9 @@ def _operation(config: StageConfig, choices: tuple[str, ...]) -> str:
 def _warp(config: StageConfig, source: RetouchSource) -> WarpStage:
     operation = _operation(config, tuple(n for n in config.names if n in bank.GEOMETRIC))
     model = _network(WaveFRRExpert, config, "geometric_expert")
-    source = dataclasses.replace(source, vary_light=0.5, vary_capture=0.6)
     return WarpStage(
         model,
-        source,
+        _as_from_many_cameras(source),
         operation,
         batch_size=config.batch_size,
         pool=config.pool,
@@ -141,34 +144,35 @@ def _merger(config: StageConfig, source: RetouchSource) -> MergerStage:
     return MergerStage(model, source, router, experts, batch_size=config.batch_size)
 
 
+def _features(config: StageConfig, source: RetouchSource) -> Any:
+    features = feature_loss(config.vgg)
+    if isinstance(features, torch.nn.Module):
+        features.to(source.faces.images.device)
+    return features
+
+
 def _bpfre(config: StageConfig, source: RetouchSource) -> BPFReStage:
     model = _network(BlemishRetoucher, config, "retoucher").to(memory_format=torch.channels_last)
     torch.manual_seed(config.seed)
     critic: Any = PixelCritic(**PRESETS[config.preset]["critic"])
     critic = critic.to(memory_format=torch.channels_last)
-    features = feature_loss(config.vgg)
-    device = source.faces.images.device
-    if isinstance(features, torch.nn.Module):
-        features.to(device)
     return BPFReStage(
         model,
-        critic.to(device),
+        critic.to(source.faces.images.device),
         BlemishSource(
             source.faces, config.pair_share, config.paintings, config.crop, seed=config.seed
         ),
         batch_size=config.batch_size,
         unpaired=config.unpaired,
-        features=features,
+        features=_features(config, source),
         adversarial_weight=config.adversarial,
     )
 
 
 def _bpfre_inpaint(config: StageConfig, source: RetouchSource) -> InpaintStage:
     model = _network(BlemishRetoucher, config, "inpainter").to(memory_format=torch.channels_last)
-    features = feature_loss(config.vgg)
-    if isinstance(features, torch.nn.Module):
-        features.to(source.faces.images.device)
     blemishes = BlemishSource(source.faces, crop=config.crop, windows=1, seed=config.seed)
+    features = _features(config, source)
     return InpaintStage(model, blemishes, batch_size=config.batch_size, features=features)
 
 
