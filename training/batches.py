@@ -51,7 +51,8 @@ class RetouchSource:
         if points is not None:
             points[mirrored, :, 0] = 1 - points[mirrored, :, 0]
         numbers = torch.as_tensor(rng.random((count, 4)), device=device)
-        images = blend(images, vary_light(images, numbers), numbers[:, 3] < self.vary_light)
+        if self.vary_light:
+            images = blend(images, vary_light(images, numbers), numbers[:, 3] < self.vary_light)
         if self.vary_capture:
             images = blend(images, vary_capture(images, rng), rng.random(count) < self.vary_capture)
         return self.shift(rng, images, points)
