@@ -45,6 +45,8 @@ class StageConfig(LoopConfig):
     size: int = 256  # side of the faces in pixels
     export_probability: float = 0.15  # photos compressed or resized after retouching
     min_degree: float = 0.15  # degrees are drawn evenly from here to 1
+    vary_light: float = 0.5  # share of the faces whose exposure and white balance vary
+    vary_capture: float = 0.6  # share of the faces whose sharpness and noise vary
     start: str = ""  # model folder to start from instead of random weights
     pool: int = 0  # stages `router` and `warp`: faces simulated once for all steps; 0 = ever new
     frozen_statistics: bool = False  # stage `router`: batch normalisation as `start` left it
@@ -78,16 +80,11 @@ class StageConfig(LoopConfig):
         return tuple(name.strip() for name in self.operations.split(","))
 
 
-def _as_from_many_cameras(source: RetouchSource) -> RetouchSource:
-    """For stages that read faint traces, which must not hang on the training photos' own look."""
-    return dataclasses.replace(source, vary_light=0.5, vary_capture=0.6)
-
-
 def _router(config: StageConfig, source: RetouchSource) -> RouterStage:
     model = _network(RetouchRouter, config, "router")
     return RouterStage(
         model,
-        _as_from_many_cameras(source),
+        source,
         faces_per_batch=config.batch_size,
         pool=config.pool,
         frozen_statistics=config.frozen_statistics,
@@ -108,7 +105,7 @@ def _warp(config: StageConfig, source: RetouchSource) -> WarpStage:
     model = _network(WaveFRRExpert, config, "geometric_expert")
     return WarpStage(
         model,
-        _as_from_many_cameras(source),
+        source,
         operation,
         batch_size=config.batch_size,
         pool=config.pool,
@@ -255,6 +252,8 @@ def run_stage(
         config.names,
         export_probability=config.export_probability,
         min_degree=config.min_degree,
+        vary_light=config.vary_light,
+        vary_capture=config.vary_capture,
     )
     stage = STAGES[name](config, source)
     stage.model.to(device)
