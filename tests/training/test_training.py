@@ -136,6 +136,7 @@ def test_frozen_statistics_stay(source, frozen):
 def test_an_expert_learns_to_undo_whitening(faces_dir, tmp_path):
     settings = {"operation": "whitening", "steps": 25, "batch_size": 4, "size": SIZE}
     settings |= {"log_every": 5, "learning_rate": "2e-3", "warmup": 2, "ema_decay": 0.8}
+    settings |= {"vary_light": "0", "vary_capture": "0"}
     losses = []
     run_stage(
         "expert", settings, tmp_path / "run", faces_dir, on_step=lambda _, t: losses.append(t)
