@@ -139,7 +139,7 @@ class ModulatedConv(nn.Module):
     def forward(self, features: Tensor, style: Tensor, noise: bool) -> Tensor:
         """B C h w, B S -> B C' h w; with `noise`, fresh Gaussian noise is added."""
         scale = self.affine(style).float()
-        energy = self.weight.square().sum((2, 3)) @ scale.square().T  # C' B
+        energy = self.weight.float().square().sum((2, 3)) @ scale.square().T  # C' B
         demodulation = torch.rsqrt(energy.T + 1e-8)[:, :, None, None].to(features.dtype)
         modulated = features * scale[:, :, None, None].to(features.dtype)
         result = F.conv2d(modulated, self.weight.to(features.dtype), padding=1) * demodulation

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from . import host
+from . import bpfre_load, host, mofrr_load
+from .bpfre_load import BPFReLoadModel
+from .bpfre_retouch import BPFReInpaint, BPFReRetouch
 from .compare import RestorationCompare
 from .faces import FaceCrop, FacePaste
 from .host import io
-from .mofrr_load import FOLDER, MoFRRLoadModel
+from .mofrr_load import MoFRRLoadModel
 from .mofrr_restore import MoFRRRestore
 from .mofrr_steps import MoFRREditRouting, MoFRRExpert, MoFRRMerge, MoFRRRoute
 from .simulate import RetouchSimulate
@@ -18,6 +20,9 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     MoFRREditRouting,
     MoFRRExpert,
     MoFRRMerge,
+    BPFReLoadModel,
+    BPFReRetouch,
+    BPFReInpaint,
     RetouchSimulate,
     RestorationCompare,
     FaceCrop,
@@ -30,7 +35,8 @@ class FRRExtension(host.ComfyExtension):
 
     async def on_load(self) -> None:
         """Tell the host where the models are."""
-        host.add_model_folder(FOLDER)
+        for models in (mofrr_load.MODELS, bpfre_load.MODELS):
+            host.add_model_folder(models.folder)
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """Every node, in the order of the menu."""

@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..pipelines.face_detector import FaceDetector
-from ..pipelines.faces import Alignment, crop, crop_side, paste
+from .face_crops import Faces, Frames, cut_faces, read_faces
 from .host import io
-from .mofrr_restore import FaceLandmarksSocket
-from .photos import (
-    blend,
-    read_boxes,
-    read_image,
-    read_landmarks,
-    read_mask,
-    write_image,
-    write_mask,
-)
+from .inputs import face_inputs, mask_input
+from .photos import blend, read_image, read_mask, write_image, write_mask
 
 FacesSocket = io.Custom("FRR_FACES")
 ALL, LARGEST = "all", "largest"
 CATEGORY = "FRR/faces"
-
-
-class Faces(NamedTuple):
-    """What travels on an FRR_FACES socket: where crops were cut, and what they showed."""
-
-    frames: list[list[Alignment]]  # for each picture its faces
-    crops: Tensor  # n 3 s s in [0, 1], picture after picture
 
 
 def _crop_inputs() -> list[Any]:
@@ -60,17 +44,9 @@ def _crop_inputs() -> list[Any]:
             advanced=True,
             tooltip="1 frames a face as the models expect; more shows more around it.",
         ),
-        io.BoundingBox.Input(
-            "boxes",
-            optional=True,
-            socketless=False,
-            force_input=True,
-            tooltip="Face boxes of any detector, or one from a bounding box node.",
-        ),
-        FaceLandmarksSocket.Input(
-            "landmarks",
-            optional=True,
-            tooltip="Landmarks of the MediaPipe nodes, instead of boxes: turned upright.",
+        *face_inputs(
+            "Face boxes of any detector, or one from a bounding box node.",
+            "Landmarks of the MediaPipe nodes, instead of boxes: turned upright.",
         ),
     ]
 
@@ -127,19 +103,14 @@ class FaceCrop(io.ComfyNode):
                 "no face was found; connect boxes or landmarks that name one, or lower the "
                 "detector's threshold"
             )
-        side = size or crop_side([face for frame in frames for face in frame])
-        cut = [crop(photo, frame, side) for photo, frame in zip(pixels, frames, strict=True)]
-        crops = torch.cat(cut)
-        return io.NodeOutput(write_image(crops), Faces(frames, crops), count)
+        cut = cut_faces(pixels, frames, size)
+        return io.NodeOutput(write_image(cut.crops), cut, count)
 
 
-def _find(pixels: Tensor, boxes: Any, landmarks: Any, margin: float) -> list[list[Alignment]]:
-    if boxes is not None and landmarks is not None:
-        raise ValueError("boxes and landmarks are both connected; disconnect one of them")
-    if landmarks is not None:
-        return read_landmarks(landmarks, len(pixels), margin)
-    if boxes is not None:
-        return read_boxes(boxes, len(pixels), margin)
+def _find(pixels: Tensor, boxes: Any, landmarks: Any, margin: float) -> Frames:
+    frames = read_faces(boxes, landmarks, len(pixels), margin)
+    if frames is not None:
+        return frames
     try:
         detector = FaceDetector()
     except ImportError as error:
@@ -183,9 +154,7 @@ class FacePaste(io.ComfyNode):
                     advanced=True,
                     tooltip="Take out a colour shift that the whole rim of a crop shows.",
                 ),
-                io.Mask.Input(
-                    "mask", optional=True, tooltip="Paste only here; of the photos' size."
-                ),
+                mask_input("Paste only here; of the photos' size."),
             ],
             outputs=[
                 io.Image.Output("pasted", display_name="image", tooltip="The photos."),
@@ -214,13 +183,6 @@ class FacePaste(io.ComfyNode):
                 f"{len(edited)} crops and {len(pixels)} pictures came; expected "
                 f"{len(faces.crops)} crops and {len(faces.frames)} pictures, as they were cut"
             )
-        counts = [len(frame) for frame in faces.frames]
-        before, after = faces.crops.split(counts), edited.split(counts)
-        pasted = [
-            paste(*each, feather, match_colour)
-            for each in zip(pixels, faces.frames, before, after, strict=True)
-        ]
-        result = torch.stack([photo for photo, _ in pasted])
-        used = torch.stack([seen for _, seen in pasted])
+        result, used = faces.paste(pixels, edited, feather, match_colour)
         used = used if chosen is None else used * chosen
         return io.NodeOutput(write_image(blend(pixels, result, chosen), alpha), write_mask(used))

@@ -41,17 +41,17 @@ def add_model_folder(name: str) -> None:
     folder_paths.add_model_folder_path(name, str(Path(folder_paths.models_dir) / name))
 
 
-def list_models(name: str, index: str, suffix: str) -> dict[str, Path]:
+def list_models(name: str, index: str, suffix: str | None) -> dict[str, Path]:
     """The models under the host's folders of that name, by their path inside it.
 
     Args:
         name: what `add_model_folder` was called with.
         index: a folder that holds a file of this name is a model.
-        suffix: so is a file that ends with this.
+        suffix: so is a file that ends with this; None: no file is.
     """
     found: dict[str, Path] = {}
     for home in map(Path, folder_paths.get_folder_paths(name)):
-        files = [path for path in home.rglob(f"*{suffix}") if path.is_file()]
+        files = [path for path in home.rglob(f"*{suffix}") if path.is_file()] if suffix else []
         folders = [path.parent for path in home.rglob(index)]
         inside = [path for path in files if not any(f in path.parents for f in folders)]
         for path in sorted([*folders, *inside]):
@@ -199,7 +199,8 @@ class Progress:
     """
 
     def __init__(self, total: int) -> None:
-        self._bar = comfy.utils.ProgressBar(max(total, 1))
+        self._total = max(total, 1)
+        self._bar = comfy.utils.ProgressBar(self._total)
         self._done = 0
 
     def step(self, preview: Image.Image | None = None) -> None:
@@ -208,6 +209,15 @@ class Progress:
         self._done += 1
         shown = None if preview is None else ("JPEG", preview, PREVIEW_SIDE)
         self._bar.update_absolute(self._done, preview=shown)
+
+    def reach(self, share: float, preview: Image.Image | None = None) -> None:
+        """Take the steps up to a share of all, each once, also where work began anew.
+
+        Raises if the user interrupted the prompt.
+        """
+        check_interrupted()
+        while self._done < int(share * self._total + 1e-6):
+            self.step(preview)
 
 
 def save_previews(images: Tensor, node: Any) -> list[dict[str, str]]:

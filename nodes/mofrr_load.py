@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import torch
-
 from .. import hub
-from ..pipelines.frr_repository import INDEX_NAME
 from ..pipelines.mofrr_file import load_single_file
 from ..pipelines.pipeline_mofrr import MoFRRPipeline
 from . import host
 from .host import io
-from .mofrr_model import MoFRRModel
+from .model_choice import ModelChoice
+from .mofrr_model import MoFRRModel, MoFRRModelSocket
 
-FOLDER = "mofrr"
-SUFFIX = ".safetensors"
-EMBEDDED = "mofrr-tiny (embedded)"
-AUTOMATIC = "auto"
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-
-MoFRRModelSocket = io.Custom("MOFRR_MODEL")
-
-
-def choices() -> dict[str, Path]:
-    """The models there are, by the name shown: the embedded one first."""
-    return {EMBEDDED: hub.folder(), **host.list_models(FOLDER, INDEX_NAME, SUFFIX)}
+MODELS = ModelChoice("mofrr", hub.DEFAULT, ".safetensors")
 
 
 class MoFRRLoadModel(io.ComfyNode):
@@ -45,21 +31,7 @@ class MoFRRLoadModel(io.ComfyNode):
                 ".safetensors file)."
             ),
             search_aliases=["face retouching restoration", "unretouch", "de-beautify", "MoFRR"],
-            inputs=[
-                io.Combo.Input(
-                    "model_name",
-                    options=list(choices()),
-                    default=EMBEDDED,
-                    tooltip="The embedded model, or a folder or file under models/mofrr.",
-                ),
-                io.Combo.Input(
-                    "dtype",
-                    options=[AUTOMATIC, *DTYPES],
-                    default=AUTOMATIC,
-                    advanced=True,
-                    tooltip="Precision of the weights; auto takes what suits the device.",
-                ),
-            ],
+            inputs=MODELS.inputs(),
             outputs=[
                 MoFRRModelSocket.Output("model", tooltip="For the MoFRR nodes' model inputs.")
             ],
@@ -67,13 +39,8 @@ class MoFRRLoadModel(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, model_name: str, dtype: str) -> list[Any]:
-        """Size and time of the model's files: a changed model is loaded again."""
-        path = choices().get(model_name)
-        if path is None:
-            return [model_name]
-        files = [path] if path.is_file() else sorted(path.glob("*/*.safetensors"))
-        stats = [file.stat() for file in files]
-        return [model_name, dtype, *((stat.st_size, stat.st_mtime_ns) for stat in stats)]
+        """What changes when the model's files do."""
+        return MODELS.fingerprint(model_name, dtype)
 
     @classmethod
     def execute(cls, model_name: str, dtype: str) -> io.NodeOutput:
@@ -82,15 +49,7 @@ class MoFRRLoadModel(io.ComfyNode):
         Raises:
             ValueError: it is gone, of another kind, or damaged; the message names the file.
         """
-        path = choices().get(model_name)
-        if path is None:
-            raise ValueError(
-                f"model_name {model_name!r} is not under models/{FOLDER}; there are "
-                f"{', '.join(choices())}"
-            )
-        weights = [path] if path.is_file() else list(path.glob("*/*.safetensors"))
-        size = sum(file.stat().st_size for file in weights)
-        chosen = host.network_dtype(size // 4) if dtype == AUTOMATIC else DTYPES[dtype]
+        path, chosen = MODELS.find(model_name, dtype)
         if path.is_file():
             pipeline = load_single_file(path, chosen, host.read_tensors)
         else:

@@ -1,46 +1,16 @@
-"""What travels on a MOFRR_MODEL socket: a pipeline whose networks the host loads and evicts."""
+"""What travels on a MOFRR_MODEL socket."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
-from torch import nn
-
 from ..pipelines.mofrr_memory import bytes_for_picture
-from ..pipelines.pipeline_mofrr import MoFRRPipeline
-from . import host
+from .host import io
+from .hosted_model import HostedModel
+
+MoFRRModelSocket = io.Custom("MOFRR_MODEL")
 
 
-class MoFRRModel:
-    """A pipeline whose networks are the host's to load and to evict, each one by itself.
-
-    Nothing of it stays on a device: ask by `ready` before every use.
-
-    Args:
-        pipeline: all its networks on the CPU.
-        name: as the user chose it.
-    """
-
-    def __init__(self, pipeline: MoFRRPipeline, name: str) -> None:
-        pipeline.set_progress_bar_config(disable=True)
-        self.pipeline, self.name = pipeline, name
-        networks = {
-            part: network
-            for part, network in pipeline.components.items()
-            if isinstance(network, nn.Module)
-        }
-        self.patchers = {part: host.wrap(network) for part, network in networks.items()}
-
-    def get_models(self) -> list[Any]:
-        """Every patcher, for the host's accounts."""
-        return list(self.patchers.values())
-
-    def ready(self, part: str, pictures: int, height: int, width: int) -> torch.device:
-        """Bring one network to its device for pictures of this size; returns the device."""
-        host.check_interrupted()
-        needed = pictures * self.bytes_for_picture(part, height, width)
-        return host.load(self.patchers[part], needed)
+class MoFRRModel(HostedModel):
+    """A MoFRRPipeline under the host's memory management."""
 
     def bytes_for_picture(self, part: str, height: int, width: int) -> int:
         """Activation memory that a network needs for one picture of this size."""

@@ -7,107 +7,31 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..pipelines.faces import Alignment, crop, crop_side, paste
 from . import host, mofrr_work
+from .face_crops import Frames, cut_faces, read_faces
 from .host import io
-from .mofrr_load import MoFRRModelSocket
-from .mofrr_model import MoFRRModel
-from .mofrr_routing import decision_inputs, read_decisions, report
-from .mofrr_work import Noise, Restored
-from .photos import (
-    blend,
-    read_boxes,
-    read_image,
-    read_landmarks,
-    read_mask,
-    write_image,
-    write_mask,
+from .inputs import (
+    VIDEO,
+    check_working_size,
+    face_inputs,
+    frames_input,
+    mask_input,
+    read_working_size,
+    samples_input,
+    seed_input,
+    steps_input,
+    strength_input,
+    working_size_input,
 )
+from .mofrr_model import MoFRRModel, MoFRRModelSocket
+from .mofrr_routing import RoutingSocket, decision_inputs, read_decisions, report
+from .mofrr_work import SMALLEST, Noise, Restored
+from .photos import blend, read_image, read_mask, write_image, write_mask
 
-RoutingSocket = io.Custom("MOFRR_ROUTING")
-FaceLandmarksSocket = io.Custom("FACE_LANDMARKS")
-PICTURES, VIDEO = "pictures", "video"
 FEATHER = 0.1
-LARGEST = 8192
-
-
-def steps_input() -> Any:
-    """Denoising steps."""
-    return io.Int.Input(
-        "steps",
-        default=2,
-        min=1,
-        max=50,
-        tooltip="Denoising steps of each expert: 1 or 2 give the mean estimate, more add detail.",
-    )
-
-
-def seed_input() -> Any:
-    """Seed of the noise."""
-    return io.Int.Input(
-        "seed",
-        default=0,
-        min=0,
-        max=0xFFFFFFFFFFFFFFFF,
-        control_after_generate=True,
-        tooltip="Seed of the experts' noise: the same seed gives the same result.",
-    )
-
-
-def strength_input() -> Any:
-    """Share of the correction."""
-    return io.Float.Input(
-        "strength",
-        default=1.0,
-        min=0.0,
-        max=1.0,
-        step=0.05,
-        tooltip="How much of the correction is applied: 0 leaves the picture as it is.",
-    )
-
-
-def working_size_input() -> Any:
-    """Side at which the networks work."""
-    return io.Int.Input(
-        "working_size",
-        default=0,
-        min=0,
-        max=LARGEST,
-        step=32,
-        advanced=True,
-        tooltip=(
-            "Shorter side in pixels at which the networks see a larger picture; the correction is "
-            "brought back to full size. 0 takes the model's own (256 for the embedded model); from "
-            "32 on. Nothing is ever enlarged."
-        ),
-    )
-
-
-def samples_input() -> Any:
-    """Estimates to average."""
-    return io.Int.Input(
-        "samples",
-        default=1,
-        min=1,
-        max=16,
-        advanced=True,
-        tooltip="Estimates from different noise to average; uncertainty shows their spread.",
-    )
-
-
-def frames_input() -> Any:
-    """Pictures or a clip."""
-    return io.Combo.Input(
-        "frames",
-        options=[PICTURES, VIDEO],
-        default=PICTURES,
-        advanced=True,
-        tooltip=(
-            "pictures: each has its own verdict and noise. video: the batch is one clip, with one "
-            "verdict, one set of degrees and the same noise for every frame, so that it does not "
-            "flicker."
-        ),
-    )
+CORRECTION = "the correction is brought back to full size."
+SEED = "Seed of the experts' noise: the same seed gives the same result."
+ONLY_HERE = "Restore only here; other pixels keep every bit."
 
 
 def _inputs() -> list[Any]:
@@ -116,26 +40,16 @@ def _inputs() -> list[Any]:
         io.Image.Input("image", tooltip="The retouched pictures; values beyond 0..1 are clamped."),
         MoFRRModelSocket.Input("model", tooltip="From Load MoFRR Model."),
         steps_input(),
-        seed_input(),
-        strength_input(),
+        seed_input(SEED),
+        strength_input("correction"),
         *decision_inputs(),
         samples_input(),
-        working_size_input(),
+        working_size_input(SMALLEST, CORRECTION),
         frames_input(),
-        io.Mask.Input(
-            "mask", optional=True, tooltip="Restore only here; other pixels keep every bit."
-        ),
-        io.BoundingBox.Input(
-            "boxes",
-            optional=True,
-            socketless=False,
-            force_input=True,
-            tooltip="Face boxes of any detector: each face is restored by itself and pasted back.",
-        ),
-        FaceLandmarksSocket.Input(
-            "landmarks",
-            optional=True,
-            tooltip="Landmarks of the MediaPipe nodes, instead of boxes: also turned upright.",
+        mask_input(ONLY_HERE),
+        *face_inputs(
+            "Face boxes of any detector: each face is restored by itself and pasted back.",
+            "Landmarks of the MediaPipe nodes, instead of boxes: also turned upright.",
         ),
     ]
 
@@ -186,7 +100,7 @@ class MoFRRRestore(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, working_size: int | None) -> bool | str:
         """A size between 1 and 31 is too small for the networks."""
-        return check_working_size(working_size)
+        return check_working_size(working_size, SMALLEST)
 
     @classmethod
     def execute(
@@ -207,9 +121,9 @@ class MoFRRRestore(io.ComfyNode):
         """Restore the pictures."""
         pixels, alpha = read_image(image)
         chosen = read_mask(mask, pixels)
-        noise = Noise(seed, samples, mofrr_work.read_working_size(working_size))
+        noise = Noise(seed, samples, read_working_size(working_size, SMALLEST))
         clip = frames == VIDEO
-        faces = _read_faces(boxes, landmarks, len(pixels))
+        faces = read_faces(boxes, landmarks, len(pixels))
         if faces is None:
             work = _Work(model, pixels, noise, steps, strength, clip, decisions)
             result = work.result
@@ -228,21 +142,6 @@ class MoFRRRestore(io.ComfyNode):
             report(work.bars) if work.bars else "no face was found, nothing was done",
             ui={"mofrr_verdict": work.bars},
         )
-
-
-def check_working_size(working_size: int | None) -> bool | str:
-    """True, or what is wrong with a working size; None is one that another node will give."""
-    if working_size is None or working_size == 0 or 32 <= working_size <= LARGEST:
-        return True
-    return f"working_size is {working_size}; expected 0 (the model's own) or 32 to {LARGEST} pixels"
-
-
-def _read_faces(boxes: Any, landmarks: Any, batch: int) -> list[list[Alignment]] | None:
-    if boxes is not None and landmarks is not None:
-        raise ValueError("boxes and landmarks are both connected; disconnect one of them")
-    if landmarks is not None:
-        return read_landmarks(landmarks, batch, 1.0)
-    return None if boxes is None else read_boxes(boxes, batch, 1.0)
 
 
 class _Work:
@@ -276,7 +175,7 @@ class _Work:
 
 def _restore_faces(
     pixels: Tensor,
-    faces: list[list[Alignment]],
+    frames: Frames,
     model: MoFRRModel,
     noise: Noise,
     steps: int,
@@ -285,31 +184,15 @@ def _restore_faces(
     decisions: dict[str, Any],
 ) -> tuple[Any, Restored]:
     """Restore every face of every picture as one batch of crops, and paste the changes back."""
-    side = crop_side([face for frame in faces for face in frame])
-    crops = [crop(photo, frame, side) for photo, frame in zip(pixels, faces, strict=True)]
-    batch = torch.cat(crops)
-    if not len(batch):
+    faces = cut_faces(pixels, frames)
+    if not len(faces.crops):
         nothing = torch.zeros_like(pixels[:, :1])
         return _Nothing(), Restored(pixels, nothing, nothing)
-    work = _Work(model, batch, noise, steps, strength, clip, decisions)
-    counts = [len(frame) for frame in faces]
-    parts = zip(
-        pixels,
-        faces,
-        crops,
-        work.result.image.split(counts),
-        work.result.uncertainty.split(counts),
-        strict=True,
-    )
-    images, spreads = [], []
-    for photo, frame, before, after, spread in parts:
-        images.append(paste(photo, frame, before, after, FEATHER)[0])
-        empty = torch.zeros_like(photo[:1])
-        zeros = torch.zeros_like(spread)
-        spreads.append(paste(empty, frame, zeros, spread, FEATHER, match_colour=False)[0])
-    restored = torch.stack(images)
+    work = _Work(model, faces.crops, noise, steps, strength, clip, decisions)
+    restored, _ = faces.paste(pixels, work.result.image, FEATHER, match_colour=True)
+    spread, _ = faces.lay(work.result.uncertainty, pixels, FEATHER)
     difference = (restored - pixels).abs().mean(1, keepdim=True)
-    return work, Restored(restored, difference, torch.stack(spreads))
+    return work, Restored(restored, difference, spread)
 
 
 class _Nothing:

@@ -10,8 +10,10 @@ import torch
 
 from ..pipelines.mofrr_routing import Routing
 from ..pipelines.simulate.recipe import OPERATIONS
-from . import host
+from .host import io
+from .inputs import share_input
 
+RoutingSocket = io.Custom("MOFRR_ROUTING")
 AUTO, ON, OFF = "auto", "on", "off"
 DECISIONS = (AUTO, ON, OFF)
 ESTIMATED = 0.0
@@ -113,7 +115,7 @@ def report(pictures: list[dict[str, Any]]) -> str:
 def decision_inputs() -> list[Any]:
     """A switch and a degree for each operation, as inputs of a node."""
     inputs: list[Any] = [
-        host.io.Combo.Input(
+        io.Combo.Input(
             name,
             options=list(DECISIONS),
             default=AUTO,
@@ -121,16 +123,9 @@ def decision_inputs() -> list[Any]:
         )
         for name in OPERATIONS
     ]
+    told = "How strong the {} is: 1 is the strongest, 0 lets it be estimated."
     return inputs + [
-        host.io.Float.Input(
-            f"{name}_degree",
-            default=ESTIMATED,
-            min=0.0,
-            max=1.0,
-            step=0.05,
-            advanced=True,
-            tooltip=f"How strong the {WHAT[name]} is: 1 is the strongest, 0 lets it be estimated.",
-        )
+        share_input(f"{name}_degree", ESTIMATED, told.format(WHAT[name]), advanced=True)
         for name in OPERATIONS
     ]
 

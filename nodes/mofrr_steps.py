@@ -10,21 +10,22 @@ from torch import Tensor
 from ..pipelines.simulate.recipe import OPERATIONS
 from . import host, mofrr_work
 from .host import io
-from .mofrr_load import MoFRRModelSocket
-from .mofrr_model import MoFRRModel
-from .mofrr_restore import (
+from .inputs import (
     VIDEO,
-    RoutingSocket,
     check_working_size,
     frames_input,
+    mask_input,
+    read_working_size,
     samples_input,
     seed_input,
     steps_input,
     strength_input,
     working_size_input,
 )
-from .mofrr_routing import Verdict, decision_inputs, read_decisions, report
-from .mofrr_work import SHARED, Edits, Noise
+from .mofrr_model import MoFRRModel, MoFRRModelSocket
+from .mofrr_restore import CORRECTION, ONLY_HERE, SEED
+from .mofrr_routing import RoutingSocket, Verdict, decision_inputs, read_decisions, report
+from .mofrr_work import SHARED, SMALLEST, Edits, Noise
 from .photos import blend, read_image, read_mask, write_image, write_mask
 
 EditSocket = io.Custom("MOFRR_EDIT")
@@ -48,7 +49,7 @@ class MoFRRRoute(io.ComfyNode):
             inputs=[
                 io.Image.Input("image", tooltip="The pictures to judge, each filled by one face."),
                 MoFRRModelSocket.Input("model", tooltip="From Load MoFRR Model."),
-                working_size_input(),
+                working_size_input(SMALLEST, CORRECTION),
                 frames_input(),
             ],
             outputs=[
@@ -60,7 +61,7 @@ class MoFRRRoute(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, working_size: int | None) -> bool | str:
         """A size between 1 and 31 is too small for the networks."""
-        return check_working_size(working_size)
+        return check_working_size(working_size, SMALLEST)
 
     @classmethod
     def execute(
@@ -68,7 +69,7 @@ class MoFRRRoute(io.ComfyNode):
     ) -> io.NodeOutput:
         """Judge the pictures."""
         pixels = read_image(image).pixels
-        size = mofrr_work.read_working_size(working_size)
+        size = read_working_size(working_size, SMALLEST)
         verdict = mofrr_work.route(model, pixels, size, frames == VIDEO)
         return _say(verdict)
 
@@ -133,9 +134,9 @@ class MoFRRExpert(io.ComfyNode):
                     tooltip="Which expert; shared is the one that knows retouching in general.",
                 ),
                 steps_input(),
-                seed_input(),
+                seed_input(SEED),
                 samples_input(),
-                working_size_input(),
+                working_size_input(SMALLEST, CORRECTION),
             ],
             outputs=[
                 EditSocket.Output("edit", tooltip="What the expert would change, for MoFRR Merge."),
@@ -148,7 +149,7 @@ class MoFRRExpert(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, working_size: int | None) -> bool | str:
         """A size between 1 and 31 is too small for the networks."""
-        return check_working_size(working_size)
+        return check_working_size(working_size, SMALLEST)
 
     @classmethod
     def execute(
@@ -164,7 +165,7 @@ class MoFRRExpert(io.ComfyNode):
     ) -> io.NodeOutput:
         """Run the expert."""
         pixels, alpha = read_image(image)
-        noise = Noise(seed, samples, mofrr_work.read_working_size(working_size))
+        noise = Noise(seed, samples, read_working_size(working_size, SMALLEST))
         progress = host.Progress(steps)
         edit = mofrr_work.run_expert(model, operation, pixels, routing, noise, steps, progress.step)
         alone = mofrr_work.apply_alone(model, pixels, edit)
@@ -193,13 +194,9 @@ class MoFRRMerge(io.ComfyNode):
                 io.Image.Input("image", tooltip="The same pictures that the experts saw."),
                 MoFRRModelSocket.Input("model", tooltip="From Load MoFRR Model."),
                 RoutingSocket.Input("routing", tooltip="The routing that the experts followed."),
-                strength_input(),
+                strength_input("correction"),
                 io.Autogrow.Input("edits", template=edits, tooltip="One edit of each expert."),
-                io.Mask.Input(
-                    "mask",
-                    optional=True,
-                    tooltip="Restore only here; other pixels keep every bit.",
-                ),
+                mask_input(ONLY_HERE),
             ],
             outputs=[
                 io.Image.Output("restored", display_name="image", tooltip="The restored pictures."),

@@ -53,19 +53,6 @@ class Restored(NamedTuple):
     uncertainty: Tensor  # B 1 H W, spread of the samples; zeros with one sample
 
 
-def read_working_size(size: int) -> Any:
-    """The nodes' working size as the pipeline takes it; 0 is the model's own.
-
-    Raises:
-        ValueError: a size below 32.
-    """
-    if size != 0 and size < SMALLEST:
-        raise ValueError(
-            f"working_size is {size}; expected 0 (the model's own) or at least {SMALLEST} pixels"
-        )
-    return "config" if size == 0 else size
-
-
 def route(model: MoFRRModel, pixels: Tensor, working_size: Any, clip: bool) -> Verdict:
     """The router's verdict on B 3 H W in [0, 1]."""
     pipe = model.pipeline

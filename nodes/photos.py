@@ -44,7 +44,7 @@ def write_image(pixels: Tensor, alpha: Tensor | None = None) -> Tensor:
     return planes.movedim(1, -1).to(host.output_device(), host.output_dtype()).contiguous()
 
 
-def read_mask(mask: Tensor | None, like: Tensor) -> Tensor | None:
+def read_mask(mask: Tensor | None, like: Tensor, name: str = "mask") -> Tensor | None:
     """The host's MASK, B H W or H W, as B 1 H W for pictures B C H W.
 
     Raises:
@@ -57,10 +57,11 @@ def read_mask(mask: Tensor | None, like: Tensor) -> Tensor | None:
         planes = planes.squeeze(1) if planes.shape[1] == 1 else planes.squeeze(-1)
     fits = planes.ndim == 3 and planes.shape[-2:] == like.shape[-2:]
     if not fits or len(planes) not in (1, len(like)):
+        unpainted = " (Load Image gives an empty one of 64 x 64 where none was painted)"
         raise ValueError(
-            f"mask has the shape {tuple(mask.shape)} for {len(like)} picture(s) of "
+            f"{name} has the shape {tuple(mask.shape)} for {len(like)} picture(s) of "
             f"{like.shape[-1]} x {like.shape[-2]}; expected one mask, or one for each picture, of "
-            "the pictures' size: resize it first"
+            f"the pictures' size: resize it first{'' if mask.any() else unpainted}"
         )
     return planes[:, None].to(like).clamp(0, 1).expand(len(like), -1, -1, -1)
 

@@ -14,6 +14,7 @@ from ..pipelines.simulate.recipe import OPERATIONS, Export, Recipe, Step
 from ..pipelines.simulate.simulator import retouch
 from . import host
 from .host import io
+from .inputs import seed_input, share_input
 from .mofrr_routing import WHAT
 from .photos import read_image, write_image, write_mask
 
@@ -25,15 +26,11 @@ def _inputs() -> list[Any]:
     """Inputs of RetouchSimulate."""
     return [
         io.Image.Input("image", tooltip="Pictures filled by one upright face."),
-        *(_degree(name) for name in OPERATIONS),
-        io.Int.Input(
-            "seed",
-            default=0,
-            min=0,
-            max=0xFFFFFFFFFFFFFFFF,
-            control_after_generate=True,
-            tooltip="Fixes the free choices of the algorithms, and which one any takes.",
+        *(
+            share_input(name, 0.6, f"Degree of the {WHAT[name]}: 0 none, 1 the strongest.")
+            for name in OPERATIONS
         ),
+        seed_input("Fixes the free choices of the algorithms, and which one any takes."),
         *(_algorithm(name) for name in OPERATIONS),
         io.Int.Input(
             "jpeg_quality",
@@ -97,17 +94,6 @@ class RetouchSimulate(io.ComfyNode):
         return io.NodeOutput(
             write_image(torch.cat(retouched), alpha), write_mask(torch.cat(masks)), recipe.to_json()
         )
-
-
-def _degree(name: str) -> Any:
-    return io.Float.Input(
-        name,
-        default=0.6,
-        min=0.0,
-        max=1.0,
-        step=0.05,
-        tooltip=f"Degree of the {WHAT[name]}: 0 none, 1 the strongest.",
-    )
 
 
 def _algorithm(name: str) -> Any:

@@ -206,7 +206,8 @@ def paste(
 
     Returns:
         The photo, and C = 1 mask H W in [0, 1] of how much of the crops each pixel received. Where
-        the mask, or the change, is 0 the photo has every bit that it had.
+        the mask, or the change, is 0 the photo has every bit that it had; where crops overlap it
+        receives the mean of their changes.
 
     Raises:
         ValueError: as many crops as faces did not come back, or feather is out of its range.
@@ -218,7 +219,7 @@ def paste(
         )
     if not 0 < feather <= 0.5:
         raise ValueError(f"feather is {feather}; expected a share of the crop in (0, 0.5]")
-    result, mask = photo.clone(), photo.new_zeros(1, *photo.shape[-2:])
+    changes, weights = torch.zeros_like(photo), photo.new_zeros(1, *photo.shape[-2:])
     for alignment, old, new in zip(alignments, before, after, strict=True):
         if new.shape != old.shape:
             shape = (old.shape[-2], old.shape[-1])
@@ -227,8 +228,10 @@ def paste(
         change = new - old
         if match_colour:
             change = _without_rim_shift(change, window)
-        _add(result, mask, alignment, change * window, window)
-    return result, mask
+        _add(changes, weights, alignment, change * window, window)
+    changes /= weights.clamp_min(1)
+    result = torch.where(changes != 0, (photo + changes).clamp(0, 1), photo)
+    return result, weights.clamp_max(1)
 
 
 def _without_rim_shift(change: Tensor, window: Tensor) -> Tensor:
@@ -237,24 +240,22 @@ def _without_rim_shift(change: Tensor, window: Tensor) -> Tensor:
     return change - shift[:, None, None] if bool(shift.any()) else change
 
 
-def _add(photo: Tensor, mask: Tensor, alignment: Alignment, change: Tensor, window: Tensor) -> None:
-    """Add a change, already times its window, to the photo; both photo and mask in place."""
-    height, width = photo.shape[-2:]
+def _add(
+    changes: Tensor, weights: Tensor, alignment: Alignment, change: Tensor, window: Tensor
+) -> None:
+    """Add a change, already times its window, and the window to a photo's planes, in place."""
+    height, width = changes.shape[-2:]
     corners = alignment.corners()
     left, top = (max(0, math.floor(v)) for v in corners.amin(0).tolist())
     right, bottom = (math.ceil(v) + 1 for v in corners.amax(0).tolist())
     right, bottom = min(width, right), min(height, bottom)
     if right <= left or bottom <= top:
         return
-    x = torch.arange(left, right, device=photo.device, dtype=torch.float32) + 0.5
-    y = torch.arange(top, bottom, device=photo.device, dtype=torch.float32) + 0.5
+    x = torch.arange(left, right, device=changes.device, dtype=torch.float32) + 0.5
+    y = torch.arange(top, bottom, device=changes.device, dtype=torch.float32) + 0.5
     rows, columns = torch.meshgrid(y, x, indexing="ij")
     grid = alignment.to_crop(torch.stack((columns, rows), dim=-1)) * 2 - 1
     planes = torch.cat((change, window))[None].float()
     planes = F.grid_sample(planes, grid[None], padding_mode="zeros", align_corners=False)[0]
-
-    part = photo[:, top:bottom, left:right]
-    delta = planes[:-1].to(part)
-    part.copy_(torch.where(delta != 0, (part + delta).clamp(0, 1), part))
-    seen = mask[:, top:bottom, left:right]
-    seen.copy_(torch.maximum(seen, planes[-1:].to(seen)))
+    changes[:, top:bottom, left:right] += planes[:-1].to(changes)
+    weights[:, top:bottom, left:right] += planes[-1:].to(weights)

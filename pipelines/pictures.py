@@ -9,6 +9,7 @@ from torch import Tensor
 
 LABEL_HEIGHT = 24
 GAP = 4
+MAP_WHITE = 0.25  # of a blemish map, on the scale of [-1, 1], what is shown white
 
 
 def to_tensor(picture: Image.Image) -> Tensor:
@@ -47,7 +48,7 @@ def flow_picture(flow: Tensor, longest: float | None = None) -> Image.Image:
     return Image.merge("HSV", [Image.fromarray(band) for band in bands]).convert("RGB")
 
 
-def map_picture(blemishes: Tensor, white: float = 0.25) -> Image.Image:
+def map_picture(blemishes: Tensor, white: float = MAP_WHITE) -> Image.Image:
     """Show a blemish map H W in grey: black 0, white where it is `white` or more."""
     return to_picture((blemishes[None] * (2 / white) - 1).expand(3, -1, -1))
 

@@ -10,7 +10,7 @@ from diffusers.utils import BaseOutput
 from torch import Tensor
 
 from ..models.bpfre_retoucher import BlemishRetoucher
-from .bpfre_tiles import Findings, find, opening
+from .bpfre_tiles import Network, find, opening
 from .frr_code import code_files as code_files
 from .frr_images import (
     Photo,
@@ -25,6 +25,10 @@ from .frr_repository import RepositoryWriter
 
 SETTINGS = ("working_size", "tile_size", "threshold")
 LEAST_TILE = 64
+MISSING = {
+    "retoucher": "load a model whose folder holds one",
+    "inpainter": "load a model whose folder holds one (`frr train bpfre_inpaint` makes one)",
+}
 
 
 @dataclass
@@ -150,16 +154,15 @@ class BPFRePipeline(RepositoryReader, RepositoryWriter):  # pyright: ignore
         masks = read_masks(mask, photos, "mask")
         kept = read_masks(preserve, photos, "preserve")
 
-        def retouch(batch: slice, pixels: Tensor) -> Retouched:
-            found = find(_planes(network), to_signed(pixels), size, self.config["tile_size"])
+        def act(batch: slice, pixels: Tensor) -> Retouched:
             allowed = pixels.new_full((len(pixels), 1, 1, 1), strength)
             if masks is not None:
                 allowed = allowed * _stack(masks[batch], pixels)
             if kept is not None:
                 allowed = allowed * (1 - _stack(kept[batch], pixels))
-            return self._apply(pixels, found, allowed)
+            return self.retouch(pixels, allowed, size, planes_of(network))
 
-        return self._answer(photos, retouch, output_type, return_dict)
+        return self._answer(photos, act, output_type, return_dict)
 
     @torch.no_grad()
     def inpaint(
@@ -189,20 +192,31 @@ class BPFRePipeline(RepositoryReader, RepositoryWriter):  # pyright: ignore
         if holes is None:
             raise ValueError("inpaint needs a mask that is white where the photo is to be filled")
 
-        def fill(batch: slice, pixels: Tensor) -> Retouched:
-            hole = _stack(holes[batch], pixels)
-            covered = (hole > 0).to(pixels)
-            planes = torch.cat((to_signed(pixels) * (1 - covered), covered), dim=1)
-            found = find(_planes(network), planes, size, self.config["tile_size"])
-            black = -to_signed(pixels) * covered  # the network's edits start from grey holes
-            found = found._replace(coarse=found.coarse + black, refined=found.refined + black)
-            images, coarse = (add_residual(pixels, hole * e) for e in (found.refined, found.coarse))
-            return Retouched(images, coarse, torch.cat(found[2:], dim=1))
+        def act(batch: slice, pixels: Tensor) -> Retouched:
+            return self.fill(pixels, _stack(holes[batch], pixels), size, planes_of(network))
 
-        return self._answer(photos, fill, output_type, return_dict)
+        return self._answer(photos, act, output_type, return_dict)
 
-    def _apply(self, pixels: Tensor, found: Findings, allowed: Tensor) -> Retouched:
+    def retouch(
+        self,
+        pixels: Tensor,
+        allowed: Tensor,
+        working_size: int | None,
+        network: Network,
+        tile_size: int | None = None,
+    ) -> Retouched:
+        """Retouches photos of one size.
+
+        Args:
+            pixels: B 3 H W in [0, 1].
+            allowed: what part of an edit is applied, 0 .. 1, B 1 H W or broadcast to it.
+            working_size: shorter side at which the network works; None: the photos' own.
+            network: `planes_of` the retoucher.
+            tile_size: of the tiles in pixels; None for the pipeline's.
+        """
         threshold = self.config["threshold"]
+        tile = self.config["tile_size"] if tile_size is None else tile_size
+        found = find(network, to_signed(pixels), working_size, tile)
         first = allowed * opening(found.coarse_map, threshold)
         both = allowed * opening(found.coarse_map + found.refined_map, threshold)
         return Retouched(
@@ -210,6 +224,33 @@ class BPFRePipeline(RepositoryReader, RepositoryWriter):  # pyright: ignore
             add_residual(pixels, first * found.coarse),
             torch.cat((found.coarse_map, found.refined_map), dim=1),
         )
+
+    def fill(
+        self,
+        pixels: Tensor,
+        hole: Tensor,
+        working_size: int | None,
+        network: Network,
+        tile_size: int | None = None,
+    ) -> Retouched:
+        """Fills the holes of photos of one size.
+
+        Args:
+            pixels: B 3 H W in [0, 1].
+            hole: B 1 H W in [0, 1], 1 = fill; nothing is seen of what is not 0.
+            working_size: shorter side at which the network works; None: the photos' own.
+            network: `planes_of` the inpainter.
+            tile_size: of the tiles in pixels; None for the pipeline's.
+        """
+        tile = self.config["tile_size"] if tile_size is None else tile_size
+        photo, covered = to_signed(pixels), (hole > 0).to(pixels)
+        planes = torch.cat((photo * (1 - covered), covered), dim=1)
+        found = find(_filled(network), planes, working_size, tile)
+        images, coarse = (
+            add_residual(pixels, hole * (result - photo))
+            for result in (found.refined, found.coarse)
+        )
+        return Retouched(images, coarse, torch.cat(found[2:], dim=1))
 
     def _answer(
         self, photos: Sequence[Photo], act: Any, output_type: str, return_dict: bool
@@ -240,7 +281,7 @@ class BPFRePipeline(RepositoryReader, RepositoryWriter):  # pyright: ignore
     def _part(self, name: str) -> Any:
         network = getattr(self, name)
         if network is None:
-            raise ValueError(f"this pipeline has no {name}: load one whose folder holds it")
+            raise ValueError(f"this pipeline has no {name}: {MISSING[name]}")
         return network
 
     def _working_size(self, size: int | str | None) -> int | None:
@@ -253,8 +294,8 @@ class BPFRePipeline(RepositoryReader, RepositoryWriter):  # pyright: ignore
         return size
 
 
-def _planes(network: Any) -> Any:
-    """The network as a function of planes: photo (and hole) in, edits and maps out."""
+def planes_of(network: Any) -> Network:
+    """The network as a function of planes: photo (and hole) in, edits and maps out, float32."""
 
     def run(planes: Tensor) -> Tensor:
         photo = planes.to(network.dtype)
@@ -262,6 +303,21 @@ def _planes(network: Any) -> Any:
         output = network(photo[:, :3], hole=hole)
         edits = (output.coarse - photo[:, :3], output.refined - photo[:, :3])
         return torch.cat((*edits, output.coarse_map, output.refined_map), dim=1).float()
+
+    return run
+
+
+def _filled(network: Network) -> Network:
+    """The network with results in place of edits, which can be enlarged over a hole's edge.
+
+    What a reduction left of a hole, however little, is a whole hole to the network.
+    """
+
+    def run(planes: Tensor) -> Tensor:
+        hole = (planes[:, 3:] > 0).to(planes)
+        photo = planes[:, :3] * (1 - hole)
+        found = network(torch.cat((photo, hole), dim=1))
+        return torch.cat((found[:, :6] + photo.repeat(1, 2, 1, 1), found[:, 6:]), dim=1)
 
     return run
 

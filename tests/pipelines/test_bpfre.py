@@ -2,36 +2,25 @@
 
 import subprocess
 import sys
+import weakref
 from itertools import pairwise
 
 import numpy as np
 import pytest
+import tiny_bpfre
 import torch
 from PIL import Image
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from frr.models.bpfre_retoucher import BlemishRetoucher
+from frr import hub
+from frr.pipelines.bpfre_memory import bytes_for_picture
 from frr.pipelines.bpfre_tiles import find, opening, run_tiled, tile_starts
 from frr.pipelines.frr_code import code_files
-from frr.pipelines.pipeline_bpfre import BPFRePipeline
-
-SMALL = {"channels": (8, 12), "attention_width": 8, "style_width": 8}
-
-
-def network(inpainting: bool = False) -> BlemishRetoucher:
-    """A small network that edits: random weights, and maps that are open in places."""
-    torch.manual_seed(2)
-    made = BlemishRetoucher(**SMALL, inpainting=inpainting).eval()
-    for parameter in made.parameters():
-        parameter.data.add_(torch.randn_like(parameter) * 0.05)
-    for attention in (made.e2d, made.d2g):
-        attention.map_head.weight.data.normal_(0, 0.3)
-        attention.map_head.bias.data.fill_(-0.3)
-    return made
-
+from frr.pipelines.pipeline_bpfre import BPFRePipeline, planes_of
 
 @pytest.fixture(scope="module")
 def pipe() -> BPFRePipeline:
-    return BPFRePipeline(network(), network(inpainting=True), working_size=None)
+    return tiny_bpfre.pipeline()
 
 
 @pytest.fixture
@@ -110,6 +99,69 @@ def test_inpainting_fills_the_hole_without_looking_under_it(pipe, photos):
     torch.testing.assert_close(refilled, filled, atol=1e-5, rtol=0)
 
 
+def test_a_filled_hole_has_no_rim_where_the_photo_was_reduced(pipe):
+    """A network that knows the colour fills it up to the hole's edge."""
+    photo = torch.full((1, 3, 200, 260), 0.8)
+    hole = torch.zeros(1, 1, 200, 260)
+    hole[..., 51:121, 33:180] = 1
+
+    def knows(planes):
+        edit = (0.6 - planes[:, :3]) * planes[:, 3:]
+        return torch.cat((edit, edit, planes[:, 3:], planes[:, 3:]), dim=1)
+
+    for size in (None, 64, 100):
+        filled = pipe.fill(photo, hole, size, knows)
+        torch.testing.assert_close(filled.images, photo, atol=1e-5, rtol=0)
+        torch.testing.assert_close(filled.coarse, photo, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_finds_and_edits_the_same(photos, dtype):
+    whole = tiny_bpfre.pipeline()
+    half = tiny_bpfre.pipeline().to(dtype)
+    hole = torch.eye(48)[:, :40]
+    retouched = [each(photos, output_type="pt") for each in (whole, half)]
+    filled = [each.inpaint(photos, hole, output_type="pt") for each in (whole, half)]
+    for first, second in (retouched, filled):
+        change = (first.images - photos).abs().mean()
+        assert (first.images - second.images).abs().mean() < 0.05 * change
+        kept = (first.images == photos) & (second.images == photos)
+        assert kept.float().mean() > 0.9 * (first.images == photos).float().mean()
+
+
+class Held(TorchDispatchMode):
+    """The most bytes of tensors that were alive at one time."""
+
+    def __init__(self):
+        super().__init__()
+        self.now, self.most, self.seen = 0, 0, set()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for value in result if isinstance(result, (tuple, list)) else (result,):
+            storage = value.untyped_storage() if isinstance(value, torch.Tensor) else None
+            if storage is None or storage.data_ptr() in self.seen or not storage.nbytes():
+                continue
+            self.seen.add(storage.data_ptr())
+            self.now += storage.nbytes()
+            self.most = max(self.most, self.now)
+            weakref.finalize(storage, self.free, storage.data_ptr(), storage.nbytes())
+        return result
+
+    def free(self, place, size):
+        self.seen.discard(place)
+        self.now -= size
+
+
+def test_memory_asked_for_is_what_is_held_and_not_far_more():
+    shipped = BPFRePipeline.from_pretrained(hub.folder(hub.BPFRE)).retoucher
+    for network, planes in ((shipped, 3), (tiny_bpfre.pipeline().inpainter, 4)):
+        photo = torch.rand(1, planes, 128, 128)
+        with torch.inference_mode(), Held() as held:
+            planes_of(network)(photo)
+        assert held.most < bytes_for_picture(network, 128, 128) < 2 * held.most
+
+
 def test_tiles_overlap_and_cover():
     for length, tile in ((100, 64), (512, 64), (65, 64), (64, 64), (10, 64)):
         starts = tile_starts(length, tile)
@@ -160,12 +212,12 @@ def test_wrong_arguments_are_named(pipe, photos, arguments, message):
         pipe(photos, **arguments)
 
 
-def test_missing_and_swapped_parts_are_named(photos):
-    half = BPFRePipeline(network(), None, working_size=None)
-    with pytest.raises(ValueError, match="no inpainter"):
+def test_missing_and_swapped_parts_are_named(pipe, photos):
+    half = tiny_bpfre.pipeline(inpainter=None)
+    with pytest.raises(ValueError, match="no inpainter: load a model whose folder holds one"):
         half.inpaint(photos, torch.ones(48, 40))
     with pytest.raises(ValueError, match="swapped"):
-        BPFRePipeline(network(inpainting=True), None)
+        BPFRePipeline(pipe.inpainter, None)
 
 
 def test_saved_and_loaded_it_gives_the_same(pipe, photos, tmp_path):

@@ -1,0 +1,35 @@
+"""What travels on a BPFRE_MODEL socket."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..pipelines.bpfre_memory import bytes_for_picture
+from .host import io
+from .hosted_model import HostedModel
+
+BPFReModelSocket = io.Custom("BPFRE_MODEL")
+RETOUCHER, INPAINTER = "retoucher", "inpainter"
+WORK = {RETOUCHER: "retouches", INPAINTER: "fills holes"}
+
+
+class BPFReModel(HostedModel):
+    """A BPFRePipeline under the host's memory management."""
+
+    def bytes_for_picture(self, part: str, height: int, width: int) -> int:
+        """Activation memory that a network needs for one picture of this size."""
+        return bytes_for_picture(self.network(part), height, width)
+
+    def network(self, part: str) -> Any:
+        """The retoucher or the inpainter.
+
+        Raises:
+            ValueError: the model came without it.
+        """
+        network = getattr(self.pipeline, part)
+        if network is None:
+            raise ValueError(
+                f"the model {self.name!r} has no {part}, the network that {WORK[part]}; choose a "
+                "model with one in Load BPFRe Model (one of your own goes under models/bpfre)"
+            )
+        return network

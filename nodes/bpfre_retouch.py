@@ -1,0 +1,234 @@
+"""BPFReRetouch and BPFReInpaint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..pipelines.pictures import MAP_WHITE
+from ..pipelines.pipeline_bpfre import LEAST_TILE, Retouched
+from . import bpfre_work
+from .bpfre_model import INPAINTER, RETOUCHER, BPFReModel, BPFReModelSocket
+from .face_crops import Frames, cut_faces, read_faces
+from .host import io
+from .inputs import (
+    check_working_size,
+    face_inputs,
+    mask_input,
+    read_working_size,
+    strength_input,
+    working_size_input,
+)
+from .photos import blend, read_image, read_mask, write_image, write_mask
+
+CATEGORY = "FRR/BPFRe"
+FEATHER = 0.1
+EDGE = 0.01  # feather where only holes change: a crop's rim needs no soft edge
+
+
+def _retouch_inputs() -> list[Any]:
+    """Inputs of BPFReRetouch."""
+    return [
+        io.Image.Input("image", tooltip="The pictures; values beyond 0..1 are clamped."),
+        BPFReModelSocket.Input("model", tooltip="From Load BPFRe Model."),
+        strength_input("retouching"),
+        working_size_input(LEAST_TILE, "the retouching is brought back to full size."),
+        mask_input("Retouch only here; other pixels keep every bit."),
+        mask_input("Keep what is here to the bit: moles, freckles, a beard.", "preserve"),
+        *face_inputs(
+            "Face boxes of any detector: each face is retouched by itself and pasted back.",
+            "Landmarks of the MediaPipe nodes, instead of boxes: also turned upright.",
+        ),
+    ]
+
+
+def _retouch_outputs() -> list[Any]:
+    """Outputs of BPFReRetouch."""
+    return [
+        io.Image.Output("retouched", display_name="image", tooltip="The retouched pictures."),
+        io.Image.Output("coarse", tooltip="What the first stage made of them."),
+        io.Mask.Output(
+            "e2d_map",
+            tooltip=(
+                "Blemishes that the first stage found, before strength and masks: 0 none, 1 where "
+                "colours are an eighth of their range off, or more."
+            ),
+        ),
+        io.Mask.Output(
+            "d2g_map", tooltip="What the second stage still found on the coarse result, likewise."
+        ),
+    ]
+
+
+class BPFReRetouch(io.ComfyNode):
+    """Finds blemishes and retouches them in two stages."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """What the host shows of the node."""
+        return io.Schema(
+            node_id="BPFReRetouch",
+            display_name="BPFRe Retouch",
+            category=CATEGORY,
+            description=(
+                "Takes acne, redness, scars, spots, enlarged pores and wrinkles out of faces and "
+                "leaves moles. Where it finds nothing every pixel keeps its bits. Expects pictures "
+                "filled by one upright face, or boxes or landmarks that say where the faces are."
+            ),
+            search_aliases=[
+                "face retouch",
+                "remove blemishes",
+                "remove acne",
+                "skin retouching",
+                "blemish mask",
+            ],
+            inputs=_retouch_inputs(),
+            outputs=_retouch_outputs(),
+        )
+
+    @classmethod
+    def validate_inputs(cls, working_size: int | None) -> bool | str:
+        """A size between 1 and 63 is too small for the networks."""
+        return check_working_size(working_size, LEAST_TILE)
+
+    @classmethod
+    def execute(
+        cls,
+        image: Tensor,
+        model: BPFReModel,
+        strength: float,
+        working_size: int,
+        mask: Tensor | None = None,
+        preserve: Tensor | None = None,
+        boxes: Any = None,
+        landmarks: Any = None,
+    ) -> io.NodeOutput:
+        """Retouch the pictures."""
+        model.network(RETOUCHER)
+        pixels, alpha = read_image(image)
+        allowed = _allowed(read_mask(mask, pixels), read_mask(preserve, pixels, "preserve"))
+        size = read_working_size(working_size, LEAST_TILE)
+        frames = read_faces(boxes, landmarks, len(pixels))
+        if frames is None:
+            found = bpfre_work.retouch(model, pixels, size, strength)
+            found = found._replace(maps=_unit_maps(found.maps))
+        else:
+            found = _retouch_faces(model, pixels, frames, size, strength)
+        images, coarse = (blend(pixels, each, allowed) for each in (found.images, found.coarse))
+        maps = (write_mask(found.maps[:, place : place + 1]) for place in range(2))
+        return io.NodeOutput(write_image(images, alpha), write_image(coarse, alpha), *maps)
+
+
+def _allowed(mask: Tensor | None, preserve: Tensor | None) -> Tensor | None:
+    """Where pictures may change, B 1 H W; None: everywhere."""
+    if preserve is None:
+        return mask
+    return 1 - preserve if mask is None else mask * (1 - preserve)
+
+
+def _unit_maps(maps: Tensor) -> Tensor:
+    """Blemish maps as masks in [0, 1], white as in the pictures of them."""
+    return (maps / MAP_WHITE).clamp(0, 1)
+
+
+def _retouch_faces(
+    model: BPFReModel, pixels: Tensor, frames: Frames, size: Any, strength: float
+) -> Retouched:
+    """Retouch every face of every picture as one batch of crops, and paste the changes back."""
+    faces = cut_faces(pixels, frames)
+    if not len(faces.crops):
+        nothing = torch.zeros_like(pixels[:, :2])
+        return Retouched(pixels, pixels, nothing)
+    found = bpfre_work.retouch(model, faces.crops, size, strength)
+    images, coarse = (
+        faces.paste(pixels, each, FEATHER, match_colour=False)[0]
+        for each in (found.images, found.coarse)
+    )
+    maps, _ = faces.lay(_unit_maps(found.maps), pixels, FEATHER)
+    return Retouched(images, coarse, maps)
+
+
+class BPFReInpaint(io.ComfyNode):
+    """Fills holes in faces."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """What the host shows of the node."""
+        return io.Schema(
+            node_id="BPFReInpaint",
+            display_name="BPFRe Inpaint",
+            category=CATEGORY,
+            description=(
+                "Fills what a mask covers on a face, without looking under it; every other pixel "
+                "keeps its bits. Expects pictures filled by one upright face, or boxes or "
+                "landmarks that say where the faces are. Needs a model with an inpainter."
+            ),
+            search_aliases=["face inpaint", "fill hole", "remove object from face", "fill mask"],
+            inputs=[
+                io.Image.Input("image", tooltip="The pictures; values beyond 0..1 are clamped."),
+                io.Mask.Input("mask", tooltip="The holes: 1 is filled, between 0 and 1 is mixed."),
+                BPFReModelSocket.Input("model", tooltip="From Load BPFRe Model."),
+                working_size_input(LEAST_TILE, "what fills a hole has this resolution."),
+                *face_inputs(
+                    "Face boxes of any detector: holes in a face are filled as those of a crop.",
+                    "Landmarks of the MediaPipe nodes, instead of boxes: also turned upright.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output("filled", display_name="image", tooltip="The filled pictures.")
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, working_size: int | None) -> bool | str:
+        """A size between 1 and 63 is too small for the networks."""
+        return check_working_size(working_size, LEAST_TILE)
+
+    @classmethod
+    def execute(
+        cls,
+        image: Tensor,
+        mask: Tensor,
+        model: BPFReModel,
+        working_size: int,
+        boxes: Any = None,
+        landmarks: Any = None,
+    ) -> io.NodeOutput:
+        """Fill the holes."""
+        model.network(INPAINTER)
+        pixels, alpha = read_image(image)
+        hole = read_mask(mask, pixels)
+        assert hole is not None
+        size = read_working_size(working_size, LEAST_TILE)
+        frames = read_faces(boxes, landmarks, len(pixels))
+        if frames is None:
+            filled = bpfre_work.inpaint(model, pixels, hole, size).images
+        else:
+            filled = blend(pixels, _fill_faces(model, pixels, hole, frames, size), hole)
+        return io.NodeOutput(write_image(filled, alpha))
+
+
+def _fill_faces(
+    model: BPFReModel, pixels: Tensor, hole: Tensor, frames: Frames, size: Any
+) -> Tensor:
+    """The faces that have holes, filled, where they stand in their pictures; the rest is undefined.
+
+    The crops themselves are laid there, not their changes, which would let through what a crop's
+    resolution loses of what lies under a hole.
+    """
+    touched = iter((cut_faces(hole, frames).crops > 0).flatten(1).any(1).tolist())
+    frames = [[face for face in frame if next(touched)] for frame in frames]
+    faces, holes = cut_faces(pixels, frames), cut_faces(hole, frames)
+    filled, covered = faces.crops, (holes.crops > 0).to(pixels)
+    if len(filled):
+        filled = bpfre_work.inpaint(model, filled, covered, size).images
+    laid, seen = faces.lay(filled, pixels, EDGE)
+    outside = int(((hole > 0) & (seen < 1 - 1e-4)).sum())
+    if outside:
+        raise ValueError(
+            f"{outside} of the mask's {int((hole > 0).sum())} pixels lie outside the crops of the "
+            "faces; mask only what belongs to a face, or disconnect boxes and landmarks"
+        )
+    return laid

@@ -1,0 +1,82 @@
+"""The models that a loader offers: the embedded one, and those in one of the host's folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from .. import hub
+from ..pipelines.frr_repository import INDEX_NAME
+from . import host
+from .host import io
+
+AUTOMATIC = "auto"
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+class ModelChoice(NamedTuple):
+    """What a loader offers."""
+
+    folder: str  # under the host's models
+    embedded: str  # the folder in hub/
+    suffix: str | None  # of files that hold a whole model; None where only folders do
+
+    @property
+    def default(self) -> str:
+        """The name by which the embedded model is shown."""
+        return f"{self.embedded} (embedded)"
+
+    def paths(self) -> dict[str, Path]:
+        """The models there are, by the name shown: the embedded one first."""
+        embedded = hub.folder(self.embedded)
+        return {self.default: embedded, **host.list_models(self.folder, INDEX_NAME, self.suffix)}
+
+    def inputs(self) -> list[Any]:
+        """The loader's inputs."""
+        either = "a folder" if self.suffix is None else "a folder or file"
+        return [
+            io.Combo.Input(
+                "model_name",
+                options=list(self.paths()),
+                default=self.default,
+                tooltip=f"The embedded model, or {either} under models/{self.folder}.",
+            ),
+            io.Combo.Input(
+                "dtype",
+                options=[AUTOMATIC, *DTYPES],
+                default=AUTOMATIC,
+                advanced=True,
+                tooltip="Precision of the weights; auto takes what suits the device.",
+            ),
+        ]
+
+    def fingerprint(self, model_name: str, dtype: str) -> list[Any]:
+        """Size and time of the model's files: a changed model is loaded again."""
+        path = self.paths().get(model_name)
+        if path is None:
+            return [model_name]
+        stats = [file.stat() for file in _weights(path)]
+        return [model_name, dtype, *((stat.st_size, stat.st_mtime_ns) for stat in stats)]
+
+    def find(self, model_name: str, dtype: str) -> tuple[Path, torch.dtype]:
+        """The model's folder or file, and the dtype to load it in.
+
+        Raises:
+            ValueError: it is gone.
+        """
+        path = self.paths().get(model_name)
+        if path is None:
+            raise ValueError(
+                f"model_name {model_name!r} is not under models/{self.folder}; there are "
+                f"{', '.join(self.paths())}"
+            )
+        if dtype != AUTOMATIC:
+            return path, DTYPES[dtype]
+        size = sum(file.stat().st_size for file in _weights(path))
+        return path, host.network_dtype(size // 4)
+
+
+def _weights(path: Path) -> list[Path]:
+    return [path] if path.is_file() else sorted(path.glob("*/*.safetensors"))

@@ -1,0 +1,24 @@
+"""How much memory BPFRe's networks need for activations, for whoever has to make room."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+# Bytes in float32, per pixel of the picture; `benchmarks.activations` prints what is really held.
+PLANES = 220  # pictures, edits and maps at full size, and the folded copies of them
+CHANNEL = 52  # a channel of the first level, at 1 / fold of the side
+
+
+def bytes_for_picture(network: Any, height: int, width: int) -> int:
+    """Activation memory of one picture in a BlemishRetoucher.
+
+    Args:
+        network: the network; its config and dtype count.
+        height: of the picture as the network sees it.
+        width: likewise.
+    """
+    config = network.config
+    per_pixel = PLANES + CHANNEL * config.channels[0] / config.fold**2
+    return int(per_pixel * height * width * torch.finfo(network.dtype).bits / 32)
