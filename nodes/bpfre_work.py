@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,9 +25,7 @@ PIXELS_AT_ONCE = 2**20  # of pictures at full size that are worked on together
 Act = Callable[[slice, int | None, Network, int | None], Retouched]
 
 
-def retouch(
-    model: BPFReModel, pixels: Tensor, working_size: int | str, strength: float
-) -> Retouched:
+def retouch(model: BPFReModel, pixels: Tensor, working_size: Any, strength: float) -> Retouched:
     """Retouch B 3 H W in [0, 1]; what `BPFRePipeline` gives without masks."""
 
     def act(some: slice, size: int | None, network: Network, tile: int | None) -> Retouched:
@@ -36,7 +35,7 @@ def retouch(
     return _work(model, RETOUCHER, pixels, working_size, act)
 
 
-def inpaint(model: BPFReModel, pixels: Tensor, hole: Tensor, working_size: int | str) -> Retouched:
+def inpaint(model: BPFReModel, pixels: Tensor, hole: Tensor, working_size: Any) -> Retouched:
     """Fill the holes B 1 H W of B 3 H W in [0, 1]; what `BPFRePipeline.inpaint` gives."""
 
     def act(some: slice, size: int | None, network: Network, tile: int | None) -> Retouched:
@@ -45,9 +44,7 @@ def inpaint(model: BPFReModel, pixels: Tensor, hole: Tensor, working_size: int |
     return _work(model, INPAINTER, pixels, working_size, act)
 
 
-def _work(
-    model: BPFReModel, part: str, pixels: Tensor, working_size: int | str, act: Act
-) -> Retouched:
+def _work(model: BPFReModel, part: str, pixels: Tensor, working_size: Any, act: Act) -> Retouched:
     """Act on all pictures, a group after the other, in windows that fit the device."""
     network, settings = model.network(part), model.pipeline.config
     size = settings["working_size"] if working_size == "config" else working_size

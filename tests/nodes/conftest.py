@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import tiny_bpfre
 import torch
 
 HERE = Path(__file__).resolve().parent
@@ -77,6 +78,20 @@ def model():
 def pipe():
     """The same networks as a pipeline."""
     return tiny.build()
+
+
+@pytest.fixture
+def retoucher():
+    """A BPFRe model of small networks on no device."""
+    from frr.nodes.bpfre_model import BPFReModel
+
+    return BPFReModel(tiny_bpfre.pipeline(), "tiny")
+
+
+@pytest.fixture(scope="session")
+def bpfre():
+    """The same networks as a pipeline."""
+    return tiny_bpfre.pipeline()
 
 
 @pytest.fixture

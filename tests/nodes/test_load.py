@@ -60,6 +60,34 @@ def test_a_changed_file_is_a_new_model(nodes, home, pipe):
     assert fingerprint("gone", "auto") == ["gone"]
 
 
+def test_bpfre_models_are_folders_of_their_own(nodes, models, retoucher, bpfre, pictures):
+    load, folder = nodes["BPFReLoadModel"], models / "bpfre"
+    bpfre.save_pretrained(folder / "mine")
+    try:
+        (folder / "one.safetensors").touch()
+        names = load.define_schema().inputs[0].options["options"]
+        assert names == ["bpfre-tiny (embedded)", "mine"]
+        loaded = load.execute("mine", "float32")[0]
+        given = {"strength": 1.0, "working_size": 0}
+        first, second = (
+            nodes["BPFReRetouch"].execute(pictures, each, **given) for each in (loaded, retoucher)
+        )
+        assert torch.equal(first[0], second[0]) and not torch.equal(first[0], pictures)
+        before = load.fingerprint_inputs("mine", "auto")
+        (folder / "mine" / "retoucher" / "other.safetensors").touch()
+        assert load.fingerprint_inputs("mine", "auto") != before
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_the_embedded_bpfre_model_loads(nodes):
+    loaded = nodes["BPFReLoadModel"].execute("bpfre-tiny (embedded)", "bfloat16")[0]
+    assert {p.model.get_dtype() for p in loaded.get_models()} == {torch.bfloat16}
+    assert "retoucher" in loaded.patchers
+    with pytest.raises(ValueError, match="'gone' is not under models/bpfre"):
+        nodes["BPFReLoadModel"].execute("gone", "auto")
+
+
 def test_a_model_that_is_gone_is_named(nodes):
     with pytest.raises(ValueError, match="'gone' is not under models/mofrr"):
         nodes["MoFRRLoadModel"].execute("gone", "auto")

@@ -13,6 +13,9 @@ IDS = (
     "MoFRREditRouting",
     "MoFRRExpert",
     "MoFRRMerge",
+    "BPFReLoadModel",
+    "BPFReRetouch",
+    "BPFReInpaint",
     "RetouchSimulate",
     "RestorationCompare",
     "FaceCrop",
@@ -98,11 +101,12 @@ def test_no_language_knows_a_node_that_is_not_there(nodes):
 
 
 def test_sizes_too_small_for_the_networks_are_refused_at_their_input(nodes):
-    for name in ("MoFRRRestore", "MoFRRRoute", "MoFRRExpert"):
+    least = {"MoFRRRestore": 32, "MoFRRRoute": 32, "MoFRRExpert": 32}
+    for name, limit in {**least, "BPFReRetouch": 64, "BPFReInpaint": 64}.items():
         check = nodes[name].validate_inputs
-        for size in (0, 32, None):
+        for size in (0, limit, None):
             assert check(working_size=size) is True
-        for size in (1, 31, -5, 9000):
+        for size in (1, limit - 1, -5, 9000):
             assert str(size) in check(working_size=size)
     assert nodes["FaceCrop"].validate_inputs(size=0) is True
     assert "63" in nodes["FaceCrop"].validate_inputs(size=63)

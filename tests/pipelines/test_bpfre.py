@@ -18,6 +18,7 @@ from frr.pipelines.bpfre_tiles import find, opening, run_tiled, tile_starts
 from frr.pipelines.frr_code import code_files
 from frr.pipelines.pipeline_bpfre import BPFRePipeline, planes_of
 
+
 @pytest.fixture(scope="module")
 def pipe() -> BPFRePipeline:
     return tiny_bpfre.pipeline()

@@ -112,6 +112,17 @@ def test_a_shift_of_the_whole_crop_leaves_no_square(photo):
     assert (kept - photo * 0.5)[:, mask[0] > 0.99].mean() == pytest.approx(0.2, abs=1e-3)
 
 
+def test_where_crops_overlap_a_change_comes_once(photo):
+    places = [Alignment(10, 10, 50, 0), Alignment(30, 15, 50, 0)]
+    flat = torch.full_like(photo, 0.5)
+    before = crop(flat, places, 64)
+    result, mask = paste(flat, places, before, before + 0.2, feather=0.1, match_colour=False)
+    middle = result[:, 25:50, 36:54]
+    assert torch.allclose(middle, torch.full_like(middle, 0.7), atol=1e-5)
+    assert float(result.max()) <= 0.7 + 1e-5 and float(mask.max()) <= 1
+    assert torch.equal(result[:, mask[0] == 0], flat[:, mask[0] == 0])
+
+
 def test_the_window_rises_from_zero():
     window = feather_window(40, 0.25)[0]
     assert not window[0].any() and not window[:, -1].any()
