@@ -61,6 +61,18 @@ def astronaut(size: int = 256):
     return to_picture(crop(photo, [place], size)[0] * 2 - 1)
 
 
+def blemished(portrait):
+    """An aligned portrait with painted blemishes, and what it should become."""
+    import numpy as np
+
+    from frr.pipelines.pictures import to_picture, to_tensor
+    from frr.pipelines.simulate.blemishes import paint, sample_blemishes
+
+    chosen = sample_blemishes(np.random.default_rng(3))
+    painted = paint(to_tensor(portrait), [chosen], by_kind=False)
+    return to_picture(painted.image[0]), to_picture(painted.target[0])
+
+
 def make_base(base: Path) -> Path:
     """A folder as the host wants it, with the pack in it and a picture to work on."""
     for name in ("custom_nodes", "input", "output", "models", "user", "temp"):
@@ -181,6 +193,14 @@ def prompts() -> dict[str, dict]:
 def portrait():
     """The picture that the host has as example.png."""
     return astronaut()
+
+
+@pytest.fixture(scope="session")
+def painted(server, portrait):
+    """The portrait with blemishes, which the host has as blemished.png, and without."""
+    pair = blemished(portrait)
+    pair[0].save(server.base / "input" / "blemished.png")
+    return pair
 
 
 @pytest.fixture

@@ -86,7 +86,7 @@ def load(page, file: Path):
     """Open a file as a user does."""
     page.set_input_files("#comfy-file-input", str(file))
     page.wait_for_function(
-        "() => app.graph.nodes.some((node) => node.comfyClass.startsWith('MoFRR'))"
+        "() => app.graph.nodes.some((node) => /^(MoFRR|BPFRe)/.test(node.comfyClass))"
     )
     page.wait_for_timeout(500)
 
@@ -138,6 +138,19 @@ def test_restore_shows_result_bars_and_slider(open_page, screenshots, style):
     clip = page.locator(".frr-after").evaluate("image => image.style.clipPath")
     assert "20%" in clip
     page.screenshot(path=screenshots / f"restore_{style}.png")
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_retouch_shows_result_and_slider(open_page, screenshots, style):
+    page = open_page(nodes2=STYLES[style])
+    load(page, WORKFLOWS / "retouch_portrait.json")
+    run(page, "5")
+    run(page, "6")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.frr-stage img')].length === 2"
+        " && [...document.querySelectorAll('.frr-stage img')].every((i) => i.naturalWidth)"
+    )
+    page.screenshot(path=screenshots / f"retouch_{style}.png")
 
 
 def test_dragging_over_the_picture_moves_the_line(open_page):

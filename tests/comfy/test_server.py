@@ -2,14 +2,16 @@
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_bpfre
 import torch
 from PIL import Image
 
-from frr import MoFRRPipeline, hub
+from frr import BPFRePipeline, MoFRRPipeline, hub
 from frr.pipelines.simulate.recipe import OPERATIONS, Recipe
 from frr.pipelines.simulate.simulator import retouch
 
@@ -60,6 +62,7 @@ def test_the_pack_loads_without_a_word_of_warning(server):
 
 
 def test_pages_scripts_and_words_are_served(server):
+    assert b"# BPFRe Retouch" in server.get("/extensions/ComfyUI-FRR/docs/BPFReRetouch.md")
     assert b"# MoFRR Restore" in server.get("/extensions/ComfyUI-FRR/docs/MoFRRRestore.md")
     assert "/extensions/ComfyUI-FRR/js/frr.js" in server.json("/extensions")
     words = server.json("/i18n")
@@ -111,15 +114,104 @@ def test_simulate_restore_compare(server, prompt, portrait, pipe):
     assert report[0].startswith("before: PSNR") and report[1].startswith("after: PSNR")
 
 
-def test_faces_of_a_photo_in_a_box(server, prompt, portrait):
+@pytest.fixture(scope="module")
+def bpfre():
+    """The embedded retoucher outside the host."""
+    return BPFRePipeline.from_pretrained(hub.folder(hub.BPFRE))
+
+
+def test_retouch_gives_what_the_pipeline_gives(server, prompt, painted, bpfre):
+    blemished, target = painted
+    flow = prompt("retouch_portrait", **{"1.image": "blemished.png", "3.strength": 0.8})
+    entry = server.run(flow)
+    expected = bpfre(blemished, strength=0.8, output_type="pt")
+    result, before = saved(server, entry, "5"), pixels(blemished)
+    assert (result - expected.images).abs().max() <= 1.5 / 255  # what PNG keeps
+    wrong, left = (float((each - pixels(target)).square().mean()) for each in (before, result))
+    assert left < 0.6 * wrong
+    shown = saved(server, entry, "6")[:, 0]
+    assert (shown - (expected.blemish_maps[:, 0] / 0.25).clamp(0, 1)).abs().max() <= 1.5 / 255
+    found = expected.blemish_maps.sum(1, keepdim=True) > bpfre.config["threshold"]
+    assert torch.equal(result[~found.expand_as(result)], before[~found.expand_as(before)])
+
+
+def test_retouch_then_restore(server, prompt, painted, bpfre):
+    blemished, _ = painted
+    entry = server.run(prompt("retouch_and_restore", **{"1.image": "blemished.png"}))
+    report = entry["outputs"]["6"]["frr_report"]
+    change = bpfre(blemished, output_type="pt").images - pixels(blemished)
+    decibels = float(-10 * change.square().mean().log10())
+    assert float(report[0].split()[2]) == pytest.approx(decibels, abs=0.02)
+    assert "mofrr_verdict" in entry["outputs"]["5"] and report[1].startswith("after: PSNR")
+
+
+@pytest.fixture
+def bpfre_models(server):
+    """Models of random weights in the host's folder: with and without an inpainter."""
+    folder = server.base / "models" / "bpfre"
+    tiny_bpfre.pipeline().save_pretrained(folder / "both")
+    tiny_bpfre.pipeline(inpainter=None).save_pretrained(folder / "one")
+    yield
+    shutil.rmtree(folder)
+
+
+def test_inpaint_gives_what_the_pipeline_gives(server, prompt, portrait, bpfre_models):
+    hole = np.zeros((portrait.height, portrait.width), np.uint8)
+    hole[150:180, 90:140] = 255
+    painted = portrait.convert("RGBA")
+    painted.putalpha(Image.fromarray(255 - hole))
+    painted.save(server.base / "input" / "painted.png")
+    entry = server.run(
+        prompt("inpaint_portrait", **{"1.image": "painted.png", "2.model_name": "both"})
+    )
+    result, before = saved(server, entry, "5"), pixels(portrait)
+    expected = tiny_bpfre.pipeline().inpaint(portrait, Image.fromarray(hole), output_type="pt")
+    assert (result - expected.images).abs().max() <= 1.5 / 255
+    outside = torch.from_numpy(hole == 0).expand_as(result)
+    assert torch.equal(result[outside], before[outside])
+    assert (result - before).abs()[~outside].mean() > 4 / 255
+
+
+def test_a_model_without_an_inpainter_says_so(server, prompt, bpfre_models):
+    error = error_of(server, prompt("inpaint_portrait", **{"2.model_name": "one"}))
+    assert error["node_id"] == "3"
+    assert "the model 'one' has no inpainter" in error["exception_message"]
+    error = error_of(server, prompt("inpaint_portrait", **{"2.model_name": "both"}))
+    assert "Load Image gives an empty one" in error["exception_message"], "nothing was painted"
+
+
+def error_of(server, flow: dict) -> dict:
+    """What went wrong in a prompt that is valid but fails."""
+    entry = server.wait(server.queue(flow))
+    assert entry["status"]["status_str"] == "error"
+    (error,) = [data for name, data in entry["status"]["messages"] if name == "execution_error"]
+    return error
+
+
+def put_in_a_photo(server, portrait, flow: dict) -> Image.Image:
+    """A photo with the portrait in it, as the flow's picture, and its box as node 80."""
     photo = Image.new("RGB", (420, 320), (90, 120, 150))
     photo.paste(portrait.resize((200, 200)), (30, 60))
     photo.save(server.base / "input" / "photo.png")
-    flow = prompt("restore_every_face", **{"1.image": "photo.png"})
+    flow["1"]["inputs"]["image"] = "photo.png"
     flow["80"] = {
         "class_type": "PrimitiveBoundingBox",
         "inputs": {"x": 80, "y": 90, "width": 95, "height": 120},
     }
+    return photo
+
+
+def test_a_face_in_a_box_is_retouched(server, prompt, painted):
+    flow = prompt("retouch_portrait")
+    photo = put_in_a_photo(server, painted[0], flow)
+    flow["3"]["inputs"]["boxes"] = ["80", 0]
+    change = (saved(server, server.run(flow), "5") - pixels(photo)).abs().amax(1)[0]
+    assert change[:, 260:].max() == 0 and change[100:260, 50:210].max() > 20 / 255
+
+
+def test_faces_of_a_photo_in_a_box(server, prompt, portrait):
+    flow = prompt("restore_every_face")
+    photo = put_in_a_photo(server, portrait, flow)
     flow["3"]["inputs"]["boxes"] = ["80", 0]
     for name in OPERATIONS:
         flow["4"]["inputs"][name] = "on"
@@ -201,9 +293,7 @@ def test_what_only_running_shows_is_told_with_the_way_out(server, prompt):
     flow["4"]["inputs"]["mask"] = ["81", 0]
     flow["81"] = {"class_type": "SolidMask", "inputs": {"value": 1.0, "width": 48, "height": 48}}
     flow["3"]["inputs"]["boxes"] = ["80", 0]
-    entry = server.wait(server.queue(flow))
-    assert entry["status"]["status_str"] == "error"
-    (error,) = [data for name, data in entry["status"]["messages"] if name == "execution_error"]
+    error = error_of(server, flow)
     assert error["node_id"] == "4" and "resize it first" in error["exception_message"]
 
 

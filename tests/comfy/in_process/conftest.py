@@ -92,6 +92,24 @@ def model(nodes, card):
 
 
 @pytest.fixture
+def retoucher(nodes, card):
+    """The embedded BPFRe model, made for the simulated card."""
+    return nodes["BPFReLoadModel"].execute("bpfre-tiny (embedded)", "float32")[0]
+
+
+@pytest.fixture
+def retouch(nodes, retoucher):
+    """`retouch(pictures, strength=0.5)`: runs BPFReRetouch."""
+
+    def run(image, **given):
+        settings = {"strength": 1.0, "working_size": 0, **given}
+        with torch.inference_mode():
+            return nodes["BPFReRetouch"].execute(image, retoucher, **settings)
+
+    return run
+
+
+@pytest.fixture
 def pictures() -> torch.Tensor:
     return torch.rand(2, 64, 64, 3, generator=torch.Generator().manual_seed(0))
 

@@ -109,3 +109,53 @@ def test_progress_and_previews_reach_the_host(restore, pictures, monkeypatch):
     restore(pictures, smoothing="on", steps=3)
     assert told[-1][0] == told[-1][1] == 2 * 3 + 1
     assert sum(preview is not None for _, _, preview in told) == 6
+
+
+def test_the_retoucher_is_the_hosts(retoucher, retouch, restore, model, pictures, card):
+    patcher = retoucher.patchers["retoucher"]
+    assert type(patcher) is type(model.get_models()[0]) and not loaded(retoucher)
+    expected = retouch(pictures)
+    assert not torch.equal(expected[0], pictures)
+    assert patcher.loaded_size() == patcher.model_size()
+    card.budget = max(each.model_size() for each in model.get_models()) * 2
+    restore(pictures, **ALL_ON)
+    assert patcher.loaded_size() < patcher.model_size(), "the experts needed its room"
+    card.budget = 2**40
+    again = retouch(pictures)
+    assert all(
+        torch.equal(first, second) for first, second in zip(expected.args, again.args, strict=True)
+    )
+    management.unload_all_models()
+    assert not loaded(retoucher) and card.used() == 0
+
+
+def test_out_of_memory_halves_the_retouchers_batch(retoucher, retouch, pictures, monkeypatch):
+    expected = retouch(pictures)[0]
+    network = retoucher.pipeline.retoucher
+    forward, seen = network.forward, []
+
+    def limited(photo, **options):
+        if len(photo) > 1:
+            raise torch.OutOfMemoryError("planted")
+        seen.append(len(photo))
+        return forward(photo, **options)
+
+    monkeypatch.setattr(network, "forward", limited)
+    assert torch.allclose(retouch(pictures)[0], expected, atol=1e-5)
+    assert seen == [1, 1]
+
+
+def test_an_interrupt_stops_before_the_next_window(retoucher, retouch, monkeypatch):
+    network = retoucher.pipeline.retoucher
+    forward, seen = network.forward, []
+
+    def watched(photo, **options):
+        seen.append(len(photo))
+        if len(seen) == 2:
+            management.interrupt_current_processing()
+        return forward(photo, **options)
+
+    monkeypatch.setattr(network, "forward", watched)
+    with pytest.raises(management.InterruptProcessingException):
+        retouch(torch.rand(1, 600, 3000, 3), working_size=600)
+    assert len(seen) == 2 and not management.processing_interrupted()
