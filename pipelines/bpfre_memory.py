@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-# Bytes in float32, per pixel of the picture; `benchmarks.activations` prints what is really held.
+# Bytes in float32, per pixel of the picture; a test compares them with what is really held.
 PLANES = 220  # pictures, edits and maps at full size, and the folded copies of them
 CHANNEL = 52  # a channel of the first level, at 1 / fold of the side
 
