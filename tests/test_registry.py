@@ -101,7 +101,7 @@ def test_comfy_cli_packs_the_same(tmp_path):
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
 CORE = {
     "LoadImage", "SaveImage", "MarkdownNote", "LoadVideo", "GetVideoComponents", "CreateVideo",
-    "SaveVideo",
+    "SaveVideo", "MaskPreview",
 }  # fmt: skip
 
 

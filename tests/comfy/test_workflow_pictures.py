@@ -43,7 +43,7 @@ pytestmark = pytest.mark.skipif(
 def inputs(server, portrait, painted) -> dict[str, Image.Image]:
     """What the host can load, by name; painted.png has its hole in the alpha channel."""
     y, x = np.mgrid[: portrait.height, : portrait.width]
-    hole = (np.hypot((x - 100) / 24, (y - 165) / 12) < 1) | (np.hypot(x - 128, y - 60) < 14)
+    hole = (np.hypot((x - 100) / 24, (y - 165) / 12) < 1) | (np.hypot(x - 150, y - 218) < 10)
     holed = portrait.convert("RGBA")
     holed.putalpha(Image.fromarray(np.where(hole, 0, 255).astype(np.uint8)))
     holed.save(server.base / "input" / PAINTED)
