@@ -75,8 +75,9 @@ class ExpertMerger(ModelMixin, ConfigMixin):
     def gains(self, photo: Tensor, residuals: Tensor, probabilities: Tensor) -> Tensor:
         """Gain of each expert at each pixel, B E H W; arguments as for `forward`."""
         height, width = photo.shape[-2:]
-        planes = probabilities.to(photo.dtype)[..., None, None].expand(-1, -1, height, width)
-        features = self.reduce(torch.cat((photo, residuals.flatten(1, 2) * 4, planes), dim=1))
+        small, changes = self.reduce(photo), self.reduce(residuals.flatten(1, 2)) * 4
+        planes = probabilities.to(photo.dtype)[..., None, None].expand(-1, -1, *small.shape[-2:])
+        features = torch.cat((small, changes, planes), dim=1)
 
         skips = []
         for i, block in enumerate(self.down):

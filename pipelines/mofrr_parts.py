@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache, wraps
 from typing import Any, ClassVar
 
+import torch
 from diffusers import DiffusionPipeline, ModelMixin, SchedulerMixin
+from torch import nn
 
 from .mofrr_operations import OPERATIONS
 
@@ -80,6 +82,33 @@ class MoFRRParts(DiffusionPipeline):
 
     def _expert(self, name: str) -> Any:
         return getattr(self, f"{name}{END}")
+
+    @property
+    def _execution_device(self) -> torch.device:
+        """Where the networks run; diffusers' own looks through every layer several times."""
+        networks = [getattr(self, name) for name in self._optional_components]
+        if any(is_hooked(network) for network in networks if network is not None):
+            return super()._execution_device
+        return self.device
+
+
+def is_hooked(network: nn.Module) -> bool:
+    """Whether accelerate or diffusers move, or cast, any layer of a network while it runs."""
+    layers = [network]
+    while layers:
+        layer = layers.pop()
+        if "_hf_hook" in vars(layer) or "_diffusers_hook" in vars(layer):
+            return True
+        layers += [each for each in layer._modules.values() if each is not None]
+    return False
+
+
+def dtype_of(network: Any) -> torch.dtype:
+    """The dtype that a network works in: `network.dtype`, which looks through every layer."""
+    first = next(network.parameters(), None)
+    if first is None or not first.is_floating_point() or is_hooked(network):
+        return network.dtype
+    return first.dtype
 
 
 OPERATIONS_MODULE = MoFRRParts.__module__.replace("mofrr_parts", "mofrr_operations")

@@ -66,6 +66,11 @@ class MoFRRPipelineOutput(BaseOutput):
     uncertainty: Tensor | list[Tensor] | None = None
 
 
+def repeat(planes: Tensor, count: int) -> Tensor:
+    """Each row `count` times, one after the other; without a copy where that is once."""
+    return planes if count == 1 else planes.repeat_interleave(count, 0)
+
+
 def summarise_samples(
     restored: Tensor, pixels: Tensor, touched: Tensor, num_samples: int
 ) -> tuple[Tensor, Tensor | None]:

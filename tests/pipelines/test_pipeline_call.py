@@ -162,9 +162,9 @@ def test_an_expert_runs_only_on_the_photos_where_it_is_active(make_pipeline, pho
         expert = getattr(pipeline, f"{name}_expert")
         prepare = expert.prepare
 
-        def watched(photo, degree=None, _name=name, _prepare=prepare):
+        def watched(photo, *given, _name=name, _prepare=prepare):
             seen[_name] = len(photo)
-            return _prepare(photo, degree)
+            return _prepare(photo, *given)
 
         monkeypatch.setattr(expert, "prepare", watched)
     pipeline(photos)
@@ -193,11 +193,13 @@ def test_without_a_merger_the_edits_are_added(make_pipeline, photos):
 def test_the_merger_sees_forced_gates(pipe, photos, monkeypatch):
     seen = []
 
-    def merge(photo, residuals, gates):
-        seen.append((residuals, gates))
-        return residuals[:, 0]
+    gains = pipe.merger.gains
 
-    monkeypatch.setattr(pipe.merger, "forward", merge)
+    def watched(photo, residuals, gates):
+        seen.append((residuals, gates))
+        return gains(photo, residuals, gates)
+
+    monkeypatch.setattr(pipe.merger, "gains", watched)
     pipe(photos, operations={"whitening"})
     (residuals, gates), *_ = seen
     assert residuals.shape == (2, 5, 3, 24, 30)

@@ -11,9 +11,9 @@ def test_large_photos_are_worked_on_small_and_keep_their_texture(pipe, count_cal
     shapes = []
     prepare = pipe.face_slimming_expert.prepare
 
-    def watched(small, degree=None):
+    def watched(small, *given):
         shapes.append(tuple(small.shape))
-        return prepare(small, degree)
+        return prepare(small, *given)
 
     monkeypatch.setattr(pipe.face_slimming_expert, "prepare", watched)
     output = pipe(photo, operations={"face_slimming"}, output_type="pt")
