@@ -68,8 +68,8 @@ def load_pipeline(model: str | None) -> Any:
     return pipe
 
 
-def fresh_pipeline() -> Any:
-    """A pipeline of tiny networks with random weights: they cost what trained ones cost."""
+def fresh_pipeline(size: str = "tiny") -> Any:
+    """A pipeline of networks of that preset with random weights: they cost what trained ones do."""
     from diffusers import DDIMScheduler
 
     from frr.models.mofrr_expert import WaveFRRExpert
@@ -79,7 +79,7 @@ def fresh_pipeline() -> Any:
     from frr.models.presets import PRESETS
     from frr.pipelines.pipeline_mofrr import MoFRRPipeline
 
-    preset = PRESETS["tiny"]
+    preset = PRESETS[size]
     scheduler = DDIMScheduler(
         beta_schedule="linear",
         clip_sample=False,

@@ -199,4 +199,6 @@ def stack_images(images: list) -> Any:
     """A batch where arrays or tensors are of one shape, else the list as it is."""
     if isinstance(images[0], Image.Image) or len({image.shape for image in images}) > 1:
         return images
+    if len(images) == 1:
+        return images[0][None]
     return torch.stack(images) if isinstance(images[0], Tensor) else np.stack(images)

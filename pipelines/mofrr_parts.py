@@ -86,10 +86,13 @@ class MoFRRParts(DiffusionPipeline):
     @property
     def _execution_device(self) -> torch.device:
         """Where the networks run; diffusers' own looks through every layer several times."""
-        networks = [getattr(self, name) for name in self._optional_components]
-        if any(is_hooked(network) for network in networks if network is not None):
+        parts = [getattr(self, name) for name in self._optional_components]
+        networks = [part for part in parts if part is not None]
+        if any(is_hooked(network) for network in networks):
             return super()._execution_device
-        return self.device
+        devices = [next(network.parameters()).device for network in networks]
+        busy = [device for device in devices if device.type not in ("cpu", "meta")]
+        return next(iter((*busy, *devices)), torch.device("cpu"))
 
 
 def is_hooked(network: nn.Module) -> bool:
