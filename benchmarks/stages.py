@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 REST = "before and after"
-PARTS = ("degree", "wavelets", "warp head", "IDEM", "denoiser", "HFCAM", "other")
+
 
 
 class Stage(NamedTuple):
