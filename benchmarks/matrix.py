@@ -91,9 +91,7 @@ def one_row(
     return median_stages(spans), macs, statistics.median(floors), peak
 
 
-def macs_and_peak(
-    work: Callable[[], Any], stages: Sequence[Any]
-) -> tuple[dict[str, float], int]:
+def macs_and_peak(work: Callable[[], Any], stages: Sequence[Any]) -> tuple[dict[str, float], int]:
     """MACs by stage, and the most bytes of tensors made by the call that lived at one time."""
     with torch.no_grad(), Peak() as peak, mac_counter() as counter:
         meter = Meter(counter.get_total_flops, lambda start, end: (end - start) / 2)

@@ -73,9 +73,7 @@ def against_the_paper(pipe: Any, size: int, repeats: int, clock: Clock) -> list[
     return [at_least(f"times the paper's way's speed at {size} px", ratio, 8, note)]
 
 
-def quality_against_the_paper(
-    pipe: Any, folder: Path | None, size: int, limit: int
-) -> list[Claim]:
+def quality_against_the_paper(pipe: Any, folder: Path | None, size: int, limit: int) -> list[Claim]:
     """PSNR against the paper's way's, on faces retouched with the two operations."""
     name, wanted = f"dB of PSNR below the paper's way at {size} px", f"<= {EQUAL:g} dB"
     if folder is None:

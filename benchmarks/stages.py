@@ -18,7 +18,6 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 REST = "before and after"
 
 
-
 class Stage(NamedTuple):
     """A place in the pipeline whose calls are counted."""
 
@@ -131,7 +130,7 @@ def _attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
 
 
 def mac_counter() -> FlopCounterMode:
-    """torch's counter of the operations in convolutions, products and attention."""
+    """Torch's counter of the operations in convolutions, products and attention."""
     attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
     return FlopCounterMode(display=False, custom_mapping={attention: _attention})
 

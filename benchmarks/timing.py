@@ -21,9 +21,9 @@ class Clock(NamedTuple):
 def clock_of(device: torch.device, name: str = "auto") -> Clock:
     """The clock for a device.
 
-    On CUDA it is events in the stream. On a CPU "cpu" is the time that this process computed, which
-    other processes disturb least, and "wall" is the time that passed, which alone tells what several
-    threads gain. "auto" is "cpu" with one thread and "wall" with more.
+    On CUDA it is events in the stream. On a CPU "cpu" is the time that this process computed,
+    which other processes disturb least, and "wall" is the time that passed, which alone tells what
+    several threads gain. "auto" is "cpu" with one thread and "wall" with more.
 
     Raises:
         ValueError: another name.

@@ -158,9 +158,9 @@ def load_faces(folder: Path, size: int, limit: int | None) -> FaceSet:
 
 
 def restore_photo(
-    pipe: MoFRRPipeline, photo: Image.Image, **arguments: Any
+    pipe: MoFRRPipeline, photo: Any, **arguments: Any
 ) -> tuple[Image.Image, MoFRRPipelineOutput]:
-    """Restore one photo; also returns all that the pipeline says about it."""
+    """Restore one photo, a picture or a tensor; also returns all the pipeline says about it."""
     from PIL import Image
 
     from ..pipelines.mofrr_result import MoFRRPipelineOutput

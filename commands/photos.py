@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -46,6 +47,14 @@ class Problems:
         """Say on standard error what is wrong with `path`."""
         self.count += 1
         click.echo(f"{path}: {reason}", err=True)
+
+    @contextmanager
+    def of(self, path: Path) -> Iterator[None]:
+        """Report what goes wrong inside, with reading, restoring or writing `path`, and go on."""
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            self.report(path, error)
 
     def end(self) -> None:
         """End the command with status 1 if anything was reported."""
@@ -156,4 +165,5 @@ def save_photo(picture: Image.Image, target: Path, profile: bytes | None = None)
     if picture.mode == "RGBA" and target.suffix == ".jpg":
         raise ValueError("has transparency, which JPEG cannot hold: use --format png or webp")
     target.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(target, quality=95, icc_profile=profile)  # PNG is lossless whatever the quality
+    # PNG is lossless whatever the quality; Pillow's level 6 takes twice as long for 9 % less.
+    picture.save(target, quality=95, compress_level=4, icc_profile=profile)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -15,9 +17,14 @@ from . import options
 from .faces import Chosen, load_detector, restore_faces
 from .photos import FORMATS, Job, Problems, find, guard, open_photo, plan, save_photo
 from .reports import References, Report, write_expert_pictures
+from .throughput import SaveBehind, Throughput, for_device, load_ahead
 
 if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+
     from ..pipelines.face_detector import FaceDetector
+    from ..pipelines.mofrr_result import MoFRRPipelineOutput
     from ..pipelines.pipeline_mofrr import MoFRRPipeline
 
 
@@ -98,18 +105,35 @@ def restore(paths: Sequence[Path], folder: Path, **given: Any) -> None:
     settings = _settings(given, pipe)
     finder = (load_detector(), given["faces"]) if given["faces"] else None
 
-    reports = []
-    with click.progressbar(jobs, label="Restoring", file=sys.stderr) as bar:
-        for job in bar:
-            try:
-                _guard(job, jobs, given["experts"], given["overwrite"])
-                report = _restore_one(pipe, job, settings, references, given["experts"], finder)
-                report.write(model=given["model"], settings=settings.record())
-                reports.append(report)
-            except (OSError, ValueError) as error:
-                problems.report(job.photo, error)
+    device = None if finder else pipe.device
+    coming = load_ahead(jobs, lambda job: Loaded.of(job, references, device))
+    reports, speed = [], Throughput()
+
+    def finish(job: Job, restored: Restored) -> Report:
+        report = restored.save(pipe, job, given["experts"])
+        report.write(model=given["model"], settings=settings.record())
+        return report
+
+    def collect(finished: Iterable[tuple[Job, Future[Report]]]) -> None:
+        for job, saving in finished:
+            with speed.stage("save"), problems.of(job.photo):
+                reports.append(saving.result())
+
+    with SaveBehind() as saver:
+        with click.progressbar(coming, len(jobs), label="Restoring", file=sys.stderr) as bar:
+            for job, loading in bar:
+                with problems.of(job.photo):
+                    _guard(job, jobs, given["experts"], given["overwrite"])
+                    restored = _restore_one(pipe, loading, settings, finder, speed)
+                    if not given["experts"]:
+                        restored = restored.without_experts()
+                    saver.put(job, partial(finish, job, restored))
+                collect(saver.finished())
+        collect(saver.finished(every=True))
     for report in reports:
         click.echo(report.line())
+    if len(reports) > 1:
+        click.echo(speed.line(len(reports)), err=True)
     problems.end()
 
 
@@ -133,30 +157,84 @@ def _guard(job: Job, jobs: Sequence[Job], experts: bool, overwrite: bool) -> Non
         guard(target, photos, overwrite)
 
 
+class Loaded(NamedTuple):
+    """A photo that is ready to be restored.
+
+    Attributes:
+        photo: the picture.
+        pixels: what the pipeline is given: the picture, or its tensor.
+        truth: the true picture, where there is one.
+        seconds: how long loading took.
+    """
+
+    photo: Image.Image
+    pixels: Any
+    truth: Image.Image | None
+    seconds: float
+
+    @classmethod
+    def of(cls, job: Job, references: References, device: torch.device | None) -> Loaded:
+        """Read a job's pictures; for `device`, None where the pipeline needs the picture itself.
+
+        Raises:
+            ValueError: one of them cannot be read, or does not fit.
+        """
+        start = time.perf_counter()
+        photo = open_photo(job.photo)
+        truth = references.find(job.photo, photo.size)
+        pixels = photo if device is None else for_device(photo, device)
+        return cls(photo, pixels, truth, time.perf_counter() - start)
+
+
+class Restored(NamedTuple):
+    """A photo that is ready to be saved.
+
+    Attributes:
+        loaded: the photo as it came.
+        result: the restored picture.
+        output: all that the pipeline says about it.
+        faces: what was found of each face; None where the photo was restored as one.
+        seconds: how long restoring took.
+    """
+
+    loaded: Loaded
+    result: Image.Image
+    output: MoFRRPipelineOutput
+    faces: list[dict[str, Any]] | None
+    seconds: float
+
+    def without_experts(self) -> Restored:
+        """The same without the experts' planes, which need much memory while it waits."""
+        output = replace(self.output, expert_images=None, residuals=None, flows=None)
+        return self._replace(output=output)
+
+    def save(self, pipe: MoFRRPipeline, job: Job, experts: bool) -> Report:
+        """Write the pictures; returns the report, not yet written."""
+        start, photo = time.perf_counter(), self.loaded.photo
+        save_photo(self.result, job.target, photo.info.get("icc_profile"))
+        if experts:
+            write_expert_pictures(self.output, job.extras)
+        seconds = {"read": self.loaded.seconds, "restore": self.seconds}
+        seconds["write"] = time.perf_counter() - start
+        pictures = photo, self.result
+        return Report.of(pipe, job, pictures, self.output, self.loaded.truth, seconds, self.faces)
+
+
 def _restore_one(
     pipe: MoFRRPipeline,
-    job: Job,
+    loading: Future[Loaded],
     settings: Settings,
-    references: References,
-    experts: bool,
     finder: tuple[FaceDetector, str | tuple[int, ...]] | None,
-) -> Report:
-    start = time.perf_counter()
-    photo = open_photo(job.photo)
-    truth = references.find(job.photo, photo.size)
-    opened = time.perf_counter()
-    faces = None
-    if finder is None:
-        result, output = options.restore_photo(pipe, photo, **settings.arguments())
-    else:
-        result, output, faces = restore_faces(
-            pipe, finder[0], photo, finder[1], **settings.arguments()
-        )
-    restored = time.perf_counter()
-
-    save_photo(result, job.target, photo.info.get("icc_profile"))
-    if experts:
-        write_expert_pictures(output, job.extras)
-    seconds = {"read": opened - start, "restore": restored - opened}
-    seconds["write"] = time.perf_counter() - restored
-    return Report.of(pipe, job, (photo, result), output, truth, seconds, faces)
+    speed: Throughput,
+) -> Restored:
+    with speed.stage("load"):
+        loaded = loading.result()
+    faces, start = None, time.perf_counter()
+    with speed.stage("restore"):
+        if finder is None:
+            result, output = options.restore_photo(pipe, loaded.pixels, **settings.arguments())
+        else:
+            result, output, faces = restore_faces(
+                pipe, finder[0], loaded.photo, finder[1], **settings.arguments()
+            )
+    return Restored(loaded, result, output, faces, time.perf_counter() - start)

@@ -110,7 +110,7 @@ def _read_planes(planes: Tensor) -> Photo:
 
 def _check_range(planes: Tensor) -> None:
     low, high = torch.stack(planes.aminmax()).tolist()  # NaN where any value is
-    if 0 <= low and high <= 1:
+    if low >= 0 and high <= 1:
         return
     if count := int((~planes.isfinite()).sum()):
         raise ValueError(f"image holds {count} NaN or infinite values; expected numbers in [0, 1]")
@@ -118,6 +118,11 @@ def _check_range(planes: Tensor) -> None:
         f"image holds values from {low:.4g} to {high:.4g}; expected [0, 1]: divide [0, 255] by "
         "255, map [-1, 1] by (x + 1) / 2, or clamp"
     )
+
+
+def stack(planes: Sequence[Tensor]) -> Tensor:
+    """Tensors of one shape as a batch; a single one without a copy."""
+    return planes[0][None] if len(planes) == 1 else torch.stack(list(planes))
 
 
 def to_signed(pixels: Tensor) -> Tensor:
@@ -199,6 +204,4 @@ def stack_images(images: list) -> Any:
     """A batch where arrays or tensors are of one shape, else the list as it is."""
     if isinstance(images[0], Image.Image) or len({image.shape for image in images}) > 1:
         return images
-    if len(images) == 1:
-        return images[0][None]
-    return torch.stack(images) if isinstance(images[0], Tensor) else np.stack(images)
+    return stack(images) if isinstance(images[0], Tensor) else np.stack(images)

@@ -97,12 +97,12 @@ class MoFRRParts(DiffusionPipeline):
 
 def is_hooked(network: nn.Module) -> bool:
     """Whether accelerate or diffusers move, or cast, any layer of a network while it runs."""
-    layers = [network]
-    while layers:
-        layer = layers.pop()
-        if "_hf_hook" in vars(layer) or "_diffusers_hook" in vars(layer):
-            return True
-        layers += [each for each in layer._modules.values() if each is not None]
+    layers: list[nn.Module | None] = [network]
+    for layer in layers:  # grows as it goes
+        if layer is not None:
+            if "_hf_hook" in layer.__dict__ or "_diffusers_hook" in layer.__dict__:
+                return True
+            layers += layer._modules.values()
     return False
 
 

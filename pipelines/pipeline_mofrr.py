@@ -12,7 +12,7 @@ from ..models.mofrr_merger import ExpertMerger
 from ..models.mofrr_router import RetouchRouter
 from ..models.mofrr_shared import SharedExpert
 from .frr_code import code_files as code_files
-from .frr_images import Photo, add_residual, read_photos, to_signed
+from .frr_images import Photo, add_residual, read_photos, stack, to_signed
 from .frr_loading import RepositoryReader
 from .frr_repository import RepositoryWriter
 from .mofrr_edits import awake as awake
@@ -195,7 +195,8 @@ class MoFRRPipeline(MoFRRSteps, RepositoryReader, RepositoryWriter):  # pyright:
     ) -> Restoration:
         """Restores photos of one size; each is repeated for its samples."""
         count, size = request.num_samples, request.working_size
-        pixels = torch.stack([photo.pixels for photo in photos]).to(self._execution_device)
+        pixels = stack([photo.pixels for photo in photos])
+        pixels = pixels.to(self._execution_device, non_blocking=pixels.is_pinned())
         photo = to_signed(pixels)
         routing = self.route(photo, request.operations, request.degrees, size)
         acting = self._acting(routing, request)
@@ -221,6 +222,8 @@ class MoFRRPipeline(MoFRRSteps, RepositoryReader, RepositoryWriter):  # pyright:
         if applied:
             residual = self.merge(photo, applied, repeat(routing.gates, count))
             restored = add_residual(restored, residual)
+        elif len(photos) == 1:
+            restored = restored.clone()  # the caller's own tensor otherwise
         images, spread = summarise_samples(restored, pixels, acting.any(dim=1), count)
         means = {name: edit.averaged(count) for name, edit in applied.items()}
         return result._replace(images=images, edits=means, uncertainty=spread)
