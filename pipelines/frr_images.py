@@ -168,14 +168,14 @@ def to_working_size(photo: Tensor, working_size: int | None) -> Tensor:
 def reduce_to(planes: Tensor, shape: tuple[int, int]) -> Tensor:
     """Area-averages B C H W to a smaller shape (height, width)."""
     height, width = planes.shape[-2:]
-    if (height, width) == shape:
-        return planes
-    if height % shape[0] or width % shape[1]:
-        return F.interpolate(planes, shape, mode="area")
-    return F.avg_pool2d(planes, (height // shape[0], width // shape[1]))  # the same, but quicker
+    if (height, width) == (2 * shape[0], 2 * shape[1]):
+        return to_shape(planes, shape)  # bilinear is the mean of two by two, and quickest
+    if (height, width) == shape or height % shape[0] or width % shape[1]:
+        return planes if (height, width) == shape else F.interpolate(planes, shape, mode="area")
+    return F.avg_pool2d(planes, (height // shape[0], width // shape[1]))  # quicker than "area"
 
 
-def enlarge_to(planes: Tensor, shape: tuple[int, int]) -> Tensor:
+def to_shape(planes: Tensor, shape: tuple[int, int]) -> Tensor:
     """Brings B C h w to another shape (height, width), bilinear."""
     if planes.shape[-2:] == shape:
         return planes

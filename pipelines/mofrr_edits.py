@@ -9,7 +9,7 @@ import torch
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
-from .frr_images import enlarge_to
+from .frr_images import to_shape
 from .mofrr_parts import dtype_of
 from .mofrr_request import Generators, OnEstimate, OnStep, check_generators
 
@@ -24,13 +24,13 @@ class ExpertEdit(NamedTuple):
 
     def resized(self, height: int, width: int, strength: float) -> "ExpertEdit":
         """The edit for photos of another size, at a part of its strength."""
-        residual = enlarge_to(self.residual, (height, width))
+        residual = to_shape(self.residual, (height, width))
         residual = residual if strength == 1 else residual * strength
         if is_still(self.flow):
             flow = self.flow[..., :1, :1].expand(-1, -1, height, width)
             return self._replace(flow=flow, residual=residual)
         scale = self.flow.new_tensor([width / self.flow.shape[-1], height / self.flow.shape[-2]])
-        flow = enlarge_to(self.flow, (height, width)) * (scale * strength).view(1, 2, 1, 1)
+        flow = to_shape(self.flow, (height, width)) * (scale * strength).view(1, 2, 1, 1)
         return self._replace(flow=flow, residual=residual)
 
 

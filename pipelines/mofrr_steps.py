@@ -13,9 +13,9 @@ from torch import Tensor
 from ..models.mofrr_expert import warp
 from .frr_images import (
     MULTIPLE,
-    enlarge_to,
     pad_to_multiple,
     reduce_to,
+    to_shape,
     to_working_size,
     working_shape,
 )
@@ -215,8 +215,8 @@ class MoFRRSteps(MoFRRParts):
             return merged
         gains = self._gains(photo, edits, gates)
         for name, edit in edits.items():
-            residual = (edit.image - take(photo, edit.rows)).mul_(gains[name])
-            put(merged, edit.rows, take(merged, edit.rows).add_(residual))
+            residual, sums = edit.image - take(photo, edit.rows), take(merged, edit.rows)
+            put(merged, edit.rows, sums.addcmul_(residual, gains[name]))
         return merged
 
     def _gains(
@@ -246,7 +246,7 @@ class MoFRRSteps(MoFRRParts):
         inputs = (each.to(dtype_of(merger)) for each in (small, residuals, take(gates, rows)))
         found = merger.gains(*inputs).float()
         return {
-            name: enlarge_to(take(found[:, i : i + 1], places[name]), photo.shape[-2:])
+            name: to_shape(take(found[:, i : i + 1], places[name]), photo.shape[-2:])
             for i, name in present
         }
 
