@@ -97,7 +97,8 @@ def draw(results: Mapping[int, Sequence[Quality]], path: Path) -> None:
         axis.set_xticks(list(results), [str(n) for n in results])
         axis.minorticks_off()
         axis.grid(alpha=0.3)
-    axes[1].legend(fontsize="small")
+    lines = axes[0].get_legend_handles_labels()
+    figure.legend(*lines, loc="outside right center", fontsize="small")
     figure.savefig(path, dpi=120)
 
 

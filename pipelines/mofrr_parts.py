@@ -85,14 +85,15 @@ class MoFRRParts(DiffusionPipeline):
 
     @property
     def _execution_device(self) -> torch.device:
-        """Where the networks run; diffusers' own looks through every layer several times."""
+        """Where the networks run: where they all are, unless something may move them for it.
+
+        diffusers' own property looks through every layer, several times.
+        """
         parts = [getattr(self, name) for name in self._optional_components]
-        networks = [part for part in parts if part is not None]
-        if any(is_hooked(network) for network in networks):
-            return super()._execution_device
-        devices = [next(network.parameters()).device for network in networks]
-        busy = [device for device in devices if device.type not in ("cpu", "meta")]
-        return next(iter((*busy, *devices)), torch.device("cpu"))
+        devices = {next(part.parameters()).device for part in parts if part is not None}
+        place = next(iter(devices), torch.device("cpu"))
+        idle = place.type == "meta" or (place.type == "cpu" and torch.accelerator.is_available())
+        return super()._execution_device if idle or len(devices) > 1 else place
 
 
 def is_hooked(network: nn.Module) -> bool:

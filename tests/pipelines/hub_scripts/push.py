@@ -56,7 +56,7 @@ except ValueError as error:
     facts["other class"] = str(error)
 
 source = Path(mofrr_edits.__file__).read_text()
-other = source.replace("residual=residual * strength", "residual=residual * 0")
+other = source.replace("flow=flow, residual=residual", "flow=flow, residual=residual * 0")
 assert other != source
 MoFRRPipeline.own_code = classmethod(lambda cls: {"mofrr_edits": other})
 pipe.push_to_hub("me/whole")
