@@ -6,11 +6,12 @@ from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
-from .mofrr_request_v62eaf710 import Generators, OnEstimate, OnStep, check_generators
+from .frr_images_v10f0634e import to_shape
+from .mofrr_parts_v10f0634e import dtype_of
+from .mofrr_request_v10f0634e import Generators, OnEstimate, OnStep, check_generators
 
 
 class ExpertEdit(NamedTuple):
@@ -23,10 +24,14 @@ class ExpertEdit(NamedTuple):
 
     def resized(self, height: int, width: int, strength: float) -> "ExpertEdit":
         """The edit for photos of another size, at a part of its strength."""
+        residual = to_shape(self.residual, (height, width))
+        residual = residual if strength == 1 else residual * strength
+        if is_still(self.flow):
+            flow = self.flow[..., :1, :1].expand(-1, -1, height, width)
+            return self._replace(flow=flow, residual=residual)
         scale = self.flow.new_tensor([width / self.flow.shape[-1], height / self.flow.shape[-2]])
-        flow = _resize(self.flow, height, width) * scale.view(1, 2, 1, 1)
-        residual = _resize(self.residual, height, width)
-        return self._replace(flow=flow * strength, residual=residual * strength)
+        flow = to_shape(self.flow, (height, width)) * (scale * strength).view(1, 2, 1, 1)
+        return self._replace(flow=flow, residual=residual)
 
 
 class AppliedEdit(NamedTuple):
@@ -37,18 +42,26 @@ class AppliedEdit(NamedTuple):
     flow: Tensor  # n 2 H W, pixels (x, y), backward
     residual: Tensor  # n 3 H W
     degree: Tensor  # n
+    scale: tuple[float, float] = (1.0, 1.0)  # H, W of the photos / those the expert worked on
 
     def averaged(self, num_samples: int) -> "AppliedEdit":
         """The mean over the samples of each photo, which follow one another in the batch."""
+        if num_samples == 1:
+            return self
         rows = self.rows[::num_samples] // num_samples
-        means = (field.unflatten(0, (len(rows), num_samples)).mean(1) for field in self[1:])
-        return AppliedEdit(rows, *means)
+        means = (field.unflatten(0, (len(rows), num_samples)).mean(1) for field in self[1:5])
+        return AppliedEdit(rows, *means, self.scale)
 
 
-def _resize(planes: Tensor, height: int, width: int) -> Tensor:
-    if planes.shape[-2:] == (height, width):
-        return planes
-    return F.interpolate(planes, (height, width), mode="bilinear", align_corners=False)
+def is_still(flow: Tensor) -> bool:
+    """Whether a flow is a single zero shown everywhere, as where an expert has no warp head."""
+    steps = zip(flow.shape, flow.stride(), strict=True)
+    return not any(step for size, step in steps if size > 1) and not flow[:1, :1, :1, :1].any()
+
+
+def take(planes: Tensor, rows: Tensor) -> Tensor:
+    """The rows of a batch (ascending, none twice); without a copy where that is all of them."""
+    return planes if len(rows) == len(planes) else planes[rows]
 
 
 def awake(network: Any) -> Any:
@@ -59,17 +72,62 @@ def awake(network: Any) -> Any:
     return network
 
 
+def put(planes: Tensor, rows: Tensor, values: Tensor) -> None:
+    """The opposite of `take`: writes the values into those rows of the batch."""
+    if len(rows) == len(planes):
+        planes.copy_(values)
+    else:
+        planes[rows] = values
+
+
+class WorkingPhotos:
+    """Photos at working size, and what several experts need of them, each made once.
+
+    Args:
+        photo: B 3 H W in [-1, 1], sides padded to the multiple that networks need.
+        touched: n, the places in the batch of the photos that any expert works on.
+    """
+
+    def __init__(self, photo: Tensor, touched: Tensor) -> None:
+        self.photo = take(photo, touched)
+        self.places = torch.empty(len(photo), dtype=torch.long, device=photo.device)
+        self.places[touched] = torch.arange(len(touched), device=photo.device)
+        self._raw: dict[Any, Tensor] = {}
+
+    def of(self, rows: Tensor) -> Tensor:
+        """The photos at `rows` of the batch."""
+        return take(self.photo, self.places[rows])
+
+    def raw_traces(self, expert: Any, rows: Tensor) -> Tensor | None:
+        """What experts of one class all see of the photos; None where this one sees them padded."""
+        sides = self.photo.shape[-2:]
+        if any(side % expert.size_multiple for side in sides):
+            return None
+        key = type(expert), dtype_of(expert)
+        if key not in self._raw:
+            self._raw[key] = expert.raw_traces(self.photo.to(key[1]))
+        return take(self._raw[key], self.places[rows])
+
+
 class ExpertRun:
     """One expert at work on the photos of a batch where it is active.
 
     Args:
         expert: the network.
-        rows: n, the places of its photos in the batch.
-        photo: B 3 H W in [-1, 1], sides padded to the multiple that networks need.
-        degree: B in [0, 1], NaN where the expert is to estimate it; None for the shared expert.
+        rows: n, the places of its photos in the batch, ascending.
+        photos: the batch at working size.
+        degree: n in [0, 1], NaN where the expert is to estimate it; None for the shared expert.
+        all_known: whether no degree is NaN.
     """
 
-    def __init__(self, expert: Any, rows: Tensor, photo: Tensor, degree: Tensor | None) -> None:
+    def __init__(
+        self,
+        expert: Any,
+        rows: Tensor,
+        photos: WorkingPhotos,
+        degree: Tensor | None,
+        all_known: bool = False,
+    ) -> None:
         if hasattr(expert, "_orig_mod"):
             warnings.warn(
                 "torch.compile of a whole expert compiles its forward, which the pipeline does not "
@@ -77,25 +135,28 @@ class ExpertRun:
                 stacklevel=2,
             )
         self.expert, self.rows = awake(expert), rows
-        photo = photo[rows].to(expert.dtype)
-        self.degree = photo.new_full((len(rows),), torch.nan, dtype=torch.float32)
+        self.dtype = dtype_of(expert)
+        photo = photos.of(rows).to(self.dtype)
         if degree is None:
+            self.degree = photo.new_full((len(rows),), torch.nan, dtype=torch.float32)
             self.condition = expert.prepare(photo)
             return
-        self.degree = degree[rows].float()
-        if self.degree.isnan().any():
-            estimate = expert.estimate_degree(photo)[1].float()
+        self.degree, raw = degree.float(), None
+        if not all_known or expert.config.get("has_warp_head"):
+            raw = photos.raw_traces(expert, rows)
+        if not all_known:
+            estimate = expert.estimate_degree(photo, raw)[1].float()
             self.degree = torch.where(self.degree.isnan(), estimate, self.degree)
-        self.condition = expert.prepare(photo, self.degree.to(expert.dtype))
+        self.condition = expert.prepare(photo, self.degree.to(self.dtype), raw)
 
     def predict(self, latents: Tensor, timestep: Tensor) -> Tensor:
         """One denoising step on latents n 3 h w in float32."""
-        latents = latents.to(self.expert.dtype)
+        latents = latents.to(self.dtype)
         return awake(self.expert).denoise(latents, timestep, self.condition).prediction.float()
 
     def edit(self, low: Tensor, shape: tuple[int, int]) -> ExpertEdit:
         """The edit, cropped to `shape`, that follows from the denoised latents n 3 h w."""
-        answer = awake(self.expert).reconstruct(low.to(self.expert.dtype), self.condition)
+        answer = awake(self.expert).reconstruct(low.to(self.dtype), self.condition)
         flow, residual = (
             planes.float()[..., : shape[0], : shape[1]] for planes in (answer.flow, answer.residual)
         )
@@ -170,7 +231,8 @@ def denoise(
         scaled = scheduler.scale_model_input(latents, timestep)
         prediction = torch.zeros_like(latents)
         for place, run in runs.items():
-            prediction[run.rows, place] = run.predict(scaled[run.rows, place], timestep)
+            low = run.predict(take(scaled[:, place], run.rows), timestep)
+            put(prediction[:, place], run.rows, low)
         if on_estimate is not None:
             on_estimate(index, prediction)
         latents = scheduler.step(prediction, timestep, latents, **options)[0]

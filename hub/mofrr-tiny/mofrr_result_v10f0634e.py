@@ -10,7 +10,7 @@ from diffusers.utils import BaseOutput
 from PIL import Image
 from torch import Tensor
 
-from .frr_images_v62eaf710 import stack_images, to_unit, write_images
+from .frr_images_v10f0634e import stack_images, to_unit, write_images
 
 
 class Restoration(NamedTuple):
@@ -64,6 +64,11 @@ class MoFRRPipelineOutput(BaseOutput):
     residuals: dict[str, list[Tensor | None]] | None = None
     flows: dict[str, list[Tensor | None]] | None = None
     uncertainty: Tensor | list[Tensor] | None = None
+
+
+def repeat(planes: Tensor, count: int) -> Tensor:
+    """Each row `count` times, one after the other; without a copy where that is once."""
+    return planes if count == 1 else planes.repeat_interleave(count, 0)
 
 
 def summarise_samples(

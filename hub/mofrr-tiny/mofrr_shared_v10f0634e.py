@@ -98,7 +98,7 @@ class SharedExpert(ModelMixin, ConfigMixin):
         change = F.interpolate(change, scale_factor=REDUCTION, mode="bilinear")
         height, width = condition.photo.shape[-2:]
         residual = change[..., :height, :width].to(low.dtype)
-        flow = residual.new_zeros(len(residual), 2, height, width)
+        flow = residual.new_zeros(1).expand(len(residual), 2, height, width)
         return SharedOutput(condition.photo + residual, flow, residual)
 
     def forward(

@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache, wraps
 from typing import Any, ClassVar
 
+import torch
 from diffusers import DiffusionPipeline, ModelMixin, SchedulerMixin
+from torch import nn
 
-from .mofrr_operations_v62eaf710 import OPERATIONS
+from .mofrr_operations_v10f0634e import OPERATIONS
 
 SHARED = "shared"
 END = "_expert"
@@ -80,6 +82,37 @@ class MoFRRParts(DiffusionPipeline):
 
     def _expert(self, name: str) -> Any:
         return getattr(self, f"{name}{END}")
+
+    @property
+    def _execution_device(self) -> torch.device:
+        """Where the networks run: where they all are, unless something may move them for it.
+
+        diffusers' own property looks through every layer, several times.
+        """
+        parts = [getattr(self, name) for name in self._optional_components]
+        devices = {next(part.parameters()).device for part in parts if part is not None}
+        place = next(iter(devices), torch.device("cpu"))
+        idle = place.type == "meta" or (place.type == "cpu" and torch.accelerator.is_available())
+        return super()._execution_device if idle or len(devices) > 1 else place
+
+
+def is_hooked(network: nn.Module) -> bool:
+    """Whether accelerate or diffusers move, or cast, any layer of a network while it runs."""
+    layers: list[nn.Module | None] = [network]
+    for layer in layers:  # grows as it goes
+        if layer is not None:
+            if "_hf_hook" in layer.__dict__ or "_diffusers_hook" in layer.__dict__:
+                return True
+            layers += layer._modules.values()
+    return False
+
+
+def dtype_of(network: Any) -> torch.dtype:
+    """The dtype that a network works in: `network.dtype`, which looks through every layer."""
+    first = next(network.parameters(), None)
+    if first is None or not first.is_floating_point() or is_hooked(network):
+        return network.dtype
+    return first.dtype
 
 
 OPERATIONS_MODULE = MoFRRParts.__module__.replace("mofrr_parts", "mofrr_operations")

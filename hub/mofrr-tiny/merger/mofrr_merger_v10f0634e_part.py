@@ -1,3 +1,3 @@
 # The class is in the file at the repository's root: all experts share that one copy.
-from . import mofrr_merger_v62eaf710 as _module
+from . import mofrr_merger_v10f0634e as _module
 ExpertMerger = _module.ExpertMerger

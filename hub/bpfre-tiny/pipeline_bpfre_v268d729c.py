@@ -9,10 +9,10 @@ from diffusers import ModelMixin
 from diffusers.utils import BaseOutput
 from torch import Tensor
 
-from .bpfre_retoucher_va571ef79 import BlemishRetoucher
-from .bpfre_tiles_va571ef79 import Network, find, opening
-from .frr_code_va571ef79 import code_files as code_files
-from .frr_images_va571ef79 import (
+from .bpfre_retoucher_v268d729c import BlemishRetoucher
+from .bpfre_tiles_v268d729c import Network, find, opening
+from .frr_code_v268d729c import code_files as code_files
+from .frr_images_v268d729c import (
     Photo,
     add_residual,
     read_photos,
@@ -20,8 +20,8 @@ from .frr_images_va571ef79 import (
     to_signed,
     write_images,
 )
-from .frr_loading_va571ef79 import RepositoryReader
-from .frr_repository_va571ef79 import RepositoryWriter
+from .frr_loading_v268d729c import RepositoryReader
+from .frr_repository_v268d729c import RepositoryWriter
 
 SETTINGS = ("working_size", "tile_size", "threshold")
 LEAST_TILE = 64

@@ -7,18 +7,18 @@ import torch
 from diffusers import ModelMixin, SchedulerMixin
 from torch import Tensor
 
-from .mofrr_expert_v62eaf710 import WaveFRRExpert
-from .mofrr_merger_v62eaf710 import ExpertMerger
-from .mofrr_router_v62eaf710 import RetouchRouter
-from .mofrr_shared_v62eaf710 import SharedExpert
-from .frr_code_v62eaf710 import code_files as code_files
-from .frr_images_v62eaf710 import Photo, add_residual, read_photos, to_signed
-from .frr_loading_v62eaf710 import RepositoryReader
-from .frr_repository_v62eaf710 import RepositoryWriter
-from .mofrr_edits_v62eaf710 import awake as awake
-from .mofrr_operations_v62eaf710 import OPERATIONS as OPERATIONS
-from .mofrr_parts_v62eaf710 import MoFRRParts as MoFRRParts
-from .mofrr_request_v62eaf710 import (
+from .mofrr_expert_v10f0634e import WaveFRRExpert
+from .mofrr_merger_v10f0634e import ExpertMerger
+from .mofrr_router_v10f0634e import RetouchRouter
+from .mofrr_shared_v10f0634e import SharedExpert
+from .frr_code_v10f0634e import code_files as code_files
+from .frr_images_v10f0634e import Photo, add_residual, read_photos, stack, to_signed
+from .frr_loading_v10f0634e import RepositoryReader
+from .frr_repository_v10f0634e import RepositoryWriter
+from .mofrr_edits_v10f0634e import awake as awake
+from .mofrr_operations_v10f0634e import OPERATIONS as OPERATIONS
+from .mofrr_parts_v10f0634e import MoFRRParts as MoFRRParts
+from .mofrr_request_v10f0634e import (
     Generators,
     OnStep,
     Operations,
@@ -27,11 +27,18 @@ from .mofrr_request_v62eaf710 import (
     group_by_size,
     read_callback,
 )
-from .mofrr_result_v62eaf710 import MoFRRPipelineOutput, Restoration, make_output, summarise_samples
-from .mofrr_routing_v62eaf710 import Routing
-from .mofrr_steps_v62eaf710 import MoFRRSteps
+from .mofrr_result_v10f0634e import (
+    MoFRRPipelineOutput,
+    Restoration,
+    make_output,
+    repeat,
+    summarise_samples,
+)
+from .mofrr_routing_v10f0634e import Routing
+from .mofrr_steps_v10f0634e import MoFRRSteps
 
 DEGREE_SOURCES = ("expert", "router")
+CHANNELS_LAST = ("denoiser", "warp_head")  # 10-15 % quicker on a CPU; the other parts are not
 
 
 class MoFRRPipeline(MoFRRSteps, RepositoryReader, RepositoryWriter):  # pyright: ignore
@@ -77,6 +84,9 @@ class MoFRRPipeline(MoFRRSteps, RepositoryReader, RepositoryWriter):  # pyright:
         present: list[Any] = [each for each in networks.values() if each is not None]
         for network in present:
             network.eval()
+            for part in CHANNELS_LAST:
+                if hasattr(network, part):
+                    getattr(network, part).to(memory_format=torch.channels_last)
             names = tuple(network.config.get("operations", self.operations))
             if names != self.operations:
                 raise ValueError(
@@ -94,7 +104,7 @@ class MoFRRPipeline(MoFRRSteps, RepositoryReader, RepositoryWriter):  # pyright:
     def __call__(
         self,
         image: Any,
-        num_inference_steps: int = 2,
+        num_inference_steps: int = 1,
         strength: float = 1.0,
         operations: Operations = None,
         degrees: Mapping[str, float] | None = None,
@@ -185,7 +195,8 @@ class MoFRRPipeline(MoFRRSteps, RepositoryReader, RepositoryWriter):  # pyright:
     ) -> Restoration:
         """Restores photos of one size; each is repeated for its samples."""
         count, size = request.num_samples, request.working_size
-        pixels = torch.stack([photo.pixels for photo in photos]).to(self._execution_device)
+        pixels = stack([photo.pixels for photo in photos])
+        pixels = pixels.to(self._execution_device, non_blocking=pixels.is_pinned())
         photo = to_signed(pixels)
         routing = self.route(photo, request.operations, request.degrees, size)
         acting = self._acting(routing, request)
@@ -193,11 +204,7 @@ class MoFRRPipeline(MoFRRSteps, RepositoryReader, RepositoryWriter):  # pyright:
         if isinstance(generator, list):
             generator = [each for each in generator for _ in range(count)]
 
-        photo, degrees = (
-            photo.repeat_interleave(count, 0),
-            routing.degrees.repeat_interleave(count, 0),
-        )
-        running = acting.repeat_interleave(count, 0)
+        photo, degrees, running = (repeat(x, count) for x in (photo, routing.degrees, acting))
         steps = request.num_inference_steps
         edits, latents = self.run_experts(
             photo, running, degrees, latents, steps, generator, on_step, size
@@ -211,8 +218,12 @@ class MoFRRPipeline(MoFRRSteps, RepositoryReader, RepositoryWriter):  # pyright:
             return result
 
         applied = {name: self.apply(photo, edits[name], request.strength) for name in edits}
-        residual = self.merge(photo, applied, routing.gates.repeat_interleave(count, 0))
-        restored = add_residual(pixels.repeat_interleave(count, 0), residual)
+        restored = repeat(pixels, count)
+        if applied:
+            residual = self.merge(photo, applied, repeat(routing.gates, count))
+            restored = add_residual(restored, residual)
+        elif len(photos) == 1:
+            restored = restored.clone()  # the caller's own tensor otherwise
         images, spread = summarise_samples(restored, pixels, acting.any(dim=1), count)
         means = {name: edit.averaged(count) for name, edit in applied.items()}
         return result._replace(images=images, edits=means, uncertainty=spread)

@@ -125,12 +125,12 @@ def warp(image: Tensor, flow: Tensor) -> Tensor:
     flow = flow.float()
     rows = torch.arange(height, device=flow.device, dtype=torch.float32)
     columns = torch.arange(width, device=flow.device, dtype=torch.float32)
-    x = (columns + flow[:, 0]) * (2 / max(width - 1, 1)) - 1
-    y = (rows[:, None] + flow[:, 1]) * (2 / max(height - 1, 1)) - 1
-    moved = F.grid_sample(
-        image.float(), torch.stack((x, y), dim=-1), padding_mode="border", align_corners=True
-    )
-    still = (flow == 0).all(dim=1, keepdim=True)
+    across, down = 2 / max(width - 1, 1), 2 / max(height - 1, 1)
+    x = flow[:, 0].add(columns).mul_(across).sub_(1)
+    y = flow[:, 1].add(rows[:, None]).mul_(down).sub_(1)
+    grid = torch.stack((x, y), dim=-1)
+    moved = F.grid_sample(image.float(), grid, padding_mode="border", align_corners=True)
+    still = (flow[:, :1] == 0) & (flow[:, 1:] == 0)
     return torch.where(still, image.float(), moved).to(image.dtype)
 
 
@@ -156,10 +156,23 @@ def as_plane(degree: Tensor, like: Tensor) -> Tensor:
 # Degree estimator: which of the paper's five levels, softened to an expected degree.
 
 
+def box_sum(planes: Tensor, radius: int) -> Tensor:
+    """Sum over the window of 2 * radius + 1 around each position, B C h w; nothing lies outside."""
+    for axis in (-2, -1):
+        length = planes.shape[axis]
+        beside = (0, 0, radius, radius) if axis == -2 else (radius, radius, 0, 0)
+        padded = F.pad(planes, beside)
+        planes = padded.narrow(axis, 0, length).clone()
+        for shift in range(1, 2 * radius + 1):
+            planes += padded.narrow(axis, shift, length)
+    return planes
+
+
 def local_log_energy(band: Tensor, radius: int) -> Tensor:
     """Half the log of a band's mean square within `radius`, about zero mean and unit variance."""
-    window = 2 * radius + 1
-    energy = F.avg_pool2d(band.square(), window, 1, radius, count_include_pad=False)
+    energy = band.square()
+    if radius:
+        energy = box_sum(energy, radius) / box_sum(torch.ones_like(energy[:1, :1]), radius)
     return (energy + 3e-5).log() / 2 + 3
 
 
@@ -470,13 +483,22 @@ class WaveFRRExpert(ModelMixin, ConfigMixin):
         multiple = self.size_multiple
         return 3, -(-height // multiple) * multiple // 4, -(-width // multiple) * multiple // 4
 
-    def traces(self, photo: Tensor) -> Tensor:
-        """Standardised traces of a photo B 3 H W, sides divisible by 8: B 33 H/8 W/8."""
-        return self.trace_standardization(retouching_traces(photo))
+    def raw_traces(self, photo: Tensor) -> Tensor:
+        """`retouching_traces`: they hang on the photo alone, so that experts can share them."""
+        return retouching_traces(photo)
 
-    def estimate_degree(self, photo: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits over the degree levels, B L, and the expected degree, B, of a photo B 3 H W."""
-        return self.estimate_degree_from(self.traces(pad(photo, 8)))
+    def traces(self, photo: Tensor, raw: Tensor | None = None) -> Tensor:
+        """Standardised traces of a photo B 3 H W, sides divisible by 8: B 33 H/8 W/8.
+
+        Args:
+            photo: B 3 H W in [-1, 1].
+            raw: its `raw_traces` where they are known.
+        """
+        return self.trace_standardization(self.raw_traces(photo) if raw is None else raw)
+
+    def estimate_degree(self, photo: Tensor, raw: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Logits over the degree levels, B L, and the expected degree, B; as for `traces`."""
+        return self.estimate_degree_from(self.traces(pad(photo, 8), raw))
 
     def estimate_degree_from(self, traces: Tensor) -> tuple[Tensor, Tensor]:
         """The same from standardised traces B 33 h w."""
@@ -490,21 +512,24 @@ class WaveFRRExpert(ModelMixin, ConfigMixin):
         low, coarse = self.transform.analysis(low)
         return low / LOW_SCALE, (coarse, fine)
 
-    def prepare(self, photo: Tensor, degree: Tensor | None = None) -> ExpertCondition:
+    def prepare(
+        self, photo: Tensor, degree: Tensor | None = None, raw: Tensor | None = None
+    ) -> ExpertCondition:
         """Everything the denoising steps need of a photo.
 
         Args:
             photo: B 3 H W in [-1, 1], any size.
             degree: B, in [0, 1]; None lets the degree estimator decide.
+            raw: `raw_traces` of the photo padded to multiples of `size_multiple`, where known.
         """
         if degree is None:
             _, degree = self.estimate_degree(photo)
         size = (photo.shape[-2], photo.shape[-1])
         warped = pad(photo, self.size_multiple)
         low, details = self.bands(warped)
-        flow = warped.new_zeros(len(warped), 2, *warped.shape[-2:])
+        flow = warped.new_zeros(1).expand(len(warped), 2, *warped.shape[-2:])
         if self.config.has_warp_head:
-            flow = upsample_flow(self.predict_flow(self.traces(warped), low, degree), warped)
+            flow = upsample_flow(self.predict_flow(self.traces(warped, raw), low, degree), warped)
             warped = warp(warped, flow)
             low, details = self.bands(warped)
         return ExpertCondition(warped, flow, low, details, degree, size)

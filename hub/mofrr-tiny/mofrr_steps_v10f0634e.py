@@ -10,19 +10,31 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .mofrr_expert_v62eaf710 import warp
-from .frr_images_v62eaf710 import MULTIPLE, pad_to_multiple, to_working_size, working_shape
-from .mofrr_edits_v62eaf710 import (
+from .mofrr_expert_v10f0634e import warp
+from .frr_images_v10f0634e import (
+    MULTIPLE,
+    pad_to_multiple,
+    reduce_to,
+    to_shape,
+    to_working_size,
+    working_shape,
+)
+from .mofrr_edits_v10f0634e import (
     AppliedEdit,
     ExpertEdit,
     ExpertRun,
+    WorkingPhotos,
+    awake,
     check_latents,
     check_scheduler,
     denoise,
     draw_noise,
+    is_still,
+    put,
+    take,
 )
-from .mofrr_parts_v62eaf710 import SHARED, MoFRRParts
-from .mofrr_request_v62eaf710 import (
+from .mofrr_parts_v10f0634e import SHARED, MoFRRParts, dtype_of
+from .mofrr_request_v10f0634e import (
     Generators,
     OnEstimate,
     OnStep,
@@ -31,7 +43,7 @@ from .mofrr_request_v62eaf710 import (
     read_degrees,
     read_operations,
 )
-from .mofrr_routing_v62eaf710 import Routing, check_experts, decide
+from .mofrr_routing_v10f0634e import Routing, check_experts, decide
 
 
 class MoFRRSteps(MoFRRParts):
@@ -64,7 +76,7 @@ class MoFRRSteps(MoFRRParts):
         estimate, thresholds = None, [1.0] * len(wishes)
         if self.router is not None:
             thresholds = self.router.config.thresholds
-            verdict = self.router(self._working(photo, working_size).to(self.router.dtype))
+            verdict = self.router(self._working(photo, working_size).to(dtype_of(self.router)))
             expected = verdict.degrees.float()
             if self.config.get("degree_source", "expert") == "expert":
                 expected = torch.full_like(expected, torch.nan)
@@ -102,7 +114,7 @@ class MoFRRSteps(MoFRRParts):
         active: Tensor,
         degrees: Tensor,
         latents: Tensor,
-        num_inference_steps: int = 2,
+        num_inference_steps: int = 1,
         generator: Generators = None,
         on_step: OnStep = lambda index, timestep, latents: latents,
         working_size: WorkingSize = "config",
@@ -132,7 +144,7 @@ class MoFRRSteps(MoFRRParts):
         if not runs:
             return {}, latents
         check_scheduler(self.scheduler, [run.expert for run in runs.values()])
-        self.scheduler.set_timesteps(num_inference_steps, device=photo.device)
+        self.scheduler.set_timesteps(num_inference_steps)  # on the CPU: steps then wait for nothing
         self._num_timesteps = len(self.scheduler.timesteps)
         latents = latents * self.scheduler.init_noise_sigma
         with self.progress_bar(total=self._num_timesteps) as bar:  # pyright: ignore
@@ -144,7 +156,7 @@ class MoFRRSteps(MoFRRParts):
             latents = denoise(self.scheduler, latents, runs, generator, advance, on_estimate)
         shape = working_shape(photo, self._size(working_size))
         edits = {
-            self.expert_names[place]: run.edit(latents[run.rows, place], shape)
+            self.expert_names[place]: run.edit(take(latents[:, place], run.rows), shape)
             for place, run in runs.items()
         }
         return edits, latents
@@ -176,13 +188,19 @@ class MoFRRSteps(MoFRRParts):
     @torch.no_grad()
     def apply(self, photo: Tensor, edit: ExpertEdit, strength: float = 1.0) -> AppliedEdit:
         """Brings an edit to the photos' size and applies a part of it; B 3 H W in [-1, 1]."""
-        edit = edit.resized(photo.shape[-2], photo.shape[-1], strength)
-        image = warp(photo[edit.rows], edit.flow) + edit.residual
-        return AppliedEdit(edit.rows, image, edit.flow, edit.residual, edit.degree)
+        height, width = photo.shape[-2:]
+        scale = height / edit.residual.shape[-2], width / edit.residual.shape[-1]
+        edit, photo = edit.resized(height, width, strength), take(photo, edit.rows)
+        image = photo if is_still(edit.flow) else warp(photo, edit.flow)
+        image = image + edit.residual
+        return AppliedEdit(edit.rows, image, edit.flow, edit.residual, edit.degree, scale)
 
     @torch.no_grad()
     def merge(self, photo: Tensor, edits: Mapping[str, AppliedEdit], gates: Tensor) -> Tensor:
         """Fuses the experts' images into one residual.
+
+        The merger sees everything at the size that the experts worked at, and the gains it finds
+        there are brought to the photos' size.
 
         Args:
             photo: B 3 H W in [-1, 1].
@@ -192,24 +210,45 @@ class MoFRRSteps(MoFRRParts):
         Returns:
             B 3 H W on the [-1, 1] scale; exactly zero where no expert ran.
         """
-        residuals = photo.new_zeros(len(photo), len(self.expert_names), *photo.shape[1:])
-        ran = torch.zeros(residuals.shape[:2], dtype=torch.bool, device=photo.device)
-        for place, name in enumerate(self.expert_names):
-            if name in edits:
-                rows = edits[name].rows
-                residuals[rows, place] = edits[name].image - photo[rows]
-                ran[rows, place] = True
-        if self.merger is None:
-            alone = ~ran[:, :-1].any(dim=1)
-            merged = residuals[:, :-1].sum(dim=1)
-            merged[alone] = residuals[alone, -1]
+        merged = torch.zeros_like(photo)
+        if not edits:
             return merged
-        merged, rows = torch.zeros_like(photo), ran.any(dim=1).nonzero()[:, 0]
-        if len(rows):
-            inputs = (photo[rows], residuals[rows], gates[rows])
-            inputs = (tensor.to(self.merger.dtype) for tensor in inputs)
-            merged[rows] = self.merger(*inputs).float()
+        gains = self._gains(photo, edits, gates)
+        for name, edit in edits.items():
+            residual, sums = edit.image - take(photo, edit.rows), take(merged, edit.rows)
+            put(merged, edit.rows, sums.addcmul_(residual, gains[name]))
         return merged
+
+    def _gains(
+        self, photo: Tensor, edits: Mapping[str, AppliedEdit], gates: Tensor
+    ) -> dict[str, Tensor]:
+        """How much of each residual counts, n 1 H W or smaller: found at the experts' size."""
+        if self.merger is None:  # the sum of the specialised ones; the shared one where it is alone
+            gains = {name: photo.new_ones(len(edit.rows), 1, 1, 1) for name, edit in edits.items()}
+            special = [edit.rows for name, edit in edits.items() if name != SHARED]
+            if SHARED in edits and special:
+                accompanied = torch.isin(edits[SHARED].rows, torch.cat(special))
+                gains[SHARED][accompanied] = 0
+            return gains
+        rows = torch.cat([edit.rows for edit in edits.values()]).unique()
+        places = {name: torch.searchsorted(rows, edit.rows) for name, edit in edits.items()}
+        scales = [edit.scale for edit in edits.values()]
+        sides = zip(photo.shape[-2:], *scales, strict=True)
+        height, width = (max(1, round(side / min(each))) for side, *each in sides)
+
+        small = reduce_to(take(photo, rows), (height, width))
+        residuals = small.new_zeros(len(small), len(self.expert_names), 3, height, width)
+        present = [(i, name) for i, name in enumerate(self.expert_names) if name in edits]
+        for index, name in present:
+            image = reduce_to(edits[name].image, (height, width))
+            put(residuals[:, index], places[name], image - take(small, places[name]))
+        merger = awake(self.merger)
+        inputs = (each.to(dtype_of(merger)) for each in (small, residuals, take(gates, rows)))
+        found = merger.gains(*inputs).float()
+        return {
+            name: to_shape(take(found[:, i : i + 1], places[name]), photo.shape[-2:])
+            for i, name in present
+        }
 
     def _size(self, working_size: WorkingSize) -> int | None:
         return self.config["working_size"] if working_size == "config" else working_size
@@ -239,14 +278,18 @@ class MoFRRSteps(MoFRRParts):
     ) -> dict[int, ExpertRun]:
         """Every expert that is active anywhere, by its place, set on its photos."""
         runs: dict[int, ExpertRun] = {}
-        if not active.any():
+        active, known = active.cpu(), ~degrees.isnan().cpu()
+        touched = active.any(dim=1).nonzero()[:, 0]
+        if not len(touched):
             return runs
-        working = self._working(photo, working_size)
+        photos = WorkingPhotos(self._working(photo, working_size), touched.to(photo.device))
         for place, name in enumerate(self.expert_names):
             rows, expert = active[:, place].nonzero()[:, 0], self._expert(name)
             if len(rows) and expert is None:
                 raise ValueError(f"{name} is active, but {name}_expert is None")
             if len(rows):
-                degree = None if name == SHARED else degrees[:, place]
-                runs[place] = ExpertRun(expert, rows, working, degree)
+                all_known = name != SHARED and bool(known[rows, place].all())
+                rows = rows.to(photo.device)
+                degree = None if name == SHARED else degrees[rows, place]
+                runs[place] = ExpertRun(expert, rows, photos, degree, all_known)
         return runs
