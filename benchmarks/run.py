@@ -16,12 +16,14 @@ import click
 import torch
 
 from . import matrix, must_show, variants
+from .sparse import ROOT
 from .stages import by_part
 from .timing import Clock, clock_of
 from .workloads import source_of
 
 MEBIBYTE = 2**20
 PRESETS = ("tiny", "base")
+MARKS = ("<!-- speed -->", "<!-- end of speed -->")
 
 
 def cost_table(rows: Sequence[matrix.Row]) -> str:
@@ -75,6 +77,32 @@ def claim_table(claims: Sequence[must_show.Claim]) -> str:
         note = f"; {claim.note}" if claim.note else ""
         lines.append(f"| {claim.name} | {value} | {claim.wanted} | {verdict}{note} |")
     return "\n".join(lines)
+
+
+def short_table(claims: Sequence[must_show.Claim]) -> str:
+    """Markdown: the claims that were measured, as the README shows them."""
+    lines = [
+        "| on the shipped model, unless it says otherwise | measured | wanted |",
+        "|---|---|---|",
+    ]
+    for claim in claims:
+        if claim.measured is not None:
+            missed = "" if claim.met else ", missed"
+            lines.append(f"| {claim.name} | {claim.measured:.3g} | {claim.wanted}{missed} |")
+    return "\n".join(lines)
+
+
+def put_between_marks(readme: Path, text: str) -> None:
+    """Replace what stands between the two marks in a README.
+
+    Raises:
+        ValueError: it does not have both marks.
+    """
+    before, start, rest = readme.read_text(encoding="utf-8").partition(MARKS[0])
+    _, end, after = rest.partition(MARKS[1])
+    if not end:
+        raise ValueError(f"{readme} lacks the marks {MARKS[0]} and {MARKS[1]} around its table")
+    readme.write_text(f"{before}{start}\n\n{text}\n\n{end}{after}", encoding="utf-8")
 
 
 def draw(rows: Sequence[matrix.Row], path: Path) -> None:
@@ -165,6 +193,7 @@ def _whole(context: click.Context, option: click.Parameter, text: str | None) ->
 @click.option("--device", help="[default: cuda where there is one, else cpu]")
 @click.option("--compile", "compiled", is_flag=True, help="Try torch.compile too.")
 @click.option("--claims-only", is_flag=True, help="Only the claims.")
+@click.option("--readme", is_flag=True, help="Renew the table in README.md, too.")
 def main(out: Path, quick: bool, **given: Any) -> None:
     """Measure what a restoration costs, and judge the claims about speed."""
     if given["threads"]:
@@ -205,6 +234,8 @@ def main(out: Path, quick: bool, **given: Any) -> None:
         for way in ways:
             click.echo(way.line())
     write(out, about, rows, claims, ways)
+    if given["readme"]:
+        put_between_marks(ROOT / "README.md", f"{short_table(claims)}\n\n{about}.")
     click.echo(f"written: {out / 'speed.md'}, speed.json, speed.png")
 
 

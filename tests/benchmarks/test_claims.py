@@ -111,6 +111,24 @@ def test_files_of_a_run(tmp_path):
     assert (tmp_path / "speed.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_table_of_the_readme_is_renewed_between_its_marks(tmp_path, root):
+    from benchmarks.must_show import at_most, left_out
+    from benchmarks.run import MARKS, put_between_marks, short_table
+
+    readme = tmp_path / "README.md"
+    readme.write_text(f"above\n{MARKS[0]}\nold\n{MARKS[1]}\nbelow\n")
+    table = short_table([at_most("x", 50, 45, unit=" %"), left_out("y", ">= 4", "why")])
+    for _ in range(2):
+        put_between_marks(readme, table)
+    text = readme.read_text()
+    assert text.startswith("above\n") and text.endswith("below\n") and "old" not in text
+    assert text.count("| x | 50 | <= 45 %, missed |") == 1 and "| y |" not in text
+    readme.write_text("no marks")
+    with pytest.raises(ValueError, match="marks"):
+        put_between_marks(readme, table)
+    assert all(mark in (root / "README.md").read_text(encoding="utf-8") for mark in MARKS)
+
+
 def test_an_unknown_clock_is_named():
     from benchmarks.timing import clock_of
 
