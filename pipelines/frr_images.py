@@ -175,13 +175,14 @@ def reduce_to(planes: Tensor, shape: tuple[int, int]) -> Tensor:
     return F.avg_pool2d(planes, (height // shape[0], width // shape[1]))  # quicker than "area"
 
 
-def to_shape(planes: Tensor, shape: tuple[int, int]) -> Tensor:
+def to_shape(planes: Tensor, shape: Sequence[int]) -> Tensor:
     """Brings B C h w to another shape (height, width), bilinear."""
-    if planes.shape[-2:] == shape:
+    height, width = shape
+    if planes.shape[-2:] == (height, width):
         return planes
     single = planes.reshape(-1, 1, *planes.shape[-2:])  # three times as quick as three channels
-    enlarged = F.interpolate(single, shape, mode="bilinear", align_corners=False)
-    return enlarged.view(*planes.shape[:2], *shape)
+    brought = F.interpolate(single, (height, width), mode="bilinear", align_corners=False)
+    return brought.view(*planes.shape[:2], height, width)
 
 
 def write_images(

@@ -49,8 +49,11 @@ class AppliedEdit(NamedTuple):
         if num_samples == 1:
             return self
         rows = self.rows[::num_samples] // num_samples
-        means = (field.unflatten(0, (len(rows), num_samples)).mean(1) for field in self[1:5])
-        return AppliedEdit(rows, *means, self.scale)
+        image, flow, residual, degree = (
+            field.unflatten(0, (len(rows), num_samples)).mean(1)
+            for field in (self.image, self.flow, self.residual, self.degree)
+        )
+        return AppliedEdit(rows, image, flow, residual, degree, self.scale)
 
 
 def is_still(flow: Tensor) -> bool:

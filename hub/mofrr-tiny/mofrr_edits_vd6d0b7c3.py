@@ -9,9 +9,9 @@ import torch
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
-from .frr_images_v10f0634e import to_shape
-from .mofrr_parts_v10f0634e import dtype_of
-from .mofrr_request_v10f0634e import Generators, OnEstimate, OnStep, check_generators
+from .frr_images_vd6d0b7c3 import to_shape
+from .mofrr_parts_vd6d0b7c3 import dtype_of
+from .mofrr_request_vd6d0b7c3 import Generators, OnEstimate, OnStep, check_generators
 
 
 class ExpertEdit(NamedTuple):
@@ -49,8 +49,11 @@ class AppliedEdit(NamedTuple):
         if num_samples == 1:
             return self
         rows = self.rows[::num_samples] // num_samples
-        means = (field.unflatten(0, (len(rows), num_samples)).mean(1) for field in self[1:5])
-        return AppliedEdit(rows, *means, self.scale)
+        image, flow, residual, degree = (
+            field.unflatten(0, (len(rows), num_samples)).mean(1)
+            for field in (self.image, self.flow, self.residual, self.degree)
+        )
+        return AppliedEdit(rows, image, flow, residual, degree, self.scale)
 
 
 def is_still(flow: Tensor) -> bool:

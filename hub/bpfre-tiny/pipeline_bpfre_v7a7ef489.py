@@ -9,10 +9,10 @@ from diffusers import ModelMixin
 from diffusers.utils import BaseOutput
 from torch import Tensor
 
-from .bpfre_retoucher_v268d729c import BlemishRetoucher
-from .bpfre_tiles_v268d729c import Network, find, opening
-from .frr_code_v268d729c import code_files as code_files
-from .frr_images_v268d729c import (
+from .bpfre_retoucher_v7a7ef489 import BlemishRetoucher
+from .bpfre_tiles_v7a7ef489 import Network, find, opening
+from .frr_code_v7a7ef489 import code_files as code_files
+from .frr_images_v7a7ef489 import (
     Photo,
     add_residual,
     read_photos,
@@ -20,8 +20,8 @@ from .frr_images_v268d729c import (
     to_signed,
     write_images,
 )
-from .frr_loading_v268d729c import RepositoryReader
-from .frr_repository_v268d729c import RepositoryWriter
+from .frr_loading_v7a7ef489 import RepositoryReader
+from .frr_repository_v7a7ef489 import RepositoryWriter
 
 SETTINGS = ("working_size", "tile_size", "threshold")
 LEAST_TILE = 64
