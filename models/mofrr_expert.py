@@ -65,7 +65,7 @@ def haar_analysis(image: Tensor) -> tuple[Tensor, Tensor]:
     c, d = image[..., 1::2, 0::2], image[..., 1::2, 1::2]
     top, bottom, top_step, bottom_step = a + b, c + d, a - b, c - d
     details = (top - bottom, top_step + bottom_step, top_step - bottom_step)
-    return (top + bottom) / 2, torch.stack(details, dim=2) / 2
+    return (top + bottom).div_(2), torch.stack(details, dim=2).div_(2)
 
 
 def haar_synthesis(low: Tensor, details: Tensor) -> Tensor:
@@ -75,7 +75,7 @@ def haar_synthesis(low: Tensor, details: Tensor) -> Tensor:
     top_step, bottom_step = vertical + diagonal, vertical - diagonal
     rows = torch.stack((top + top_step, top - top_step), dim=-1).flatten(-2)
     next_rows = torch.stack((bottom + bottom_step, bottom - bottom_step), dim=-1).flatten(-2)
-    return torch.stack((rows, next_rows), dim=-2).flatten(-3, -2) / 2
+    return torch.stack((rows, next_rows), dim=-2).flatten(-3, -2).div_(2)
 
 
 class WaveletTransform(nn.Module):

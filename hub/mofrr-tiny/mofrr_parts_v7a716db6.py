@@ -14,7 +14,7 @@ import torch
 from diffusers import DiffusionPipeline, ModelMixin, SchedulerMixin
 from torch import nn
 
-from .mofrr_operations_vd6d0b7c3 import OPERATIONS
+from .mofrr_operations_v7a716db6 import OPERATIONS
 
 SHARED = "shared"
 END = "_expert"

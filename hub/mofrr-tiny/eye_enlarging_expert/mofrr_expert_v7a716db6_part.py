@@ -1,3 +1,3 @@
 # The class is in the file at the repository's root: all experts share that one copy.
-from . import mofrr_router_vd6d0b7c3 as _module
-RetouchRouter = _module.RetouchRouter
+from . import mofrr_expert_v7a716db6 as _module
+WaveFRRExpert = _module.WaveFRRExpert

@@ -1,3 +1,3 @@
 # The class is in the file at the repository's root: all experts share that one copy.
-from . import mofrr_merger_vd6d0b7c3 as _module
-ExpertMerger = _module.ExpertMerger
+from . import mofrr_shared_v7a716db6 as _module
+SharedExpert = _module.SharedExpert

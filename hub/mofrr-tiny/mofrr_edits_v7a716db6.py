@@ -9,9 +9,9 @@ import torch
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
-from .frr_images_vd6d0b7c3 import to_shape
-from .mofrr_parts_vd6d0b7c3 import dtype_of
-from .mofrr_request_vd6d0b7c3 import Generators, OnEstimate, OnStep, check_generators
+from .frr_images_v7a716db6 import to_shape
+from .mofrr_parts_v7a716db6 import dtype_of
+from .mofrr_request_v7a716db6 import Generators, OnEstimate, OnStep, check_generators
 
 
 class ExpertEdit(NamedTuple):
