@@ -12,12 +12,11 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ..pipelines.simulate.recipe import OPERATIONS, Export, Recipe, sample_recipe
 from ..pipelines.simulate.simulator import retouch
-from .faces import FaceSet
+from .faces import FaceSet, to_bytes
 
 MIXED = "mixed"
 UNTOUCHED = "untouched"
@@ -86,4 +85,4 @@ def retouched_faces(faces: FaceSet, recipes: Sequence[Recipe]) -> Tensor:
     """
     operations = dict.fromkeys(step.operation for recipe in recipes for step in recipe.steps)
     pixels = retouch(faces.pixels(), recipes, faces.landmarks, tuple(operations)).image
-    return ((pixels.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    return to_bytes(pixels)

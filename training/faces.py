@@ -58,6 +58,11 @@ def to_signed(images: Tensor) -> Tensor:
     return images.to(torch.float32) / 127.5 - 1.0
 
 
+def to_bytes(images: Tensor) -> Tensor:
+    """[-1, 1] to the nearest of the bytes 0..255."""
+    return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+
 def list_images(folder: Path | str) -> list[Path]:
     """The image files directly inside `folder`, sorted by name.
 

@@ -28,18 +28,23 @@ class Pool(Generic[Batch]):
 
     @cached_property
     def items(self) -> Batch:
-        """All items, in half precision."""
+        """All items, floats in half precision."""
         rng = np.random.default_rng(self.seed)
         counts = [min(_AT_ONCE, self.size - start) for start in range(0, self.size, _AT_ONCE)]
         batches = [self.simulate(rng, count) for count in counts]
-        parts = [torch.cat([part.half() for part in parts]) for parts in zip(*batches, strict=True)]
+        parts = [torch.cat([_kept(p) for p in parts]) for parts in zip(*batches, strict=True)]
         kind: Any = type(batches[0])
         return kind(*parts)
 
     def draw(self, rng: np.random.Generator, count: int) -> Batch:
-        """`count` items, drawn with replacement, in single precision."""
+        """`count` items, drawn with replacement, floats in single precision."""
         if not self.size:
             return self.simulate(rng, count)
         rows = torch.as_tensor(rng.integers(self.size, size=count))
         kind: Any = type(self.items)
-        return kind(*(part[rows].float() for part in self.items))
+        drawn = (part[rows] for part in self.items)
+        return kind(*(part.float() if part.is_floating_point() else part for part in drawn))
+
+
+def _kept(part: torch.Tensor) -> torch.Tensor:
+    return part.half() if part.is_floating_point() else part

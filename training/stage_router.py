@@ -13,8 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..models.mofrr_router import RetouchRouter, add_position, retouching_traces
+from ..models.mofrr_router import RetouchRouter
 from .batches import RetouchSource, random_subset, retouch_to_8_bits
+from .faces import to_bytes, to_signed
 from .losses import (
     degree_classification,
     location_classification,
@@ -27,12 +28,12 @@ class RouterBatch(NamedTuple):
     """What the router learns from, for n faces in all their versions (rows of one face together).
 
     Attributes:
-        traces: n V C h w, `retouching_traces` without the position.
+        photos: n V 3 H W, uint8.
         degrees: n V K in [0, 1], 0 = absent.
-        masks: n V K h w in [0, 1], where each operation acted.
+        masks: n V K H/8 W/8 in [0, 1], where each operation acted.
     """
 
-    traces: Tensor
+    photos: Tensor
     degrees: Tensor
     masks: Tensor
 
@@ -47,9 +48,8 @@ def simulate(source: RetouchSource, rng: np.random.Generator, count: int) -> Rou
     rows = torch.arange(count, device=images.device).repeat_interleave(len(operations) + 2)
     points = None if points is None else points[rows]
     photos = retouch_to_8_bits(images[rows], recipes, points, operations)
-    traces = retouching_traces(photos.image)
-    masks = F.adaptive_avg_pool2d(photos.masks, (traces.shape[-2], traces.shape[-1]))
-    parts = (traces, photos.degrees, masks)
+    masks = F.avg_pool2d(photos.masks, 8, ceil_mode=True)
+    parts = (to_bytes(photos.image), photos.degrees, masks)
     return RouterBatch(*(part.unflatten(0, (count, -1)) for part in parts))
 
 
@@ -68,8 +68,8 @@ class RouterStage:
         model: the router.
         source: where faces and recipes come from.
         faces_per_batch: faces drawn for one step.
-        pool: faces simulated once, at the start, whose traces all steps share (65 kB a photo; they
-            are mirrored at random); 0 simulates new ones for every step.
+        pool: faces simulated once, at the start, that all steps share (0.2 MB a photo at 256 px;
+            they are mirrored at random); 0 simulates new ones for every step.
         frozen_statistics: whether batch normalisation uses, and keeps, the statistics it came with.
             Those of a batch that holds a face in all versions tell something of the answer, so a
             run ends with them frozen.
@@ -96,19 +96,19 @@ class RouterStage:
         if not self.pool:
             return batch
         mirrored = torch.as_tensor(rng.random(self.faces_per_batch) < 0.5)
-        mirrored = mirrored.to(batch.traces.device)[:, None, None, None, None]
-        traces, masks = (
-            torch.where(mirrored, part.flip(-1), part) for part in (batch.traces, batch.masks)
+        mirrored = mirrored.to(batch.photos.device)[:, None, None, None, None]
+        photos, masks = (
+            torch.where(mirrored, part.flip(-1), part) for part in (batch.photos, batch.masks)
         )
-        return RouterBatch(traces, batch.degrees, masks)
+        return RouterBatch(photos, batch.degrees, masks)
 
     def losses(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """L_class of the paper, presence and degree, and where each operation acted."""
-        traces, degrees, masks = (tensor.flatten(0, 1) for tensor in self.draw(rng))
+        photos, degrees, masks = (tensor.flatten(0, 1) for tensor in self.draw(rng))
         router = self.model.train()
         if self.frozen_statistics:
             freeze_statistics(router)
-        verdict = router.judge(add_position(traces))
+        verdict = router(to_signed(photos))
         return {
             "presence": presence_classification(verdict.presence_logits, degrees),
             "degree": self.degree_weight * degree_classification(verdict.degree_logits, degrees),

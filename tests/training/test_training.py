@@ -103,12 +103,15 @@ def test_half_of_the_timesteps_are_pure_noise():
 
 def test_a_router_batch_holds_each_face_in_all_versions(source):
     batch = RouterStage(RetouchRouter(), source, faces_per_batch=2).draw(np.random.default_rng(0))
-    assert batch.traces.shape == (2, 6, 30, SIZE // 8, SIZE // 8)
+    assert batch.photos.shape == (2, 6, 3, SIZE, SIZE) and batch.photos.dtype == torch.uint8
+    assert batch.masks.shape == (2, 6, 4, SIZE // 8, SIZE // 8)
     found = batch.degrees > 0
     single = torch.tensor([[False] * 4, *torch.eye(4).bool().tolist()])
     assert torch.equal(found[:, :5], single.expand(2, -1, -1))
     assert (found[:, 5].sum(1) >= 2).all()
     assert (batch.masks.amax((-1, -2)) > 0).eq(found).all()
+    changed = (batch.photos[:, 1:] != batch.photos[:, :1]).flatten(2).any(2)
+    assert changed.all()
 
 
 def test_a_pool_is_simulated_once_and_mirrored(source):
@@ -117,9 +120,9 @@ def test_a_pool_is_simulated_once_and_mirrored(source):
     stage.batches.simulate = None  # none is simulated any more
     again = stage.draw(np.random.default_rng(0))
     assert all(torch.equal(a, b) for a, b in zip(batch, again, strict=True))
-    known = stage.batches.items.traces.float()
-    for traces in torch.cat([stage.draw(np.random.default_rng(i)).traces for i in range(4)]):
-        same = [torch.equal(traces, k) or torch.equal(traces.flip(-1), k) for k in known]
+    known = stage.batches.items.photos
+    for photos in torch.cat([stage.draw(np.random.default_rng(i)).photos for i in range(4)]):
+        same = [torch.equal(photos, k) or torch.equal(photos.flip(-1), k) for k in known]
         assert any(same)
     assert set(stage.losses(np.random.default_rng(0))) == {"presence", "degree", "location"}
 
