@@ -266,11 +266,7 @@ class BlemishRetoucher(ModelMixin, ConfigMixin):
                 f"{'photo and hole' if self.config.inpainting else 'a photo without a hole'}"
             )
         height, width = photo.shape[-2:]
-        padded = self._pad(photo if hole is None else torch.cat((photo, hole.to(photo)), dim=1))
-        planes = torch.cat((padded, local_contrast(padded[:, :3])), dim=1)
-        folded = F.pixel_unshuffle(planes, self.config.fold)
-        folded = folded.contiguous(memory_format=torch.channels_last)
-        encoded = self._encode(folded)
+        encoded = self._encode(photo if hole is None else torch.cat((photo, hole.to(photo)), dim=1))
         attended, coarse_map = self.e2d(encoded)
         decoded = self._decode(attended)
         coarse_edit = F.pixel_shuffle(self.coarse_head(decoded[0]), self.config.fold)
@@ -289,6 +285,11 @@ class BlemishRetoucher(ModelMixin, ConfigMixin):
         refined = coarse + both * refined_edit
         return RetouchOutput(coarse, refined, coarse_map, refined_map)
 
+    def find(self, photo: Tensor) -> Tensor:
+        """The E2D map alone, B 1 H W, of photos B 3 H W; a third of the whole network's work."""
+        blemishes = self.e2d(self._encode(photo))[1]
+        return blemishes[..., : photo.shape[-2], : photo.shape[-1]].float()
+
     def openness(self, blemishes: Tensor) -> Tensor:
         """The share of an edit that is let through: 1 - exp(-map / gate), 0 without blemish."""
         return 1 - torch.exp(-blemishes / self.config.gate)
@@ -298,8 +299,12 @@ class BlemishRetoucher(ModelMixin, ConfigMixin):
         smaller = down < photo.shape[-2] and right < photo.shape[-1]
         return F.pad(photo, (0, right, 0, down), mode="reflect" if smaller else "replicate")
 
-    def _encode(self, folded: Tensor) -> list[Tensor]:
-        """Levels of the encoder, finest first."""
+    def _encode(self, planes: Tensor) -> list[Tensor]:
+        """Levels of the encoder, finest first, of photos and, in inpainting, their holes."""
+        padded = self._pad(planes)
+        planes = torch.cat((padded, local_contrast(padded[:, :3])), dim=1)
+        folded = F.pixel_unshuffle(planes, self.config.fold)
+        folded = folded.contiguous(memory_format=torch.channels_last)
         features, levels = self.stem(folded), []
         for i, block in enumerate(self.encoder):
             features = block(features if i == 0 else F.avg_pool2d(features, 2))

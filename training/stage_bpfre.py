@@ -34,7 +34,9 @@ class BPFReStage:
     """Trains a `BlemishRetoucher` against a `PixelCritic`.
 
     A quarter of a batch are clean faces. With `unpaired`, another quarter are blemished faces
-    without a target, and the clean ones have no source; else all faces come from the pairs.
+    without a target, and the clean ones have no source; else all faces come from the pairs. With
+    `detection_only` encoder and E2D map learn alone, from pairs and clean faces: to find blemishes
+    takes more steps than to paint them over.
     """
 
     model: BlemishRetoucher
@@ -42,6 +44,7 @@ class BPFReStage:
     source: BlemishSource
     batch_size: int = 4
     unpaired: bool = False
+    detection_only: bool = False
     features: FeatureLoss = haar_features
     feature_weight: float = 0.5
     detect_weight: float = 0.2
@@ -65,6 +68,8 @@ class BPFReStage:
             draw = self.draw(rng)
         pairs, raw = len(draw.pairs.photo), len(draw.pairs.photo) + len(draw.blemished)
         photos = torch.cat((draw.pairs.photo, draw.blemished, draw.clean))
+        if self.detection_only:
+            return self._detection_terms(self.model.train().find(photos), draw)
         output = self.model.train()(photos, noise=True)
         paired = RetouchOutput(*(each[:pairs] for each in output))
         clean = RetouchOutput(*(each[raw:] for each in output))
@@ -75,6 +80,21 @@ class BPFReStage:
             real = torch.cat((draw.pairs.target, draw.clean))
             terms |= self._adversarial_terms(found, photos[:raw], real)
         return terms
+
+    def _detection_terms(self, found: Tensor, draw: Draw) -> dict[str, Tensor]:
+        """L_blem of the E2D map on pairs and clean faces, and its detection loss."""
+        batch, pairs = draw.pairs, len(draw.pairs.photo)
+        raw = pairs + len(draw.blemished)
+        known = torch.cat((found[:pairs], found[raw:]))
+        mask = torch.cat((batch.mask, torch.zeros_like(found[raw:])))
+        weight = edit_weight(batch.mask[:, 0], share=0.3)
+        weight = torch.cat((weight, torch.ones_like(found[raw:])))
+        truth = difference(batch.photo, batch.target)
+        map_weight = edit_weight(batch.mask[:, 0], share=0.75)
+        return {
+            "map_coarse": ((found[:pairs] - truth).abs() * map_weight).mean(),
+            "detect": detection(self.model.openness, known, mask, weight),
+        }
 
     def _pair_terms(self, output: RetouchOutput, batch: BlemishBatch) -> dict[str, Tensor]:
         """L_blem and L_cons of both stages on pairs; much of the weight lies on the blemishes."""

@@ -54,6 +54,7 @@ class StageConfig(LoopConfig):
     limit: int = 0  # faces at most; 0 = all
     pair_share: float = 1.0  # stage `bpfre`: share of the faces that have pairs
     unpaired: bool = False  # stage `bpfre`: learn from the other faces too
+    detection_only: bool = False  # stage `bpfre`: encoder and E2D map alone, a quick first phase
     paintings: int = 0  # stage `bpfre`: paintings of each face; 0 = ever new ones
     crop: int = 0  # stage `bpfre`: side of the windows trained on; 0 = whole faces
     adversarial: float = 0.002  # stage `bpfre`: weight of the critic's verdict; 0 = no critic
@@ -161,6 +162,7 @@ def _bpfre(config: StageConfig, source: RetouchSource) -> BPFReStage:
         ),
         batch_size=config.batch_size,
         unpaired=config.unpaired,
+        detection_only=config.detection_only,
         features=_features(config, source),
         adversarial_weight=config.adversarial,
     )

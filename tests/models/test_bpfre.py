@@ -44,6 +44,14 @@ def test_where_both_maps_are_zero_the_photo_stays():
     assert torch.equal(output.refined, photo)
 
 
+def test_finding_alone_gives_the_map_of_the_whole_network():
+    network = shaken()
+    photo = torch.rand(2, 3, 30, 41) * 2 - 1
+    found = network.find(photo)
+    assert found.shape == (2, 1, 30, 41) and found.max() > 0
+    assert torch.equal(found, network(photo).coarse_map)
+
+
 def test_opening_grows_from_zero_to_one():
     shares = BlemishRetoucher(**SMALL).openness(torch.tensor([0.0, 0.03, 10.0]))
     torch.testing.assert_close(shares, torch.tensor([0.0, 1 - 1 / torch.e, 1.0]))

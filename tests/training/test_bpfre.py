@@ -105,6 +105,17 @@ def test_losses_of_an_untrained_network_are_those_of_doing_nothing(faces):
     assert terms["clean"] == 0
 
 
+def test_detection_alone_teaches_encoder_and_e2d_only(faces):
+    made = stage(faces, detection_only=True)
+    terms = made.losses(np.random.default_rng(0))
+    assert set(terms) == {"map_coarse", "detect"}
+    sum(terms.values()).backward()
+    learning = {
+        name.split(".")[0] for name, p in made.model.named_parameters() if p.grad is not None
+    }
+    assert learning == {"stem", "encoder", "e2d"}
+
+
 class Judge(torch.nn.Module):
     """A critic with one answer for every pixel."""
 
