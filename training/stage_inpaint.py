@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..models.bpfre_retoucher import BlemishRetoucher, RetouchOutput
+from ..models.bpfre_retoucher import BlemishRetoucher, RetouchOutput, fill_smoothly
 from .blemish_batches import BlemishSource
 from .losses import edit_weight
 from .perceptual import FeatureLoss, haar_features
@@ -31,7 +31,7 @@ class InpaintStage:
         photo = target * (1 - holes)
         output: RetouchOutput = self.model.train()(photo, noise=True, hole=holes)
         weight = edit_weight(holes[:, 0], share=0.9)
-        missing = difference(photo, target)
+        missing = difference(fill_smoothly(photo, holes), target)
         left = difference(output.coarse.detach(), target)
         return {
             "map_coarse": ((output.coarse_map - missing).abs() * weight).mean(),

@@ -5,7 +5,12 @@ import torch
 import torch.nn.functional as F
 
 from frr.models.bpfre_critic import PixelCritic
-from frr.models.bpfre_retoucher import BlemishRetoucher, FloorAtZero, ModulatedConv
+from frr.models.bpfre_retoucher import (
+    BlemishRetoucher,
+    FloorAtZero,
+    ModulatedConv,
+    fill_smoothly,
+)
 
 SMALL = {"channels": (8, 8, 12), "attention_width": 8, "style_width": 8}
 
@@ -92,6 +97,22 @@ def test_noise_changes_the_result_only_when_asked():
     photo = torch.rand(1, 3, 32, 32) * 2 - 1
     assert torch.equal(network(photo).refined, network(photo).refined)
     assert not torch.equal(network(photo, noise=True).refined, network(photo, noise=True).refined)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (7, 45), (1, 9)])
+def test_holes_are_filled_with_what_surrounds_them(size):
+    torch.manual_seed(0)
+    hole = (torch.rand(2, 1, *size) < 0.7).float()
+    hole[..., :2] = 0
+    plain = torch.tensor([0.5, -0.25, 0.125])[:, None, None].expand(2, -1, *size)
+    torch.testing.assert_close(fill_smoothly(plain * (1 - hole), hole), plain)
+    photo = torch.rand(2, 3, *size) * 2 - 1
+    filled = fill_smoothly(photo, hole)
+    kept = (hole == 0).expand_as(photo)
+    assert torch.equal(filled[kept], photo[kept])
+    assert torch.equal(filled, fill_smoothly(photo + hole, hole))  # what it held does not matter
+    assert filled.amax() <= photo[kept].max() and filled.amin() >= photo[kept].min()
+    assert not fill_smoothly(photo, torch.ones_like(hole)).any()
 
 
 def test_inpainting_edits_exactly_the_hole():
