@@ -274,7 +274,7 @@ class RetouchRouter(ModelMixin, ConfigMixin):
             out_features=[f"stage{i + 1}" for i in range(len(depths))],  # pyright: ignore
         )
         self.trunk = ResNetBackbone(config)
-        self.trunk.embedder = RetouchStem(embedding_size, tuple(band_sizes))
+        self.trunk.embedder = RetouchStem(embedding_size, band_sizes)
         self.granularities = nn.ModuleList(
             GranularityAttention(width, token_width, group_tokens, group_heads, token_side)
             for width in hidden_sizes
