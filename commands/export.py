@@ -36,6 +36,13 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="With --runs: validation faces to set the thresholds on.",
 )
+@click.option(
+    "--degree-source",
+    type=click.Choice(["expert", "router"]),
+    default="expert",
+    show_default=True,
+    help="With --runs: who estimates degrees that are not given.",
+)
 @options.size
 @options.limit
 @options.seed
@@ -93,6 +100,7 @@ def _assemble(
     seed: int,
     dtype: str,
     pipeline: str,
+    degree_source: str,
     **_: Any,
 ) -> MoFRRPipeline | BPFRePipeline:
     import torch
@@ -103,7 +111,7 @@ def _assemble(
     faces = None if faces_folder is None else options.load_faces(faces_folder, size, limit)
     try:
         bpfre = pipeline == "bpfre"
-        pipe = assemble_bpfre(runs, faces) if bpfre else assemble(runs, faces, seed)
+        pipe = assemble_bpfre(runs, faces) if bpfre else assemble(runs, faces, seed, degree_source)
         return pipe.to(getattr(torch, dtype))
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error

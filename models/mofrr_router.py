@@ -297,12 +297,18 @@ class RetouchRouter(ModelMixin, ConfigMixin):
     def forward(self, photo: Tensor) -> RouterOutput:
         """Judges photos B 3 H W in [-1, 1], any size (padded to sides divisible by 8).
 
-        The first row and column are left out: bands that begin where the blocks of a JPEG file
-        begin tell resampling far worse (ROC-AUC of face slimming 0.73 instead of 0.95).
+        Each photo is judged twice, without its first row and without its first column, and the
+        logits are averaged: bands that begin where the blocks of a JPEG file begin tell resampling
+        far worse (ROC-AUC of face slimming on faces kept for tests 0.73 instead of 0.95).
         """
-        photo = photo[..., 1:, 1:]
-        height, width = photo.shape[-2:]
-        photo = F.pad(photo, (0, -width % 8, 0, -height % 8), mode="replicate")
+        bottom, right = (-side % 8 for side in photo.shape[-2:])
+        rows = F.pad(photo[..., 1:, :], (0, right, 0, bottom + 1), mode="replicate")
+        columns = F.pad(photo[..., 1:], (0, right + 1, 0, bottom), mode="replicate")
+        verdict = self.judge(torch.cat((rows, columns)))
+        return RouterOutput(*(sum(logits.chunk(2)) / 2 for logits in verdict))
+
+    def judge(self, photo: Tensor) -> RouterOutput:
+        """The verdict on one view of each photo, B 3 H W in [-1, 1], H and W divisible by 8."""
         stages = self.trunk(photo).feature_maps
         summaries = [
             granularity(features) + self.scale_embedding[i]

@@ -16,7 +16,12 @@ MAX_FALSE_POSITIVE_RATE = 0.05  # of each operation, on untouched validation fac
 STAGE_NETWORKS = {"router": RetouchRouter, "shared": SharedExpert, "merger": ExpertMerger}
 
 
-def assemble(runs: Path | str, faces: FaceSet | None = None, seed: int = 0) -> MoFRRPipeline:
+def assemble(
+    runs: Path | str,
+    faces: FaceSet | None = None,
+    seed: int = 0,
+    degree_source: str = "expert",
+) -> MoFRRPipeline:
     """A pipeline from the run folders `router`, `shared`, `merger` and one for each operation.
 
     The operations are those that the router was trained for.
@@ -25,9 +30,10 @@ def assemble(runs: Path | str, faces: FaceSet | None = None, seed: int = 0) -> M
         runs: folder of the run folders, each with a trained `model`.
         faces: validation faces to calibrate the router's thresholds on; None keeps them.
         seed: fixes the recipes of the calibration.
+        degree_source: who estimates degrees, as for `MoFRRPipeline`.
 
     Raises:
-        ValueError: a run folder has no trained model.
+        ValueError: a run folder has no trained model, or the source is unknown.
     """
     networks = {name: _trained(kind, Path(runs) / name) for name, kind in STAGE_NETWORKS.items()}
     router = networks["router"]
@@ -44,6 +50,7 @@ def assemble(runs: Path | str, faces: FaceSet | None = None, seed: int = 0) -> M
         scheduler=make_scheduler(),
         shared_expert=networks["shared"],
         merger=networks["merger"],
+        degree_source=degree_source,
         **experts,
     )
 

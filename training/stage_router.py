@@ -108,7 +108,7 @@ class RouterStage:
         router = self.model.train()
         if self.frozen_statistics:
             freeze_statistics(router)
-        verdict = router(to_signed(photos))
+        verdict = router.judge(to_signed(photos))
         return {
             "presence": presence_classification(verdict.presence_logits, degrees),
             "degree": self.degree_weight * degree_classification(verdict.degree_logits, degrees),
