@@ -36,7 +36,8 @@ class BPFReStage:
     A quarter of a batch are clean faces. With `unpaired`, another quarter are blemished faces
     without a target, and the clean ones have no source; else all faces come from the pairs. With
     `detection_only` encoder and E2D map learn alone, from pairs and clean faces: to find blemishes
-    takes more steps than to paint them over.
+    takes more steps than to paint them over. With `keep_detection` these two stay as they are, and
+    the rest learns.
     """
 
     model: BlemishRetoucher
@@ -45,11 +46,17 @@ class BPFReStage:
     batch_size: int = 4
     unpaired: bool = False
     detection_only: bool = False
+    keep_detection: bool = False
     features: FeatureLoss = haar_features
     feature_weight: float = 0.5
     detect_weight: float = 0.2
     clean_map_weight: float = 0.25
     adversarial_weight: float = 0.002
+
+    def __post_init__(self) -> None:
+        if self.keep_detection:
+            for part in (self.model.stem, self.model.encoder, self.model.e2d):
+                part.requires_grad_(False)
 
     def draw(self, rng: np.random.Generator) -> Draw:
         """The faces of a step; there is always at least one pair and one clean face."""

@@ -56,6 +56,7 @@ class StageConfig(LoopConfig):
     unpaired: bool = False  # stage `bpfre`: learn from the other faces too
     detection_only: bool = False  # stage `bpfre`: encoder and E2D map alone, a quick first phase
     paintings: int = 0  # stage `bpfre`: paintings of each face; 0 = ever new ones
+    keep_detection: bool = False  # stage `bpfre`: all but encoder and E2D map, the second phase
     crop: int = 0  # stage `bpfre`: side of the windows trained on; 0 = whole faces
     adversarial: float = 0.002  # stage `bpfre`: weight of the critic's verdict; 0 = no critic
     vgg: str = ""  # stage `bpfre`: VGG-19 weights for the perceptual loss; Haar bands when empty
@@ -163,6 +164,7 @@ def _bpfre(config: StageConfig, source: RetouchSource) -> BPFReStage:
         batch_size=config.batch_size,
         unpaired=config.unpaired,
         detection_only=config.detection_only,
+        keep_detection=config.keep_detection,
         features=_features(config, source),
         adversarial_weight=config.adversarial,
     )

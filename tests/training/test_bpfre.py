@@ -116,6 +116,17 @@ def test_detection_alone_teaches_encoder_and_e2d_only(faces):
     assert learning == {"stem", "encoder", "e2d"}
 
 
+def test_a_second_phase_leaves_the_map_as_it_is(faces, tmp_path):
+    made = stage(faces, keep_detection=True, adversarial_weight=0.0)
+    before = {name: value.clone() for name, value in made.model.state_dict().items()}
+    train(made, LoopConfig(steps=2, warmup=1, learning_rate=1e-2), tmp_path / "run")
+    found = {"stem", "encoder", "e2d"}
+    changed = {
+        n.split(".")[0] for n, v in made.model.state_dict().items() if (v != before[n]).any()
+    }
+    assert changed and not changed & found
+
+
 class Judge(torch.nn.Module):
     """A critic with one answer for every pixel."""
 
