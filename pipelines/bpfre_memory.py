@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 # Bytes in float32, per pixel of the picture; a test compares them with what is really held.
-PLANES = 220  # pictures, edits and maps at full size, and the folded copies of them
-CHANNEL = 52  # a channel of the first level, at 1 / fold of the side
+PLANES = 150  # pictures, edits and maps at full size, and the folded copies of them
+CHANNEL = 60  # a channel of the first level, at 1 / fold of the side
 
 
 def bytes_for_picture(network: Any, height: int, width: int) -> int:

@@ -1,3 +1,3 @@
 # The class is in the file at the repository's root: all experts share that one copy.
-from . import mofrr_shared_v7a716db6 as _module
+from . import mofrr_shared_v198fa0be as _module
 SharedExpert = _module.SharedExpert

@@ -9,10 +9,10 @@ from diffusers import ModelMixin
 from diffusers.utils import BaseOutput
 from torch import Tensor
 
-from .bpfre_retoucher_v7a7ef489 import BlemishRetoucher
-from .bpfre_tiles_v7a7ef489 import Network, find, opening
-from .frr_code_v7a7ef489 import code_files as code_files
-from .frr_images_v7a7ef489 import (
+from .bpfre_retoucher_vebff409c import BlemishRetoucher
+from .bpfre_tiles_vebff409c import Network, find, opening
+from .frr_code_vebff409c import code_files as code_files
+from .frr_images_vebff409c import (
     Photo,
     add_residual,
     read_photos,
@@ -20,8 +20,8 @@ from .frr_images_v7a7ef489 import (
     to_signed,
     write_images,
 )
-from .frr_loading_v7a7ef489 import RepositoryReader
-from .frr_repository_v7a7ef489 import RepositoryWriter
+from .frr_loading_vebff409c import RepositoryReader
+from .frr_repository_vebff409c import RepositoryWriter
 
 SETTINGS = ("working_size", "tile_size", "threshold")
 LEAST_TILE = 64

@@ -65,6 +65,27 @@ def local_contrast(photo: Tensor, gain: float = 4.0) -> Tensor:
     return (photo - around) * gain
 
 
+def fill_smoothly(photo: Tensor, hole: Tensor) -> Tensor:
+    """Holes filled with means of what surrounds them, the wider the deeper inside (push-pull).
+
+    Args:
+        photo: B C H W.
+        hole: B 1 H W, 1 where the photo is unknown, else 0.
+
+    Returns:
+        The photo, unchanged outside the holes; 0 where nothing is known at all.
+    """
+    known = 1 - hole.to(photo)
+    values = photo * known
+    if photo.shape[-2:] == (1, 1) or bool((known > 0).all()):
+        return torch.where(known > 0, photo, 0)
+    pooled = [F.avg_pool2d(each, 2, ceil_mode=True) for each in (values, known)]
+    coarser = pooled[0] / pooled[1].clamp_min(1e-6)
+    around = fill_smoothly(coarser, (pooled[1] == 0).to(photo))
+    around = F.interpolate(around, photo.shape[-2:], mode="bilinear", align_corners=False)
+    return torch.where(known > 0, photo, around)
+
+
 class FloorAtZero(torch.autograd.Function):
     """max(x, 0) whose gradient still lifts values below zero: no map can die, none can sink."""
 
@@ -176,7 +197,8 @@ class BlemishRetoucher(ModelMixin, ConfigMixin):
         attention_width: channels of the attention modules' evidence.
         style_width: length of the style vector.
         gate: blemish evidence at which 63 % of an edit is let through, on the maps' scale.
-        inpainting: the network sees a mask of holes beside the photo, and edits exactly the holes.
+        inpainting: the network sees a mask of holes beside the photo, smoothly filled, and edits
+            exactly the holes.
     """
 
     @register_to_config
@@ -252,8 +274,8 @@ class BlemishRetoucher(ModelMixin, ConfigMixin):
         Args:
             photo: B 3 H W in [-1, 1]; any size, it is padded inside by mirroring or repetition.
             noise: whether the generator adds its learned noise (torch's global generator).
-            hole: B 1 H W, 1 where the photo is to be filled, else 0; for inpainting only, where the
-                photo should be 0 in its holes.
+            hole: B 1 H W, 1 where the photo is to be filled, else 0; for inpainting only. What the
+                photo holds there is not looked at.
 
         Raises:
             ValueError: for a tensor of another shape, or a hole too many or missing.
@@ -266,11 +288,8 @@ class BlemishRetoucher(ModelMixin, ConfigMixin):
                 f"{'photo and hole' if self.config.inpainting else 'a photo without a hole'}"
             )
         height, width = photo.shape[-2:]
-        padded = self._pad(photo if hole is None else torch.cat((photo, hole.to(photo)), dim=1))
-        planes = torch.cat((padded, local_contrast(padded[:, :3])), dim=1)
-        folded = F.pixel_unshuffle(planes, self.config.fold)
-        folded = folded.contiguous(memory_format=torch.channels_last)
-        encoded = self._encode(folded)
+        photo = photo if hole is None else fill_smoothly(photo, hole)
+        encoded = self._encode(photo if hole is None else torch.cat((photo, hole.to(photo)), dim=1))
         attended, coarse_map = self.e2d(encoded)
         decoded = self._decode(attended)
         coarse_edit = F.pixel_shuffle(self.coarse_head(decoded[0]), self.config.fold)
@@ -289,6 +308,11 @@ class BlemishRetoucher(ModelMixin, ConfigMixin):
         refined = coarse + both * refined_edit
         return RetouchOutput(coarse, refined, coarse_map, refined_map)
 
+    def find(self, photo: Tensor) -> Tensor:
+        """The E2D map alone, B 1 H W, of photos B 3 H W; a third of the whole network's work."""
+        blemishes = self.e2d(self._encode(photo))[1]
+        return blemishes[..., : photo.shape[-2], : photo.shape[-1]].float()
+
     def openness(self, blemishes: Tensor) -> Tensor:
         """The share of an edit that is let through: 1 - exp(-map / gate), 0 without blemish."""
         return 1 - torch.exp(-blemishes / self.config.gate)
@@ -298,8 +322,12 @@ class BlemishRetoucher(ModelMixin, ConfigMixin):
         smaller = down < photo.shape[-2] and right < photo.shape[-1]
         return F.pad(photo, (0, right, 0, down), mode="reflect" if smaller else "replicate")
 
-    def _encode(self, folded: Tensor) -> list[Tensor]:
-        """Levels of the encoder, finest first."""
+    def _encode(self, planes: Tensor) -> list[Tensor]:
+        """Levels of the encoder, finest first, of photos and, in inpainting, their holes."""
+        padded = self._pad(planes)
+        planes = torch.cat((padded, local_contrast(padded[:, :3])), dim=1)
+        folded = F.pixel_unshuffle(planes, self.config.fold)
+        folded = folded.contiguous(memory_format=torch.channels_last)
         features, levels = self.stem(folded), []
         for i, block in enumerate(self.encoder):
             features = block(features if i == 0 else F.avg_pool2d(features, 2))

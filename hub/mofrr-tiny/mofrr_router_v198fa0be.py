@@ -3,10 +3,10 @@
 ResNet-MAM (RetouchingFFHQ, ACM MM 2023) used as a multi-label classifier: a ResNet trunk whose
 every stage is summarised by learnable group tokens (multi-granularity attention), an embedding of
 the scale, a small transformer over all tokens, and one token for each operation, which starts from
-the mean and the maximum over every stage's map. Beyond the paper: the trunk sees local energies of
-wavelet details instead of pixels, which makes it cheap and quick to train; a linear head on those
-means and maxima, to which the tokens add; and a map of where each operation acted, which the
-simulator can teach pixel by pixel.
+the mean and the maximum over every stage's map. Beyond the paper: the trunk sees Haar bands and the
+local energies of their details instead of pixels, which makes it cheap and quick to train; a linear
+head on those means and maxima, to which the tokens add; and a map of where each operation acted,
+which the simulator can teach pixel by pixel.
 """
 
 from typing import NamedTuple
@@ -55,7 +55,7 @@ def local_log_energy(band: Tensor, radius: int) -> Tensor:
 
 
 def retouching_traces(photo: Tensor) -> Tensor:
-    """What the trunk sees, on a grid of an eighth of the photo's side.
+    """Measures of texture and tone, on a grid of an eighth of the photo's side.
 
     Retouching multiplies texture: smoothing shrinks details, resampling the diagonal ones most. So
     the traces are the local log energies of three levels of Haar details, of the grey image and of
@@ -97,18 +97,41 @@ def max_over_map(features: Tensor) -> Tensor:
     return features.amax(dim=(2, 3))
 
 
-class TraceStem(nn.Module):
-    """One convolution over the standardised traces of retouching."""
+class RetouchStem(nn.Module):
+    """What the trunk sees, on a grid of an eighth of the photo's side.
 
-    def __init__(self, width: int) -> None:
+    Two views are joined: convolutions over the Haar bands, the first at every pixel of them, where
+    resampling leaves its fringes, and one convolution over the standardised traces of retouching.
+
+    Args:
+        width: channels of the result.
+        band_sizes: channels of the three convolutions over the bands.
+    """
+
+    def __init__(self, width: int, band_sizes: tuple[int, int, int]) -> None:
         super().__init__()
+        layers: list[nn.Module] = []
+        for inputs, outputs, stride in zip((12, *band_sizes), band_sizes, (1, 2, 2), strict=False):
+            layers += [
+                nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False),
+                nn.BatchNorm2d(outputs),
+                nn.ReLU(inplace=True),
+            ]
+        self.bands = nn.Sequential(*layers)
         self.standardization = nn.BatchNorm2d(33, affine=False)
-        self.convolution = nn.Conv2d(33, width, 3, padding=1, bias=False)
+        self.traces = nn.Conv2d(33, width, 3, padding=1, bias=False)
+        self.trace_normalization = nn.BatchNorm2d(width)
+        self.join = nn.Conv2d(band_sizes[-1] + width, width, 1, bias=False)
         self.normalization = nn.BatchNorm2d(width)
 
-    def forward(self, traces: Tensor) -> Tensor:
-        """B 33 h w -> B C h w."""
-        return F.relu(self.normalization(self.convolution(self.standardization(traces))))
+    def forward(self, photo: Tensor) -> Tensor:
+        """B 3 H W in [-1, 1], H and W divisible by 8 -> B C H/8 W/8."""
+        low, (horizontal, vertical, diagonal) = haar(photo)
+        bands = torch.cat((low / 2, horizontal * 3, vertical * 3, diagonal * 6), dim=1)
+        traces = self.standardization(add_position(retouching_traces(photo)))
+        traces = F.relu(self.trace_normalization(self.traces(traces)))
+        joined = torch.cat((self.bands(bands), traces), dim=1)
+        return F.relu(self.normalization(self.join(joined)))
 
 
 class CrossAttention(nn.Module):
@@ -199,7 +222,8 @@ class RetouchRouter(ModelMixin, ConfigMixin):
     Args:
         operations: names, in the order of the outputs.
         thresholds: presence probability above which each operation counts as found; calibrated.
-        embedding_size: channels of the stem.
+        embedding_size: channels of the stem's result.
+        band_sizes: channels of the stem's three convolutions over the Haar bands.
         hidden_sizes: channels of the trunk's stages; the first works at an eighth of the side.
         depths: residual blocks of each stage.
         layer_type: "basic" or "bottleneck" residual blocks.
@@ -218,8 +242,9 @@ class RetouchRouter(ModelMixin, ConfigMixin):
         self,
         operations: tuple[str, ...] = ("whitening", "smoothing", "face_slimming", "eye_enlarging"),
         thresholds: tuple[float, ...] | None = None,
-        embedding_size: int = 32,
-        hidden_sizes: tuple[int, ...] = (32, 64, 96),
+        embedding_size: int = 48,
+        band_sizes: tuple[int, int, int] = (24, 48, 64),
+        hidden_sizes: tuple[int, ...] = (48, 64, 96),
         depths: tuple[int, ...] = (1, 1, 1),
         layer_type: str = "basic",
         group_tokens: int = 8,
@@ -249,7 +274,7 @@ class RetouchRouter(ModelMixin, ConfigMixin):
             out_features=[f"stage{i + 1}" for i in range(len(depths))],  # pyright: ignore
         )
         self.trunk = ResNetBackbone(config)
-        self.trunk.embedder = TraceStem(embedding_size)
+        self.trunk.embedder = RetouchStem(embedding_size, band_sizes)
         self.granularities = nn.ModuleList(
             GranularityAttention(width, token_width, group_tokens, group_heads, token_side)
             for width in hidden_sizes
@@ -270,14 +295,21 @@ class RetouchRouter(ModelMixin, ConfigMixin):
             nn.init.zeros_(head.weight)
 
     def forward(self, photo: Tensor) -> RouterOutput:
-        """Judges photos B 3 H W in [-1, 1], any size (padded to sides divisible by 8)."""
-        height, width = photo.shape[-2:]
-        photo = F.pad(photo, (0, -width % 8, 0, -height % 8), mode="replicate")
-        return self.judge(add_position(retouching_traces(photo)))
+        """Judges photos B 3 H W in [-1, 1], any size (padded to sides divisible by 8).
 
-    def judge(self, traces: Tensor) -> RouterOutput:
-        """The verdict from traces and position, B 33 h w."""
-        stages = self.trunk(traces).feature_maps
+        Each photo is judged twice, without its first row and without its first column, and the
+        logits are averaged: bands that begin where the blocks of a JPEG file begin tell resampling
+        far worse (ROC-AUC of face slimming on faces kept for tests 0.73 instead of 0.95).
+        """
+        bottom, right = (-side % 8 for side in photo.shape[-2:])
+        rows = F.pad(photo[..., 1:, :], (0, right, 0, bottom + 1), mode="replicate")
+        columns = F.pad(photo[..., 1:], (0, right + 1, 0, bottom), mode="replicate")
+        verdict = self.judge(torch.cat((rows, columns)))
+        return RouterOutput(*(sum(logits.chunk(2)) / 2 for logits in verdict))
+
+    def judge(self, photo: Tensor) -> RouterOutput:
+        """The verdict on one view of each photo, B 3 H W in [-1, 1], H and W divisible by 8."""
+        stages = self.trunk(photo).feature_maps
         summaries = [
             granularity(features) + self.scale_embedding[i]
             for i, (granularity, features) in enumerate(
