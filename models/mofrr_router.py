@@ -305,7 +305,7 @@ class RetouchRouter(ModelMixin, ConfigMixin):
         rows = F.pad(photo[..., 1:, :], (0, right, 0, bottom + 1), mode="replicate")
         columns = F.pad(photo[..., 1:], (0, right + 1, 0, bottom), mode="replicate")
         verdict = self.judge(torch.cat((rows, columns)))
-        return RouterOutput(*(sum(logits.chunk(2)) / 2 for logits in verdict))
+        return RouterOutput(*(logits.unflatten(0, (2, -1)).mean(0) for logits in verdict))
 
     def judge(self, photo: Tensor) -> RouterOutput:
         """The verdict on one view of each photo, B 3 H W in [-1, 1], H and W divisible by 8."""

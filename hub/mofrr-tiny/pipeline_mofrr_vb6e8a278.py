@@ -7,18 +7,18 @@ import torch
 from diffusers import ModelMixin, SchedulerMixin
 from torch import Tensor
 
-from .mofrr_expert_v198fa0be import WaveFRRExpert
-from .mofrr_merger_v198fa0be import ExpertMerger
-from .mofrr_router_v198fa0be import RetouchRouter
-from .mofrr_shared_v198fa0be import SharedExpert
-from .frr_code_v198fa0be import code_files as code_files
-from .frr_images_v198fa0be import Photo, add_residual, read_photos, stack, to_signed
-from .frr_loading_v198fa0be import RepositoryReader
-from .frr_repository_v198fa0be import RepositoryWriter
-from .mofrr_edits_v198fa0be import awake as awake
-from .mofrr_operations_v198fa0be import OPERATIONS as OPERATIONS
-from .mofrr_parts_v198fa0be import MoFRRParts as MoFRRParts
-from .mofrr_request_v198fa0be import (
+from .mofrr_expert_vb6e8a278 import WaveFRRExpert
+from .mofrr_merger_vb6e8a278 import ExpertMerger
+from .mofrr_router_vb6e8a278 import RetouchRouter
+from .mofrr_shared_vb6e8a278 import SharedExpert
+from .frr_code_vb6e8a278 import code_files as code_files
+from .frr_images_vb6e8a278 import Photo, add_residual, read_photos, stack, to_signed
+from .frr_loading_vb6e8a278 import RepositoryReader
+from .frr_repository_vb6e8a278 import RepositoryWriter
+from .mofrr_edits_vb6e8a278 import awake as awake
+from .mofrr_operations_vb6e8a278 import OPERATIONS as OPERATIONS
+from .mofrr_parts_vb6e8a278 import MoFRRParts as MoFRRParts
+from .mofrr_request_vb6e8a278 import (
     Generators,
     OnStep,
     Operations,
@@ -27,15 +27,15 @@ from .mofrr_request_v198fa0be import (
     group_by_size,
     read_callback,
 )
-from .mofrr_result_v198fa0be import (
+from .mofrr_result_vb6e8a278 import (
     MoFRRPipelineOutput,
     Restoration,
     make_output,
     repeat,
     summarise_samples,
 )
-from .mofrr_routing_v198fa0be import Routing
-from .mofrr_steps_v198fa0be import MoFRRSteps
+from .mofrr_routing_vb6e8a278 import Routing
+from .mofrr_steps_vb6e8a278 import MoFRRSteps
 
 DEGREE_SOURCES = ("expert", "router")
 CHANNELS_LAST = ("denoiser", "warp_head")  # 10-15 % quicker on a CPU; the other parts are not

@@ -10,7 +10,7 @@ from diffusers.utils import BaseOutput
 from PIL import Image
 from torch import Tensor
 
-from .frr_images_v198fa0be import stack_images, to_unit, write_images
+from .frr_images_vb6e8a278 import stack_images, to_unit, write_images
 
 
 class Restoration(NamedTuple):

@@ -14,7 +14,7 @@ import torch
 from diffusers import DiffusionPipeline, ModelMixin, SchedulerMixin
 from torch import nn
 
-from .mofrr_operations_v198fa0be import OPERATIONS
+from .mofrr_operations_vb6e8a278 import OPERATIONS
 
 SHARED = "shared"
 END = "_expert"

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .mofrr_expert_v198fa0be import warp
-from .frr_images_v198fa0be import (
+from .mofrr_expert_vb6e8a278 import warp
+from .frr_images_vb6e8a278 import (
     MULTIPLE,
     pad_to_multiple,
     reduce_to,
@@ -19,7 +19,7 @@ from .frr_images_v198fa0be import (
     to_working_size,
     working_shape,
 )
-from .mofrr_edits_v198fa0be import (
+from .mofrr_edits_vb6e8a278 import (
     AppliedEdit,
     ExpertEdit,
     ExpertRun,
@@ -33,8 +33,8 @@ from .mofrr_edits_v198fa0be import (
     put,
     take,
 )
-from .mofrr_parts_v198fa0be import SHARED, MoFRRParts, dtype_of
-from .mofrr_request_v198fa0be import (
+from .mofrr_parts_vb6e8a278 import SHARED, MoFRRParts, dtype_of
+from .mofrr_request_vb6e8a278 import (
     Generators,
     OnEstimate,
     OnStep,
@@ -43,7 +43,7 @@ from .mofrr_request_v198fa0be import (
     read_degrees,
     read_operations,
 )
-from .mofrr_routing_v198fa0be import Routing, check_experts, decide
+from .mofrr_routing_vb6e8a278 import Routing, check_experts, decide
 
 
 class MoFRRSteps(MoFRRParts):

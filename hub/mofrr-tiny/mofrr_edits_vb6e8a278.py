@@ -9,9 +9,9 @@ import torch
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
-from .frr_images_v198fa0be import to_shape
-from .mofrr_parts_v198fa0be import dtype_of
-from .mofrr_request_v198fa0be import Generators, OnEstimate, OnStep, check_generators
+from .frr_images_vb6e8a278 import to_shape
+from .mofrr_parts_vb6e8a278 import dtype_of
+from .mofrr_request_vb6e8a278 import Generators, OnEstimate, OnStep, check_generators
 
 
 class ExpertEdit(NamedTuple):
