@@ -90,7 +90,7 @@ def fresh_pipeline(size: str = "tiny") -> Any:
     return MoFRRPipeline(
         router=RetouchRouter(**preset["router"]),
         scheduler=scheduler,
-        whitening_expert=WaveFRRExpert(**preset["expert"]),
+        whitening_expert=WaveFRRExpert(**preset["tonal_expert"]),
         smoothing_expert=WaveFRRExpert(**preset["expert"]),
         face_slimming_expert=WaveFRRExpert(**preset["geometric_expert"]),
         eye_enlarging_expert=WaveFRRExpert(**preset["geometric_expert"]),

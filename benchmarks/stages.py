@@ -47,8 +47,9 @@ def _expert_stages(name: str, expert: Any) -> list[Stage]:
         places += [("wavelets", expert.transform, each) for each in ("analysis", "synthesis")]
         places += [("HFCAM", each, "forward") for each in expert.hfcam]
         places.append(("IDEM", expert.idem, "forward"))
-    if hasattr(expert, "warp_head"):
-        places.append(("warp head", expert.warp_head, "forward"))
+    for part in ("warp_head", "tone_head"):
+        if hasattr(expert, part):
+            places.append((part.replace("_", " "), getattr(expert, part), "forward"))
     places.append(("denoiser", expert.denoiser, "forward"))
     return [Stage(f"{name}: {part}", owner, method) for part, owner, method in places]
 

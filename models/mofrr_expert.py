@@ -1,8 +1,9 @@
 """WaveFRR, a specialised expert of MoFRR: undoes one retouching operation by its wavelet bands.
 
 The paper's expert (ICCV 2025, section "WaveFRR"): a degree estimator, IDEM and a conditional DDIM
-on the low band, HFCAM on the high bands. Added here: a warp head that moves structure back before
-its bands are taken, and a correction scaled by the degree, so that degree 0 is the identity.
+on the low band, HFCAM on the high bands. Added here: a warp head that moves structure back or a
+tone head that takes light and colour back, before the rest sees the bands, and corrections scaled
+by the degree, so that degree 0 is the identity.
 """
 
 from itertools import pairwise
@@ -24,10 +25,20 @@ class ExpertCondition(NamedTuple):
 
     warped: Tensor  # B 3 H' W', the photo after the warp head
     flow: Tensor  # B 2 H' W', pixels (x, y), backward; zeros without a warp head
-    low: Tensor  # B 3 h w, LL2 of `warped` divided by 4, [-1, 1]
+    low: Tensor  # B 3 h w, LL2 of `warped` divided by 4, [-1, 1], with the tone head's correction
+    tone: Tensor  # B 3 h w, that correction; zeros without a tone head
     details: tuple[Tensor, Tensor]  # level 2: B 3 3 h w, level 1: B 3 3 2h 2w
     degree: Tensor  # B, 0 = none .. 1 = strongest
     size: tuple[int, int]  # H, W of the photo before padding
+
+    @property
+    def photo_low(self) -> Tensor:
+        """LL2 / 4 of `warped` as it was, B 3 h w."""
+        return self.low - self.tone
+
+    def low_change(self, low: Tensor) -> Tensor:
+        """How a low band differs from the photo's, B 3 h w; exactly zero where nothing acted."""
+        return low - self.low + self.tone
 
 
 class DenoiserOutput(NamedTuple):
@@ -236,7 +247,7 @@ class DegreeEstimator(nn.Module):
 
 
 # ---------------------------------------------------------------------------------------------
-# Warp head: a small U-Net on the grid of the traces
+# Warp head and tone head: small U-Nets on the grid of the traces
 
 
 def convolve(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
@@ -248,10 +259,10 @@ def convolve(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequent
     )
 
 
-class WarpHead(nn.Module):
-    """The flow that moves structure back, for degree 1, in pixels on a grid of 8 x 8 pixels."""
+class CoarseHead(nn.Module):
+    """A U-Net that sees a photo on a grid of 8 x 8 pixels, its last convolution zero."""
 
-    def __init__(self, in_channels: int, widths: tuple[int, ...]) -> None:
+    def __init__(self, in_channels: int, out_channels: int, widths: tuple[int, ...]) -> None:
         super().__init__()
         pairs = list(pairwise(widths))
         self.stem = convolve(in_channels, widths[0])
@@ -261,12 +272,12 @@ class WarpHead(nn.Module):
         self.down = nn.ModuleList(convolve(fine, coarse, 2) for fine, coarse in pairs)
         self.up = nn.ModuleList(convolve(coarse + fine, fine) for fine, coarse in pairs)
         self.context = nn.Linear(2 * widths[-1], widths[-1])
-        self.flow = nn.Conv2d(widths[0], 2, 3, padding=1)
-        for parameter in self.flow.parameters():
+        self.out = nn.Conv2d(widths[0], out_channels, 3, padding=1)
+        for parameter in self.out.parameters():
             nn.init.zeros_(parameter)
 
     def forward(self, planes: Tensor) -> Tensor:
-        """B C h w -> B 2 h w."""
+        """B C h w -> B C' h w."""
         features, skips = self.stem(planes), []
         for level, residual in enumerate(self.residuals):
             if level:
@@ -278,7 +289,7 @@ class WarpHead(nn.Module):
         for skip, up in zip(reversed(skips[:-1]), reversed(self.up), strict=True):
             features = F.interpolate(features, size=skip.shape[-2:], mode="bilinear")
             features = up(torch.cat((features, skip), dim=1))
-        return self.flow(features)
+        return self.out(features)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -431,7 +442,9 @@ class WaveFRRExpert(ModelMixin, ConfigMixin):
         denoiser_channels: widths of the denoiser's levels; each level halves the side.
         denoiser_layers: residual blocks a level.
         attention_levels: levels of the denoiser with self-attention.
-        warp_channels: widths of the warp head's levels.
+        has_tone_head: whether light and colour are taken back by a predicted correction of the low
+            band (operations that change tone).
+        coarse_channels: widths of the warp or tone head's levels.
         idem_width: channels of IDEM's features.
         hfcam_width: channels of HFCAM's features.
         hfcam_heads: attention heads of HFCAM; divides `hfcam_width`.
@@ -446,10 +459,11 @@ class WaveFRRExpert(ModelMixin, ConfigMixin):
         wavelet: str = "haar",
         prediction_type: str = "sample",
         has_warp_head: bool = False,
+        has_tone_head: bool = False,
         denoiser_channels: tuple[int, ...] = (16, 32, 64),
         denoiser_layers: int = 1,
         attention_levels: tuple[int, ...] = (2,),
-        warp_channels: tuple[int, ...] = (48, 64, 96),
+        coarse_channels: tuple[int, ...] = (48, 64, 96),
         idem_width: int = 16,
         hfcam_width: int = 16,
         hfcam_heads: int = 2,
@@ -474,9 +488,16 @@ class WaveFRRExpert(ModelMixin, ConfigMixin):
         self.idem = IDEM(idem_width)
         self.denoiser = make_unet(10, 3, denoiser_channels, denoiser_layers, attention_levels)
         if has_warp_head:
-            self.warp_head = WarpHead(TRACES + 13, warp_channels)
+            self.warp_head = CoarseHead(TRACES + 13, 2, coarse_channels)
+        if has_tone_head:
+            self.tone_head = CoarseHead(TRACES + 13, 12, coarse_channels)
         self.hfcam = nn.ModuleList(HFCAM(hfcam_width, hfcam_heads, hfcam_window) for _ in range(2))
         self.size_multiple = max(8, 4 * 2 ** (len(denoiser_channels) - 1))
+
+    @property
+    def has_coarse_head(self) -> bool:
+        """Whether there is a warp head or a tone head, which see the photo's traces."""
+        return self.config.has_warp_head or self.config.has_tone_head
 
     def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
         """Shape (3, h, w) of the low band on which a photo of this size is denoised."""
@@ -528,11 +549,17 @@ class WaveFRRExpert(ModelMixin, ConfigMixin):
         warped = pad(photo, self.size_multiple)
         low, details = self.bands(warped)
         flow = warped.new_zeros(1).expand(len(warped), 2, *warped.shape[-2:])
-        if self.config.has_warp_head:
-            flow = upsample_flow(self.predict_flow(self.traces(warped, raw), low, degree), warped)
-            warped = warp(warped, flow)
-            low, details = self.bands(warped)
-        return ExpertCondition(warped, flow, low, details, degree, size)
+        tone = low.new_zeros(1).expand_as(low)
+        if self.has_coarse_head:
+            traces, unmoved = self.traces(warped, raw), low
+            if self.config.has_warp_head:
+                flow = upsample_flow(self.predict_flow(traces, unmoved, degree), warped)
+                warped = warp(warped, flow)
+                low, details = self.bands(warped)
+            if self.config.has_tone_head:
+                tone = self.predict_tone(traces, unmoved, degree)
+                low = low + tone
+        return ExpertCondition(warped, flow, low, tone, details, degree, size)
 
     def predict_flow(self, traces: Tensor, low: Tensor, degree: Tensor) -> Tensor:
         """The flow that moves structure back, in proportion to the degree.
@@ -545,8 +572,19 @@ class WaveFRRExpert(ModelMixin, ConfigMixin):
         Returns:
             B 2 h w in pixels of the photo, whose sides are 8 times as long.
         """
-        planes = torch.cat((traces, F.pixel_unshuffle(low, 2), as_plane(degree, traces)), dim=1)
-        return self.warp_head(planes) * as_plane(degree, traces)
+        return self._look_coarsely(self.warp_head, traces, low, degree)
+
+    def predict_tone(self, traces: Tensor, low: Tensor, degree: Tensor) -> Tensor:
+        """The change of LL2 / 4 that takes light and colour back, in proportion to the degree.
+
+        Arguments as for `predict_flow`; B 3 2h 2w.
+        """
+        return F.pixel_shuffle(self._look_coarsely(self.tone_head, traces, low, degree), 2)
+
+    @staticmethod
+    def _look_coarsely(head: nn.Module, traces: Tensor, low: Tensor, degree: Tensor) -> Tensor:
+        plane = as_plane(degree, traces)
+        return head(torch.cat((traces, F.pixel_unshuffle(low, 2), plane), dim=1)) * plane
 
     def denoise(
         self, latents: Tensor, timestep: Tensor | int, condition: ExpertCondition
@@ -563,10 +601,10 @@ class WaveFRRExpert(ModelMixin, ConfigMixin):
     def refine_details(self, low: Tensor, condition: ExpertCondition) -> tuple[Tensor, Tensor]:
         """Changes of the details of level 2 and of level 1, given the clean low band."""
         coarse_details, fine_details = condition.details
-        low_change = (low - condition.low) * LOW_SCALE
-        coarse = self.hfcam[0](low, condition.low, coarse_details, condition.degree)
+        low_change = condition.low_change(low) * LOW_SCALE
+        coarse = self.hfcam[0](low, condition.photo_low, coarse_details, condition.degree)
 
-        photo_low = self.transform.synthesis(condition.low * LOW_SCALE, coarse_details)
+        photo_low = self.transform.synthesis(condition.photo_low * LOW_SCALE, coarse_details)
         fine_low = photo_low + self.transform.synthesis(low_change, coarse)
         fine = self.hfcam[1](fine_low / 2, photo_low / 2, fine_details, condition.degree)
         return coarse, fine
@@ -578,7 +616,7 @@ class WaveFRRExpert(ModelMixin, ConfigMixin):
 
         The transform is linear, so it is applied to the changes alone: no change, no rounding.
         """
-        low_change = (low - condition.low) * LOW_SCALE
+        low_change = condition.low_change(low) * LOW_SCALE
         residual = self.transform.synthesis(self.transform.synthesis(low_change, coarse), fine)
         height, width = condition.size
         image, flow, residual = (

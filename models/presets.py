@@ -1,6 +1,7 @@
 """Named sizes of the networks: keyword arguments of their constructors."""
 
 _GEOMETRY = {"has_warp_head": True}
+_TONE = {"has_tone_head": True}
 
 PRESETS: dict[str, dict[str, dict]] = {
     # The shipped default: quick on a CPU.
@@ -8,6 +9,7 @@ PRESETS: dict[str, dict[str, dict]] = {
         "router": {},
         "expert": {},
         "geometric_expert": _GEOMETRY,
+        "tonal_expert": _TONE | {"coarse_channels": (48, 64, 96, 128)},
         "shared": {},
         "merger": {},
         "retoucher": {},
@@ -30,7 +32,7 @@ PRESETS: dict[str, dict[str, dict]] = {
         "expert": {
             "denoiser_channels": (64, 128, 192, 256),
             "denoiser_layers": 2,
-            "warp_channels": (64, 128, 192, 256),
+            "coarse_channels": (64, 128, 192, 256),
             "idem_width": 32,
             "hfcam_width": 136,
             "hfcam_heads": 4,
@@ -55,3 +57,4 @@ PRESETS: dict[str, dict[str, dict]] = {
 for _preset in PRESETS.values():
     _preset["inpainter"] = _preset["retoucher"] | {"inpainting": True}
 PRESETS["base"]["geometric_expert"] = PRESETS["base"]["expert"] | _GEOMETRY
+PRESETS["base"]["tonal_expert"] = PRESETS["base"]["expert"] | _TONE

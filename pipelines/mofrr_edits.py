@@ -145,7 +145,7 @@ class ExpertRun:
             self.condition = expert.prepare(photo)
             return
         self.degree, raw = degree.float(), None
-        if not all_known or expert.config.get("has_warp_head"):
+        if not all_known or expert.has_coarse_head:
             raw = photos.raw_traces(expert, rows)
         if not all_known:
             estimate = expert.estimate_degree(photo, raw)[1].float()

@@ -86,6 +86,22 @@ def end_point_error(flow: Tensor, truth: Tensor) -> Tensor:
     return ((flow - truth).square().sum(dim=1) + 1e-2).sqrt().mean()
 
 
+def log_error(change: Tensor, truth: Tensor, floor: float = 1e-5, share: float = 0.02) -> Tensor:
+    """Mean over photos of log(MSE + floor + share * mean square of the truth), a scalar.
+
+    Unlike the MSE it gives each photo's decibels the same weight, however strong its edit is; the
+    floor keeps photos that are right already from counting for more.
+
+    Args:
+        change: B C h w.
+        truth: B C h w.
+        floor: mean square below which an error no longer counts.
+        share: the same as a share of the truth's own mean square.
+    """
+    error = (change - truth).square().mean(dim=(1, 2, 3))
+    return (error + floor + share * truth.square().mean(dim=(1, 2, 3))).log().mean()
+
+
 def soft_level(degrees: Tensor, levels: int) -> Tensor:
     """Degrees in [0, 1] as distributions over `levels` levels whose expectation is the degree.
 

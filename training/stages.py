@@ -2,8 +2,9 @@
 
 import dataclasses
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,12 @@ from .faces import load_faces
 from .loop import LoopConfig, Stage, train
 from .perceptual import feature_loss
 from .stage_bpfre import BPFReStage
+from .stage_coarse import CoarseStage, ToneStage, WarpStage
 from .stage_expert import ExpertStage
 from .stage_inpaint import InpaintStage
 from .stage_merger import MergerStage
 from .stage_router import RouterStage
 from .stage_shared import SharedStage
-from .stage_warp import WarpStage
 
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
@@ -40,7 +41,7 @@ class StageConfig(LoopConfig):
 
     preset: str = "tiny"
     operations: str = ",".join(OPERATIONS)  # all that photos get, in the order of the outputs
-    operation: str = ""  # stages `warp` and `expert`: which one
+    operation: str = ""  # stages `warp`, `tone` and `expert`: which one
     batch_size: int = 12  # photos; stage `router`: faces, each in all its versions
     size: int = 256  # side of the faces in pixels
     export_probability: float = 0.15  # photos compressed or resized after retouching
@@ -48,7 +49,7 @@ class StageConfig(LoopConfig):
     vary_light: float = 0.5  # share of the faces whose exposure and white balance vary
     vary_capture: float = 0.6  # share of the faces whose sharpness and noise vary
     start: str = ""  # model folder to start from instead of random weights
-    pool: int = 0  # stages `router` and `warp`: faces simulated once for all steps; 0 = ever new
+    pool: int = 0  # `router`, `warp`, `tone`: faces simulated once for all steps; 0 = ever new
     frozen_statistics: bool = False  # stage `router`: batch normalisation as `start` left it
     models: str = ""  # stage `merger`: folder that holds the run folders of the other stages
     limit: int = 0  # faces at most; 0 = all
@@ -102,10 +103,19 @@ def _operation(config: StageConfig, choices: tuple[str, ...]) -> str:
     return config.operation
 
 
-def _warp(config: StageConfig, source: RetouchSource) -> WarpStage:
-    operation = _operation(config, tuple(n for n in config.names if n in bank.GEOMETRIC))
-    model = _network(WaveFRRExpert, config, "geometric_expert")
-    return WarpStage(
+def _part(operation: str) -> str:
+    """The preset's name for the expert that undoes an operation."""
+    if operation in bank.GEOMETRIC:
+        return "geometric_expert"
+    return "tonal_expert" if operation in bank.TONAL else "expert"
+
+
+def _coarse(
+    kind: type[CoarseStage], choices: Collection[str], config: StageConfig, source: RetouchSource
+) -> CoarseStage:
+    operation = _operation(config, tuple(name for name in config.names if name in choices))
+    model = _network(WaveFRRExpert, config, _part(operation))
+    return kind(
         model,
         source,
         operation,
@@ -117,8 +127,7 @@ def _warp(config: StageConfig, source: RetouchSource) -> WarpStage:
 
 def _expert(config: StageConfig, source: RetouchSource) -> ExpertStage:
     operation = _operation(config, config.names)
-    part = "geometric_expert" if operation in bank.GEOMETRIC else "expert"
-    model = _network(WaveFRRExpert, config, part)
+    model = _network(WaveFRRExpert, config, _part(operation))
     return ExpertStage(model, source, operation, batch_size=config.batch_size)
 
 
@@ -179,7 +188,8 @@ def _bpfre_inpaint(config: StageConfig, source: RetouchSource) -> InpaintStage:
 
 STAGES: dict[str, Callable[[StageConfig, RetouchSource], Stage]] = {
     "router": _router,
-    "warp": _warp,
+    "warp": partial(_coarse, WarpStage, bank.GEOMETRIC),
+    "tone": partial(_coarse, ToneStage, bank.TONAL),
     "expert": _expert,
     "shared": _shared,
     "merger": _merger,

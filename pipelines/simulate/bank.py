@@ -21,6 +21,9 @@ Geometric: (points, degrees, variations, height, width) -> flow B 2 H W.
 ALGORITHMS: dict[str, Mapping[str, Algorithm]] = {}
 HELD_OUT: dict[str, tuple[str, ...]] = {}
 GEOMETRIC: set[str] = set()
+"""Operations that move structure."""
+TONAL: set[str] = set()
+"""Operations that change light and colour, but neither structure nor texture."""
 
 
 def register(
@@ -28,7 +31,8 @@ def register(
     algorithms: Mapping[str, Algorithm],
     held_out: Sequence[str],
     *,
-    geometric: bool,
+    geometric: bool = False,
+    tonal: bool = False,
 ) -> None:
     """Add an operation to the bank.
 
@@ -36,10 +40,12 @@ def register(
         operation: its name, not yet in the bank.
         algorithms: differently built ways to do it, by name.
         held_out: names of those kept out of training.
-        geometric: whether the algorithms return flows instead of edits.
+        geometric: whether the algorithms move structure, and return flows instead of edits.
+        tonal: whether they change nothing but light and colour.
 
     Raises:
-        ValueError: If the name is taken, or no algorithm would be left to train on.
+        ValueError: If the name is taken, no algorithm would be left to train on, or the operation
+            is said to be geometric and tonal.
     """
     if operation in ALGORITHMS:
         raise ValueError(f"Operation {operation!r} is already in the bank; choose another name.")
@@ -47,10 +53,14 @@ def register(
         raise ValueError(f"Held-out algorithms {sorted(unknown)} are not among {list(algorithms)}.")
     if not set(algorithms) - set(held_out):
         raise ValueError(f"Operation {operation!r} needs an algorithm that is not held out.")
+    if geometric and tonal:
+        raise ValueError(f"Operation {operation!r} cannot be both geometric and tonal.")
     ALGORITHMS[operation] = dict(algorithms)
     HELD_OUT[operation] = tuple(held_out)
     if geometric:
         GEOMETRIC.add(operation)
+    if tonal:
+        TONAL.add(operation)
 
 
 def algorithms(operation: str) -> tuple[str, ...]:
@@ -70,8 +80,8 @@ def unseen(operation: str) -> tuple[str, ...]:
     return tuple(name for name in algorithms(operation) if name in HELD_OUT[operation])
 
 
-register("whitening", whitening.ALGORITHMS, whitening.HELD_OUT, geometric=False)
-register("smoothing", smoothing.ALGORITHMS, smoothing.HELD_OUT, geometric=False)
+register("whitening", whitening.ALGORITHMS, whitening.HELD_OUT, tonal=True)
+register("smoothing", smoothing.ALGORITHMS, smoothing.HELD_OUT)
 register("face_slimming", slimming.ALGORITHMS, slimming.HELD_OUT, geometric=True)
 register("eye_enlarging", eyes.ALGORITHMS, eyes.HELD_OUT, geometric=True)
-register("lip_tinting", lip_tinting.ALGORITHMS, lip_tinting.HELD_OUT, geometric=False)
+register("lip_tinting", lip_tinting.ALGORITHMS, lip_tinting.HELD_OUT, tonal=True)

@@ -35,7 +35,7 @@ def model(tmp_path_factory) -> str:
             clip_sample=False,
             beta_schedule="linear",
         ),
-        WaveFRRExpert(**tiny["expert"]),
+        WaveFRRExpert(**tiny["tonal_expert"]),
         WaveFRRExpert(**tiny["expert"]),
         WaveFRRExpert(**tiny["geometric_expert"]),
         WaveFRRExpert(**tiny["geometric_expert"]),

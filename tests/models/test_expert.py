@@ -16,9 +16,13 @@ def disturbed(network):
     return network.eval()
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["plain", "warping"])
+HEADS = {"plain": {}, "warping": {"has_warp_head": True}, "toning": {"has_tone_head": True}}
+HEADS["both"] = HEADS["warping"] | HEADS["toning"]
+
+
+@pytest.fixture(scope="module", params=HEADS)
 def expert(request):
-    return disturbed(WaveFRRExpert(has_warp_head=request.param))
+    return disturbed(WaveFRRExpert(**HEADS[request.param]))
 
 
 @pytest.mark.parametrize("size", [(64, 64), (37, 51), (1, 5), (17, 16)])

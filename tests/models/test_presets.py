@@ -13,6 +13,7 @@ from frr.models.presets import PRESETS
 CLASSES = {
     "router": RetouchRouter,
     "expert": WaveFRRExpert,
+    "tonal_expert": WaveFRRExpert,
     "geometric_expert": WaveFRRExpert,
     "shared": SharedExpert,
     "merger": ExpertMerger,
@@ -54,7 +55,8 @@ def test_tiny_fits_its_budget(networks):
     if preset != "tiny":
         pytest.skip("the budget is that of `tiny`")
     total = millions(parts["router"]) + millions(parts["shared"]) + millions(parts["merger"])
-    total += 2 * millions(parts["expert"]) + 2 * millions(parts["geometric_expert"])
+    total += millions(parts["tonal_expert"]) + millions(parts["expert"])
+    total += 2 * millions(parts["geometric_expert"])
     assert total * 4 <= 40  # megabytes in float32
 
 

@@ -15,7 +15,7 @@ from frr.models.mofrr_router import RetouchRouter
 from frr.models.mofrr_shared import SharedExpert
 from frr.pipelines.pipeline_mofrr import MoFRRPipeline
 
-UNET = {"denoiser_channels": (16, 16), "attention_levels": (), "warp_channels": (16, 16)}
+UNET = {"denoiser_channels": (16, 16), "attention_levels": (), "coarse_channels": (16, 16)}
 RESNET = {
     "embedding_size": 8,
     "hidden_sizes": [8, 8],
@@ -64,7 +64,7 @@ def build(stirred: bool = True, **parts) -> MoFRRPipeline:
     made = {
         "router": finish(RetouchRouter(**ROUTER)),
         "scheduler": schedule(),
-        "whitening_expert": finish(WaveFRRExpert(**EXPERT)),
+        "whitening_expert": finish(WaveFRRExpert(**EXPERT, has_tone_head=True)),
         "smoothing_expert": finish(WaveFRRExpert(**EXPERT)),
         "face_slimming_expert": finish(WaveFRRExpert(**EXPERT, has_warp_head=True)),
         "eye_enlarging_expert": finish(WaveFRRExpert(**EXPERT, has_warp_head=True)),

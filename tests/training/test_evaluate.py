@@ -198,7 +198,9 @@ def test_a_real_pipeline_with_fresh_networks_changes_nothing(faces):
     preset = PRESETS["tiny"]
     experts = {
         f"{name}_expert": WaveFRRExpert(**preset[kind])
-        for name, kind in zip(OPERATIONS, ("expert",) * 2 + ("geometric_expert",) * 2, strict=True)
+        for name, kind in zip(
+            OPERATIONS, ("tonal_expert", "expert", *("geometric_expert",) * 2), strict=True
+        )
     }
     pipe = MoFRRPipeline(
         router=RetouchRouter(**preset["router"]),

@@ -1,5 +1,7 @@
 """The losses: values worked by hand, and their minima where they should be."""
 
+import math
+
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ from frr.training.losses import (
     flow_error,
     high_bands,
     hybrid,
+    log_error,
     presence_classification,
     soft_level,
     structural_similarity,
@@ -79,3 +82,12 @@ def test_presence_is_lowest_for_the_right_verdict():
     degrees = torch.tensor([[0.3, 0.0]])
     right, wrong = torch.tensor([[5.0, -5.0]]), torch.tensor([[-5.0, 5.0]])
     assert presence_classification(right, degrees) < 0.01 < presence_classification(wrong, degrees)
+
+
+def test_each_photo_counts_alike_in_the_log_error():
+    truth = torch.tensor([0.5, 0.05])[:, None, None, None].expand(2, 3, 4, 4)
+    half = log_error(truth / 2, truth, floor=0.0, share=0.0)
+    only = [log_error(row[None] / 2, row[None], floor=0.0, share=0.0) for row in truth]
+    assert half == pytest.approx(sum(only).item() / 2)
+    assert (log_error(0 * truth, truth, 0.0, 0.0) - half).item() == pytest.approx(math.log(4))
+    assert log_error(truth, truth, floor=1e-4, share=0.0).item() == pytest.approx(math.log(1e-4))

@@ -15,9 +15,9 @@ from frr.training.batches import RetouchSource, random_subset, retouch_and_targe
 from frr.training.export import assemble
 from frr.training.faces import load_faces
 from frr.training.loop import LoopConfig, seed_step, train
+from frr.training.stage_coarse import ToneStage, WarpStage
 from frr.training.stage_expert import make_scheduler, sample_timesteps
 from frr.training.stage_router import RouterStage
-from frr.training.stage_warp import WarpStage
 from frr.training.stages import make_config, run_stage
 
 SIZE = 64
@@ -187,7 +187,7 @@ def test_the_warp_stage_trains_warp_head_and_degree_alone(source):
     expert = WaveFRRExpert(has_warp_head=True)
     stage = WarpStage(expert, source, "face_slimming", batch_size=3)
     sum(stage.losses(np.random.default_rng(0)).values()).backward()
-    assert expert.warp_head.flow.weight.grad.abs().sum() > 0
+    assert expert.warp_head.out.weight.grad.abs().sum() > 0
     assert expert.degree_estimator.head.weight.grad.abs().sum() > 0
     assert all(p.grad is None for p in expert.denoiser.parameters())
     with pytest.raises(ValueError, match="no warp head"):
@@ -196,13 +196,42 @@ def test_the_warp_stage_trains_warp_head_and_degree_alone(source):
 
 def test_a_mirrored_photo_has_the_mirrored_flow(source):
     stage = WarpStage(WaveFRRExpert(has_warp_head=True), source, "face_slimming", 8, pool=1)
-    (known,) = stage.batches.items.flow.float()
+    (known,) = stage.batches.items.truth.float()
     drawn = stage.draw(np.random.default_rng(0))
-    plain = torch.tensor([torch.equal(flow, known) for flow in drawn.flow])
+    plain = torch.tensor([torch.equal(flow, known) for flow in drawn.truth])
     assert plain.any() and not plain.all()
     turned = torch.stack((-known[0].flip(-1), known[1].flip(-1)))
-    assert all(torch.equal(flow, turned) for flow in drawn.flow[~plain])
+    assert all(torch.equal(flow, turned) for flow in drawn.truth[~plain])
     assert torch.equal(drawn.traces[0, -3:], drawn.traces[1, -3:])  # the position stays
+
+
+def test_the_tone_stage_trains_tone_head_and_degree_alone(source):
+    expert = WaveFRRExpert(has_tone_head=True)
+    stage = ToneStage(expert, source, "whitening", batch_size=3)
+    sum(stage.losses(np.random.default_rng(0)).values()).backward()
+    assert expert.tone_head.out.weight.grad.abs().sum() > 0
+    assert expert.degree_estimator.head.weight.grad.abs().sum() > 0
+    assert all(p.grad is None for p in expert.denoiser.parameters())
+    with pytest.raises(ValueError, match="no tone head"):
+        ToneStage(WaveFRRExpert(has_warp_head=True), source, "whitening")
+
+
+def test_the_tone_head_is_taught_what_whitening_did_to_the_low_band(source):
+    expert = WaveFRRExpert(has_tone_head=True)
+    stage = ToneStage(expert, source, "whitening", pool=12)
+    batch = stage.batches.items
+    present = batch.degree > 0
+    assert present.any() and not present.all()
+    assert (batch.truth[present].float().mean((1, 2, 3)) < 0).all()  # whitening brightened
+    assert (batch.truth[~present].abs() < 1e-3).all()
+    drawn = stage.draw(np.random.default_rng(0))
+    rows = [[torch.equal(low, each.float()) for each in batch.low] for low in drawn.low]
+    turned = [[torch.equal(low.flip(-1), each.float()) for each in batch.low] for low in drawn.low]
+    assert torch.tensor(rows).any() and torch.tensor(turned).any()
+    for row, low in enumerate(torch.tensor(turned)):
+        if low.any():
+            item = batch.truth[low.nonzero()[0, 0]].float()
+            assert torch.equal(drawn.truth[row], item.flip(-1))
 
 
 def test_capture_varies_only_the_chosen_faces(source):
