@@ -2,7 +2,9 @@
 
 It sees the photo, every expert's residual and the router's probabilities, and answers with one gain
 per pixel and expert: merged = sum of gain * residual (ICCV 2025, section "Merging"). Gains start at
-one for the specialised experts and at zero for the shared one, and no residual is invented.
+one for the specialised experts and at zero for the shared one, and no residual is invented. Beyond
+the paper: the probabilities also move each expert's gain as a whole, since the U-Net's
+normalisation hides from it what is the same everywhere.
 """
 
 import torch
@@ -39,6 +41,7 @@ class ExpertMerger(ModelMixin, ConfigMixin):
         operations: names, in the order of residuals and probabilities; the shared expert is last.
         channels: widths of the U-Net's levels; each level halves the side.
         reduction: the U-Net works on inputs reduced this many times; the gains are brought back.
+        gate_width: hidden units between the probabilities and each expert's gain as a whole.
     """
 
     @register_to_config
@@ -47,6 +50,7 @@ class ExpertMerger(ModelMixin, ConfigMixin):
         operations: tuple[str, ...] = ("whitening", "smoothing", "face_slimming", "eye_enlarging"),
         channels: tuple[int, ...] = (8, 16, 24),
         reduction: int = 2,
+        gate_width: int = 16,
     ) -> None:
         super().__init__()
         experts = len(operations) + 1
@@ -59,7 +63,10 @@ class ExpertMerger(ModelMixin, ConfigMixin):
             for i in reversed(range(len(channels) - 1))
         )
         self.gain_head = nn.Conv2d(channels[0], experts, 1)
-        for parameter in self.gain_head.parameters():
+        self.gate = nn.Sequential(
+            nn.Linear(len(operations), gate_width), nn.SiLU(), nn.Linear(gate_width, experts)
+        )
+        for parameter in (*self.gain_head.parameters(), *self.gate[-1].parameters()):
             nn.init.zeros_(parameter)
         initial = torch.ones(1, experts, 1, 1)
         initial[:, -1] = 0
@@ -93,7 +100,8 @@ class ExpertMerger(ModelMixin, ConfigMixin):
 
         gains = self.gain_head(features).float()
         gains = F.interpolate(gains, scale_factor=self.config.reduction, mode="bilinear")
-        return gains[..., :height, :width].to(photo.dtype) + self.initial_gains
+        whole = self.gate(probabilities.to(photo.dtype))[..., None, None] + self.initial_gains
+        return gains[..., :height, :width].to(photo.dtype) + whole
 
     def forward(self, photo: Tensor, residuals: Tensor, probabilities: Tensor) -> Tensor:
         """Fuses the experts' residual images.

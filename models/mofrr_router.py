@@ -39,19 +39,27 @@ class RouterOutput(NamedTuple):
         return self.degree_logits.softmax(dim=-1) @ levels.to(self.degree_logits.dtype)
 
 
-def haar(image: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+def haar(image: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Low band and the three detail bands, each B C H/2 W/2, of B C H W (orthonormal)."""
     a, b = image[..., 0::2, 0::2], image[..., 0::2, 1::2]
     c, d = image[..., 1::2, 0::2], image[..., 1::2, 1::2]
-    details = ((a + b - c - d) / 2, (a - b + c - d) / 2, (a - b - c + d) / 2)
-    return (a + b + c + d) / 2, details
+    top, bottom, top_step, bottom_step = a + b, c + d, a - b, c - d
+    details = (top - bottom, top_step + bottom_step, top_step - bottom_step)
+    return (top + bottom).div_(2), tuple(band.div_(2) for band in details)
 
 
-def local_log_energy(band: Tensor, radius: int) -> Tensor:
-    """Half the log of a band's mean square within `radius`, about zero mean and unit variance."""
-    window = 2 * radius + 1
-    energy = F.avg_pool2d(band.square(), window, 1, radius, count_include_pad=False)
-    return (energy + 3e-5).log() / 2 + 3
+def local_log_energy(bands: Tensor, radius: int) -> Tensor:
+    """Half the log of each band's mean square within `radius`, about zero mean and unit variance.
+
+    B C h w -> B C h w; nothing lies outside the bands. (A convolution by ones is seven times as
+    quick as average pooling.)
+    """
+    energy = bands.square()
+    if radius:
+        window = energy.new_ones(energy.shape[1], 1, 2 * radius + 1, 2 * radius + 1)
+        count = F.conv2d(torch.ones_like(energy[:1, :1]), window[:1], padding=radius)
+        energy = F.conv2d(energy, window, padding=radius, groups=len(window)).div_(count)
+    return energy.add_(3e-5).log_().div_(2).add_(3)
 
 
 def retouching_traces(photo: Tensor) -> Tensor:
@@ -73,8 +81,8 @@ def retouching_traces(photo: Tensor) -> Tensor:
     planes = []
     for level in range(3):
         low, details = haar(low)
-        energies = [local_log_energy(band / 2**level, 2 - level) for band in details]
-        planes += [F.avg_pool2d(energy, 4 >> level) for energy in energies]
+        energy = local_log_energy(torch.cat(details, dim=1) / 2**level, 2 - level)
+        planes.append(F.avg_pool2d(energy, 4 >> level))
     return torch.cat((*planes, low / 8), dim=1)
 
 
@@ -128,6 +136,7 @@ class RetouchStem(nn.Module):
         """B 3 H W in [-1, 1], H and W divisible by 8 -> B C H/8 W/8."""
         low, (horizontal, vertical, diagonal) = haar(photo)
         bands = torch.cat((low / 2, horizontal * 3, vertical * 3, diagonal * 6), dim=1)
+        bands = bands.contiguous(memory_format=torch.channels_last)  # twice as quick on a CPU
         traces = self.standardization(add_position(retouching_traces(photo)))
         traces = F.relu(self.trace_normalization(self.traces(traces)))
         joined = torch.cat((self.bands(bands), traces), dim=1)
@@ -302,9 +311,13 @@ class RetouchRouter(ModelMixin, ConfigMixin):
         far worse (ROC-AUC of face slimming on faces kept for tests 0.73 instead of 0.95).
         """
         bottom, right = (-side % 8 for side in photo.shape[-2:])
-        rows = F.pad(photo[..., 1:, :], (0, right, 0, bottom + 1), mode="replicate")
-        columns = F.pad(photo[..., 1:], (0, right + 1, 0, bottom), mode="replicate")
-        verdict = self.judge(torch.cat((rows, columns)))
+        if bottom or right:
+            photo = F.pad(photo, (0, right, 0, bottom), mode="replicate")
+        views = photo.repeat(2, 1, 1, 1)
+        rows, columns = views.chunk(2)
+        rows[..., :-1, :] = photo[..., 1:, :]
+        columns[..., :-1] = photo[..., 1:]
+        verdict = self.judge(views)
         return RouterOutput(*(logits.unflatten(0, (2, -1)).mean(0) for logits in verdict))
 
     def judge(self, photo: Tensor) -> RouterOutput:

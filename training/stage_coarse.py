@@ -139,7 +139,11 @@ class WarpStage(CoarseStage):
 
 
 class ToneStage(CoarseStage):
-    """Trains a tone head by the log error of its correction: each photo's decibels count alike."""
+    """Trains a tone head by the log error of its correction: each photo's decibels count alike.
+
+    Photos without the operation teach it nothing: they would be worth so many decibels that it
+    would rather change little where it is unsure, which is for the router and the merger to judge.
+    """
 
     head = "tone"
 
@@ -153,5 +157,7 @@ class ToneStage(CoarseStage):
 
     def error(self, traces: Tensor, batch: CoarseBatch, degree: Tensor) -> Tensor:
         """Mean log of the squared error left, above a floor that grows with the edit."""
-        tone = self.model.predict_tone(traces, batch.low, degree)
-        return 0.1 * log_error(tone, batch.truth)
+        tone, present = self.model.predict_tone(traces, batch.low, degree), batch.degree > 0
+        if not present.any():
+            return 0 * tone.sum()
+        return 0.1 * log_error(tone[present], batch.truth[present])

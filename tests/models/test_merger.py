@@ -39,3 +39,18 @@ def test_an_inactive_expert_adds_nothing():
 def test_wrong_number_of_experts_is_refused():
     with pytest.raises(ValueError, match="4 residuals and 4 probabilities"):
         ExpertMerger()(torch.zeros(1, 3, 8, 8), torch.zeros(1, 4, 3, 8, 8), torch.zeros(1, 4))
+
+
+def test_probabilities_move_a_gain_as_a_whole():
+    merger, photo, residuals = (
+        ExpertMerger().eval(),
+        torch.rand(2, 3, 32, 32),
+        torch.zeros(2, 5, 3, 32, 32),
+    )
+    with torch.no_grad():
+        merger.gate[-1].weight.normal_(generator=torch.Generator().manual_seed(0))
+    sure = merger.gains(photo, residuals, torch.tensor([[0.9, 0.1, 0.1, 0.1]]).expand(2, -1))
+    unsure = merger.gains(photo, residuals, torch.tensor([[0.3, 0.1, 0.1, 0.1]]).expand(2, -1))
+    moved = sure - unsure
+    assert (moved.abs().amax((2, 3)) > 1e-3).all()
+    assert torch.allclose(moved, moved[..., :1, :1].expand_as(moved), atol=1e-5)

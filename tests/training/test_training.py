@@ -9,7 +9,9 @@ import torch
 from PIL import Image
 
 from frr.models.mofrr_expert import WaveFRRExpert
+from frr.models.mofrr_merger import ExpertMerger
 from frr.models.mofrr_router import RetouchRouter
+from frr.models.mofrr_shared import SharedExpert
 from frr.pipelines.simulate.recipe import OPERATIONS
 from frr.training.batches import RetouchSource, random_subset, retouch_and_target, vary_light
 from frr.training.export import assemble
@@ -17,6 +19,7 @@ from frr.training.faces import load_faces
 from frr.training.loop import LoopConfig, seed_step, train
 from frr.training.stage_coarse import ToneStage, WarpStage
 from frr.training.stage_expert import make_scheduler, sample_timesteps
+from frr.training.stage_merger import MergerStage
 from frr.training.stage_router import RouterStage
 from frr.training.stages import make_config, run_stage
 
@@ -232,6 +235,38 @@ def test_the_tone_head_is_taught_what_whitening_did_to_the_low_band(source):
         if low.any():
             item = batch.truth[low.nonzero()[0, 0]].float()
             assert torch.equal(drawn.truth[row], item.flip(-1))
+
+
+@pytest.fixture()
+def merging(source):
+    experts = [*(WaveFRRExpert() for _ in OPERATIONS), SharedExpert()]
+    return MergerStage(ExpertMerger(), source, RetouchRouter(), experts, batch_size=2)
+
+
+def test_the_merger_sees_photos_of_every_kind(merging):
+    rng = np.random.default_rng(0)
+    counts = np.array([len(merging.draw_operations(rng)) for _ in range(400)])
+    assert (counts == 0).mean() == pytest.approx(merging.untouched_share, abs=0.05)
+    assert (counts == 1).mean() == pytest.approx(merging.single_share, abs=0.06)
+    assert set(counts) == {0, 1, 2, 3, 4}
+
+
+def test_the_merger_sees_gates_as_the_pipeline_sets_them(merging):
+    present = torch.rand(300, 4) < 0.5
+    probabilities = torch.rand(300, 4) * 0.98 + 0.01
+    active, gates = merging.route(np.random.default_rng(0), present, probabilities)
+    given = ((gates == 0) | (gates == 1)).all(1)
+    assert given.float().mean().item() == pytest.approx(merging.given_share, abs=0.1)
+    assert torch.equal(active[given], gates[given] == 1)
+    wrong = (active[given] != present[given]).float().mean().item()
+    assert wrong == pytest.approx(merging.wrong_share, abs=0.03)
+
+    found, (low, high) = ~given, merging.thresholds
+    assert torch.equal(gates[found], probabilities[found])
+    assert active[found][probabilities[found] >= high].all()
+    assert not active[found][probabilities[found] < low].any()
+    between = (probabilities[found] > low) & (probabilities[found] < high)
+    assert active[found][between].any() and not active[found][between].all()
 
 
 def test_capture_varies_only_the_chosen_faces(source):
