@@ -53,9 +53,14 @@ class DenoiserOutput(NamedTuple):
 class ExpertOutput(NamedTuple):
     """A restored photo, taken apart: image = warp(photo, flow) + residual."""
 
-    image: Tensor  # B 3 H W, around [-1, 1], not clamped
+    warped: Tensor  # B 3 H W
     flow: Tensor  # B 2 H W, pixels (x, y), backward
     residual: Tensor  # B 3 H W
+
+    @property
+    def image(self) -> Tensor:
+        """B 3 H W, around [-1, 1], not clamped."""
+        return self.warped + self.residual
 
 
 # ---------------------------------------------------------------------------------------------
@@ -613,11 +618,8 @@ class WaveFRRExpert(ModelMixin, ConfigMixin):
         low_change = condition.low_change(low) * LOW_SCALE
         residual = self.transform.synthesis(self.transform.synthesis(low_change, coarse), fine)
         height, width = condition.size
-        image, flow, residual = (
-            plane[..., :height, :width]
-            for plane in (condition.warped + residual, condition.flow, residual)
-        )
-        return ExpertOutput(image, flow, residual)
+        planes = (condition.warped, condition.flow, residual)
+        return ExpertOutput(*(plane[..., :height, :width] for plane in planes))
 
     def reconstruct(self, low: Tensor, condition: ExpertCondition) -> ExpertOutput:
         """Restored photo from the clean low band B 3 h w (LL2 / 4)."""

@@ -76,7 +76,9 @@ class ExpertMerger(ModelMixin, ConfigMixin):
         """B C H W averaged to 1 / reduction, padded so that every level halves evenly."""
         multiple = self.config.reduction * 2 ** (len(self.down) - 1)
         height, width = planes.shape[-2:]
-        padded = F.pad(planes, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+        bottom, right, padded = -height % multiple, -width % multiple, planes
+        if bottom or right:
+            padded = F.pad(planes, (0, right, 0, bottom), mode="replicate")
         if self.config.reduction != 2:
             return F.avg_pool2d(padded, self.config.reduction)
         single = padded.reshape(-1, 1, *padded.shape[-2:])  # the same mean, four times as quick
