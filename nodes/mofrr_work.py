@@ -325,7 +325,10 @@ def _merge_one(
 
         parts = {
             name: edit._replace(
-                image=cut(edit.image), flow=cut(edit.flow), residual=cut(edit.residual)
+                image=cut(edit.image),
+                flow=cut(edit.flow),
+                residual=cut(edit.residual),
+                change=None,
             )
             for name, edit in applied.items()
         }

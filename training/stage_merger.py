@@ -7,9 +7,11 @@ the router's probabilities are worth, and what to make of an expert that should 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..models.mofrr_expert import WaveFRRExpert
@@ -17,7 +19,27 @@ from ..models.mofrr_merger import ExpertMerger
 from ..models.mofrr_router import RetouchRouter
 from ..models.mofrr_shared import SharedExpert
 from .batches import RetouchSource, random_subset, retouch_and_target
+from .faces import to_bytes, to_signed
 from .losses import hybrid
+from .pool import Pool
+
+
+class MergerBatch(NamedTuple):
+    """What n photos show the merger, whatever is active; K operations, E = K + 1 experts.
+
+    Attributes:
+        photos: n 3 H W, uint8.
+        clean: n 3 H W, uint8, without any operation.
+        residuals: n E 3 H W, expert image minus photo on the [-1, 1] scale.
+        probabilities: n K, the router's.
+        present: n K, bool.
+    """
+
+    photos: Tensor
+    clean: Tensor
+    residuals: Tensor
+    probabilities: Tensor
+    present: Tensor
 
 
 @dataclass
@@ -25,6 +47,14 @@ class MergerStage:
     """Trains an `ExpertMerger`; experts are in the order of the operations, the shared one last.
 
     Attributes:
+        model: the merger.
+        source: where faces and recipes come from.
+        router: it says how likely each operation is, and how strong.
+        experts: of the operations, in their order, then the shared one.
+        batch_size: photos of one step.
+        pool: photos restored by all experts once for all steps (2.4 MB each at 256 px); 0 makes
+            new ones for every step.
+        seed: of the pool.
         untouched_share: photos with no operation.
         single_share: photos with one operation; the others have two or more.
         given_share: photos whose operations are given.
@@ -37,6 +67,8 @@ class MergerStage:
     router: RetouchRouter
     experts: Sequence[WaveFRRExpert | SharedExpert]
     batch_size: int = 8
+    pool: int = 0
+    seed: int = 0
     untouched_share: float = 0.15
     single_share: float = 0.45
     given_share: float = 0.4
@@ -53,22 +85,33 @@ class MergerStage:
         for network in frozen:
             network.eval().requires_grad_(False)
 
+        self.batches = Pool(self.simulate, self.pool, self.seed)
+
     @torch.no_grad()
-    def residuals(self, photo: Tensor, active: Tensor, degrees: Tensor) -> Tensor:
-        """Residual images of the active experts, B K+1 3 H W; the shared one is always active."""
-        result = photo.new_zeros(len(photo), len(self.experts), *photo.shape[1:])
+    def simulate(self, rng: np.random.Generator, count: int) -> MergerBatch:
+        """Retouches faces and has every expert restore them."""
+        images, points = self.source.draw(rng, count)
+        recipes = [self.source.recipe(rng, self.draw_operations(rng)) for _ in range(count)]
+        operations = self.source.operations
+        photos, clean = retouch_and_target(images, points, recipes, None, operations)
+        verdict = self.router(photos.image)
+        return MergerBatch(
+            to_bytes(photos.image),
+            to_bytes(clean),
+            self.residuals(photos.image, verdict.degrees, rng),
+            verdict.probabilities,
+            photos.degrees > 0,
+        )
+
+    def residuals(self, photo: Tensor, degrees: Tensor, rng: np.random.Generator) -> Tensor:
+        """What each expert, told the degree n K, would change: n E 3 H W."""
+        changes = []
         for index, expert in enumerate(self.experts):
-            rows = torch.ones_like(active[:, 0])
-            if index < active.shape[1]:
-                rows = active[:, index]
-            if not rows.any():
-                continue
-            given = degrees[rows, index] if index < active.shape[1] else None
-            latents = torch.randn(
-                int(rows.sum()), *expert.latent_shape(*photo.shape[-2:]), device=photo.device
-            )
-            result[rows, index] = expert(photo[rows], given, latents).image - photo[rows]
-        return result
+            told = degrees[:, index] if index < degrees.shape[1] else None
+            shape = (len(photo), *expert.latent_shape(*photo.shape[-2:]))
+            noise = torch.as_tensor(rng.standard_normal(shape, dtype=np.float32))
+            changes.append(expert(photo, told, noise.to(photo)).image - photo)
+        return torch.stack(changes, dim=1)
 
     def draw_operations(self, rng: np.random.Generator) -> list[str]:
         """What one photo is retouched with."""
@@ -96,16 +139,9 @@ class MergerStage:
 
     def losses(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """L_space of the merged photo."""
-        images, points = self.source.draw(rng, self.batch_size)
-        recipes = [
-            self.source.recipe(rng, self.draw_operations(rng)) for _ in range(self.batch_size)
-        ]
-        operations = self.source.operations
-        photos, target = retouch_and_target(images, points, recipes, None, operations)
-
-        with torch.no_grad():
-            verdict = self.router(photos.image)
-        active, gates = self.route(rng, photos.degrees > 0, verdict.probabilities)
-        residuals = self.residuals(photos.image, active, verdict.degrees)
-        merged = self.model.train()(photos.image, residuals, gates)
-        return {"space": hybrid(photos.image + merged, target)}
+        batch = self.batches.draw(rng, self.batch_size)
+        active, gates = self.route(rng, batch.present, batch.probabilities)
+        active = F.pad(active, (0, 1), value=True)  # the shared expert always runs
+        photo, residuals = to_signed(batch.photos), batch.residuals * active[..., None, None, None]
+        merged = self.model.train()(photo, residuals, gates)
+        return {"space": hybrid(photo + merged, to_signed(batch.clean))}

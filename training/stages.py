@@ -49,7 +49,7 @@ class StageConfig(LoopConfig):
     vary_light: float = 0.5  # share of the faces whose exposure and white balance vary
     vary_capture: float = 0.6  # share of the faces whose sharpness and noise vary
     start: str = ""  # model folder to start from instead of random weights
-    pool: int = 0  # `router`, `warp`, `tone`: faces simulated once for all steps; 0 = ever new
+    pool: int = 0  # faces simulated once for all steps (not `expert`, `shared`); 0 = ever new
     frozen_statistics: bool = False  # stage `router`: batch normalisation as `start` left it
     models: str = ""  # stage `merger`: folder that holds the run folders of the other stages
     limit: int = 0  # faces at most; 0 = all
@@ -149,7 +149,15 @@ def _merger(config: StageConfig, source: RetouchSource) -> MergerStage:
     for network in networks:
         network.to(source.faces.images.device)
     model = _network(ExpertMerger, config, "merger")
-    return MergerStage(model, source, router, experts, batch_size=config.batch_size)
+    return MergerStage(
+        model,
+        source,
+        router,
+        experts,
+        batch_size=config.batch_size,
+        pool=config.pool,
+        seed=config.seed,
+    )
 
 
 def _features(config: StageConfig, source: RetouchSource) -> Any:

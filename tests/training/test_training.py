@@ -15,8 +15,9 @@ from frr.models.mofrr_shared import SharedExpert
 from frr.pipelines.simulate.recipe import OPERATIONS
 from frr.training.batches import RetouchSource, random_subset, retouch_and_target, vary_light
 from frr.training.export import assemble
-from frr.training.faces import load_faces
+from frr.training.faces import load_faces, to_signed
 from frr.training.loop import LoopConfig, seed_step, train
+from frr.training.losses import hybrid
 from frr.training.stage_coarse import ToneStage, WarpStage
 from frr.training.stage_expert import make_scheduler, sample_timesteps
 from frr.training.stage_merger import MergerStage
@@ -267,6 +268,27 @@ def test_the_merger_sees_gates_as_the_pipeline_sets_them(merging):
     assert not active[found][probabilities[found] < low].any()
     between = (probabilities[found] > low) & (probabilities[found] < high)
     assert active[found][between].any() and not active[found][between].all()
+
+
+def test_experts_that_change_nothing_leave_the_merger_nothing_to_gain(merging):
+    merging = dataclasses.replace(merging, pool=6)
+    batch = merging.batches.draw(np.random.default_rng(0), merging.batch_size)
+    assert batch.residuals.shape == (2, 5, 3, SIZE, SIZE) and not batch.residuals.any()
+    loss = merging.losses(np.random.default_rng(0))["space"]
+    photo, clean = to_signed(batch.photos), to_signed(batch.clean)
+    assert loss.item() == pytest.approx(hybrid(photo, clean).item(), abs=1e-6)
+
+
+def test_an_expert_that_does_not_run_counts_for_nothing(merging):
+    with torch.no_grad():
+        for expert in merging.experts[:-1]:
+            expert.hfcam[0].tail[-1].bias.fill_(0.5)
+    never = dataclasses.replace(merging, given_share=0.0, thresholds=(1.1, 1.2), pool=4)
+    batch = never.batches.draw(np.random.default_rng(0), never.batch_size)
+    assert batch.residuals[:, :-1].abs().amax((2, 3, 4)).min() > 0.01
+    loss = never.losses(np.random.default_rng(0))["space"]
+    expected = hybrid(to_signed(batch.photos), to_signed(batch.clean))
+    assert loss.item() == pytest.approx(expected.item(), abs=1e-6)
 
 
 def test_capture_varies_only_the_chosen_faces(source):
