@@ -95,7 +95,7 @@ def calibrated_thresholds(
 ) -> tuple[float, ...]:
     """The presence threshold of each operation, for the router's config.
 
-    For each operation by itself: the threshold of highest balanced accuracy over the untouched
+    For each operation by itself: a threshold of high balanced accuracy over the untouched
     faces, each single operation and mixed ones, under algorithms seen in training, among those
     that find the operation on at most `max_false_positive_rate` of the untouched faces. Calibrate
     on faces that neither training nor the reported results use.

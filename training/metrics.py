@@ -58,14 +58,16 @@ def calibrate_threshold(
     *,
     max_false_positive_rate: float = 0.02,
     guarded: ArrayLike | None = None,
+    tolerance: float = 0.01,
 ) -> float:
-    """The threshold of highest balanced accuracy that leaves enough guarded photos alone.
+    """The threshold of high balanced accuracy that leaves enough guarded photos alone.
 
     An operation counts as found where its score is at least the threshold. Candidates lie halfway
     between neighbouring scores, and halfway from the extremes to 0 and 1. Among those whose false
-    positive rate over the guarded photos is at most `max_false_positive_rate`, the one of highest
-    balanced accuracy over all photos is taken; of equal ones the highest, which touches the fewest
-    photos.
+    positive rate over the guarded photos is at most `max_false_positive_rate`, those are looked at
+    whose balanced accuracy over all photos is the highest or nearly so. The one nearest to 0.5 is
+    taken: where the scores part easily, what is best by a hair is chance, and 0.5 is what the
+    scores mean. Of equally near ones it is the highest, which touches the fewest photos.
 
     Args:
         scores: n probabilities in [0, 1].
@@ -73,6 +75,7 @@ def calibrate_threshold(
         max_false_positive_rate: cap on the share of guarded photos above the threshold.
         guarded: n booleans, the photos that the cap is about, none of which has the operation:
             for instance the untouched ones. None: all photos without the operation.
+        tolerance: how far below the highest a balanced accuracy may lie.
 
     Raises:
         ValueError: for scores outside [0, 1], a guarded photo that has the operation, no guarded
@@ -93,7 +96,9 @@ def calibrate_threshold(
             f"{(values == 1)[guard].mean():.3f} of the guarded photos score 1. Train the router "
             "further or raise the cap."
         )
-    return float(max(allowed, key=lambda t: (balanced_accuracy(values >= t, present), t)))
+    accuracies = np.array([balanced_accuracy(values >= t, present) for t in allowed])
+    good = np.array(allowed)[accuracies >= accuracies.max() - tolerance]
+    return float(min(good, key=lambda t: (abs(t - 0.5), -t)))
 
 
 def _check_scores(

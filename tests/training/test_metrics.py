@@ -116,10 +116,17 @@ def test_the_cap_is_about_the_guarded_photos_only():
     assert threshold == pytest.approx(0.45)
 
 
-def test_equal_balanced_accuracies_take_the_strictest():
+def test_of_nearly_equal_balanced_accuracies_the_threshold_nearest_to_one_half_is_taken():
     # .8 finds half of the positives and no negative, .5 all positives and half of the negatives
     scores, labels = [0.9, 0.7, 0.7, 0.3], [1, 1, 0, 0]
-    assert calibrate_threshold(scores, labels, max_false_positive_rate=1) == pytest.approx(0.8)
+    assert calibrate_threshold(scores, labels, max_false_positive_rate=1) == pytest.approx(0.5)
+    # .2 and .8 are as near, and as accurate: the stricter one
+    assert calibrate_threshold([0.1, 0.3, 0.7, 0.9], [0, 1, 0, 1]) == pytest.approx(0.8)
+    # 1 % below the best, .55 instead of .92: within the tolerance, not within a smaller one
+    labels = [0] * 100 + [1] * 100
+    scores = np.r_[np.linspace(0, 0.5, 99), 0.9, np.linspace(0.94, 1, 100)]
+    assert calibrate_threshold(scores, labels, tolerance=0.006) == pytest.approx(0.7)
+    assert calibrate_threshold(scores, labels, tolerance=0.004) == pytest.approx(0.92)
 
 
 def test_a_cap_nothing_can_keep_is_an_error():
