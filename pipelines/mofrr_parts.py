@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import torch
 from diffusers import DiffusionPipeline, ModelMixin, SchedulerMixin
-from torch import nn
+from torch import Tensor, nn
 
 from .mofrr_operations import OPERATIONS
 
@@ -90,10 +90,23 @@ class MoFRRParts(DiffusionPipeline):
         diffusers' own property looks through every layer, several times.
         """
         parts = [getattr(self, name) for name in self._optional_components]
-        devices = {next(part.parameters()).device for part in parts if part is not None}
+        known = [first_parameter(part) for part in parts if part is not None]
+        devices = {parameter.device for parameter in known if parameter is not None}
         place = next(iter(devices), torch.device("cpu"))
         idle = place.type == "meta" or (place.type == "cpu" and torch.accelerator.is_available())
         return super()._execution_device if idle or len(devices) > 1 else place
+
+
+def first_parameter(network: nn.Module) -> Tensor | None:
+    """Any parameter of a network, None where it has none: quicker than to start a walk of all."""
+    layers: list[nn.Module | None] = [network]
+    for layer in layers:  # grows as it goes
+        if layer is not None:
+            for parameter in layer._parameters.values():
+                if parameter is not None:
+                    return parameter
+            layers += layer._modules.values()
+    return None
 
 
 def is_hooked(network: nn.Module) -> bool:
@@ -109,7 +122,7 @@ def is_hooked(network: nn.Module) -> bool:
 
 def dtype_of(network: Any) -> torch.dtype:
     """The dtype that a network works in: `network.dtype`, which looks through every layer."""
-    first = next(network.parameters(), None)
+    first = first_parameter(network)
     if first is None or not first.is_floating_point() or is_hooked(network):
         return network.dtype
     return first.dtype

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .mofrr_expert_v2cd944a8 import warp
-from .frr_images_v2cd944a8 import (
+from .mofrr_expert_ved9c9dc7 import warp
+from .frr_images_ved9c9dc7 import (
     MULTIPLE,
     pad_to_multiple,
     reduce_to,
@@ -19,7 +19,7 @@ from .frr_images_v2cd944a8 import (
     to_working_size,
     working_shape,
 )
-from .mofrr_edits_v2cd944a8 import (
+from .mofrr_edits_ved9c9dc7 import (
     AppliedEdit,
     ExpertEdit,
     ExpertRun,
@@ -33,8 +33,8 @@ from .mofrr_edits_v2cd944a8 import (
     put,
     take,
 )
-from .mofrr_parts_v2cd944a8 import SHARED, MoFRRParts, dtype_of
-from .mofrr_request_v2cd944a8 import (
+from .mofrr_parts_ved9c9dc7 import SHARED, MoFRRParts, dtype_of
+from .mofrr_request_ved9c9dc7 import (
     Generators,
     OnEstimate,
     OnStep,
@@ -43,7 +43,7 @@ from .mofrr_request_v2cd944a8 import (
     read_degrees,
     read_operations,
 )
-from .mofrr_routing_v2cd944a8 import Routing, check_experts, decide
+from .mofrr_routing_ved9c9dc7 import Routing, check_experts, decide
 
 
 class MoFRRSteps(MoFRRParts):

@@ -9,9 +9,9 @@ import torch
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
-from .frr_images_v2cd944a8 import to_shape
-from .mofrr_parts_v2cd944a8 import dtype_of
-from .mofrr_request_v2cd944a8 import Generators, OnEstimate, OnStep, check_generators
+from .frr_images_ved9c9dc7 import to_shape
+from .mofrr_parts_ved9c9dc7 import dtype_of
+from .mofrr_request_ved9c9dc7 import Generators, OnEstimate, OnStep, check_generators
 
 
 class ExpertEdit(NamedTuple):
