@@ -5,6 +5,7 @@ expert, which is trained after them.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -14,8 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..models.mofrr_expert import WaveFRRExpert, retouching_traces
+from ..pipelines.simulate.recipe import Recipe
 from ..pipelines.simulate.simulator import Retouched
-from .batches import RetouchSource, retouch_and_target
+from .batches import RetouchSource, retouch_and_target, retouch_to_8_bits
 from .losses import degree_classification, end_point_error, log_error
 from .pool import Pool
 from .stage_expert import recipes_for, told_degrees
@@ -67,8 +69,10 @@ class CoarseStage(ABC):
         self.batches = Pool(self.simulate, self.pool, self.seed)
 
     @abstractmethod
-    def truth(self, photos: Retouched, clean: Tensor, low: Tensor) -> Tensor:
-        """What undoes the operation; `clean` B 3 H W is without it, `low` B 3 h w LL2 / 4."""
+    def retouch(
+        self, images: Tensor, points: Tensor | None, recipes: Sequence[Recipe]
+    ) -> tuple[Retouched, Tensor]:
+        """Retouched photos, and what undoes the operation."""
 
     @abstractmethod
     def mirror(self, truth: Tensor) -> Tensor:
@@ -82,11 +86,9 @@ class CoarseStage(ABC):
         """Draws faces and retouches them."""
         images, points = self.source.draw(rng, count)
         recipes = recipes_for(self.operation, self.source, rng, count)
-        operations = self.source.operations
-        photos, clean = retouch_and_target(images, points, recipes, self.operation, operations)
+        photos, truth = self.retouch(images, points, recipes)
         low, _ = self.model.bands(photos.image)
-        degree = photos.degrees[:, operations.index(self.operation)]
-        truth = self.truth(photos, clean, low)
+        degree = photos.degrees[:, self.source.operations.index(self.operation)]
         return CoarseBatch(retouching_traces(photos.image), low, truth, degree)
 
     def draw(self, rng: np.random.Generator) -> CoarseBatch:
@@ -123,10 +125,13 @@ class WarpStage(CoarseStage):
 
     head = "warp"
 
-    def truth(self, photos: Retouched, clean: Tensor, low: Tensor) -> Tensor:
-        """The undoing flow, B 2 h w in pixels, on the grid of the traces."""
-        flow = photos.flows[:, self.source.operations.index(self.operation)]
-        return F.adaptive_avg_pool2d(flow, (low.shape[-2] // 2, low.shape[-1] // 2))
+    def retouch(
+        self, images: Tensor, points: Tensor | None, recipes: Sequence[Recipe]
+    ) -> tuple[Retouched, Tensor]:
+        """Retouched photos and the undoing flow, B 2 H/8 W/8 in pixels."""
+        operations = self.source.operations
+        photos = retouch_to_8_bits(images, recipes, points, operations)
+        return photos, F.avg_pool2d(photos.flows[:, operations.index(self.operation)], 8)
 
     def mirror(self, truth: Tensor) -> Tensor:
         """X points the other way."""
@@ -147,9 +152,13 @@ class ToneStage(CoarseStage):
 
     head = "tone"
 
-    def truth(self, photos: Retouched, clean: Tensor, low: Tensor) -> Tensor:
-        """The change of LL2 / 4, B 3 2h 2w."""
-        return self.model.bands(clean)[0] - low
+    def retouch(
+        self, images: Tensor, points: Tensor | None, recipes: Sequence[Recipe]
+    ) -> tuple[Retouched, Tensor]:
+        """Retouched photos and the change of LL2 / 4, B 3 H/4 W/4."""
+        operations = self.source.operations
+        photos, clean = retouch_and_target(images, points, recipes, self.operation, operations)
+        return photos, self.model.bands(clean)[0] - self.model.bands(photos.image)[0]
 
     def mirror(self, truth: Tensor) -> Tensor:
         """Mirrored as the photo is."""
