@@ -43,6 +43,7 @@ def _expert_stages(name: str, expert: Any) -> list[Stage]:
         ("other", expert, method) for method in ("prepare", "denoise", "reconstruct")
     ]
     if hasattr(expert, "estimate_degree"):
+        places.append(("traces", expert, "raw_traces"))
         places.append(("degree", expert, "estimate_degree"))
         places += [("wavelets", expert.transform, each) for each in ("analysis", "synthesis")]
         places += [("HFCAM", each, "forward") for each in expert.hfcam]

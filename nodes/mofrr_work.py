@@ -325,10 +325,7 @@ def _merge_one(
 
         parts = {
             name: edit._replace(
-                image=cut(edit.image),
-                flow=cut(edit.flow),
-                residual=cut(edit.residual),
-                change=None,
+                image=cut(edit.image), flow=cut(edit.flow), residual=cut(edit.residual)
             )
             for name, edit in applied.items()
         }

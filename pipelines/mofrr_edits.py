@@ -43,7 +43,6 @@ class AppliedEdit(NamedTuple):
     residual: Tensor  # n 3 H W
     degree: Tensor  # n
     scale: tuple[float, float] = (1.0, 1.0)  # H, W of the photos / those the expert worked on
-    change: Tensor | None = None  # n 3 h w, image - photo at working size; None where it moves
 
     def averaged(self, num_samples: int) -> "AppliedEdit":
         """The mean over the samples of each photo, which follow one another in the batch."""

@@ -190,11 +190,10 @@ class MoFRRSteps(MoFRRParts):
         """Brings an edit to the photos' size and applies a part of it; B 3 H W in [-1, 1]."""
         height, width = photo.shape[-2:]
         scale = height / edit.residual.shape[-2], width / edit.residual.shape[-1]
-        change = edit.residual * strength if is_still(edit.flow) else None
         edit, photo = edit.resized(height, width, strength), take(photo, edit.rows)
-        image = photo if change is not None else warp(photo, edit.flow)
+        image = photo if is_still(edit.flow) else warp(photo, edit.flow)
         image = image + edit.residual
-        return AppliedEdit(edit.rows, image, edit.flow, edit.residual, edit.degree, scale, change)
+        return AppliedEdit(edit.rows, image, edit.flow, edit.residual, edit.degree, scale)
 
     @torch.no_grad()
     def merge(self, photo: Tensor, edits: Mapping[str, AppliedEdit], gates: Tensor) -> Tensor:
@@ -241,11 +240,8 @@ class MoFRRSteps(MoFRRParts):
         residuals = small.new_zeros(len(small), len(self.expert_names), 3, height, width)
         present = [(i, name) for i, name in enumerate(self.expert_names) if name in edits]
         for index, name in present:
-            change = edits[name].change
-            if change is None or change.shape[-2:] != (height, width):
-                image = reduce_to(edits[name].image, (height, width))
-                change = image - take(small, places[name])
-            put(residuals[:, index], places[name], change)
+            image = reduce_to(edits[name].image, (height, width))
+            put(residuals[:, index], places[name], image - take(small, places[name]))
         merger = awake(self.merger)
         inputs = (each.to(dtype_of(merger)) for each in (small, residuals, take(gates, rows)))
         found = merger.gains(*inputs).float()

@@ -9,9 +9,9 @@ import torch
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
-from .frr_images_ved9c9dc7 import to_shape
-from .mofrr_parts_ved9c9dc7 import dtype_of
-from .mofrr_request_ved9c9dc7 import Generators, OnEstimate, OnStep, check_generators
+from .frr_images_v1b163e87 import to_shape
+from .mofrr_parts_v1b163e87 import dtype_of
+from .mofrr_request_v1b163e87 import Generators, OnEstimate, OnStep, check_generators
 
 
 class ExpertEdit(NamedTuple):
@@ -43,7 +43,6 @@ class AppliedEdit(NamedTuple):
     residual: Tensor  # n 3 H W
     degree: Tensor  # n
     scale: tuple[float, float] = (1.0, 1.0)  # H, W of the photos / those the expert worked on
-    change: Tensor | None = None  # n 3 h w, image - photo at working size; None where it moves
 
     def averaged(self, num_samples: int) -> "AppliedEdit":
         """The mean over the samples of each photo, which follow one another in the batch."""

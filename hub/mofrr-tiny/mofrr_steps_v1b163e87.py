@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .mofrr_expert_ved9c9dc7 import warp
-from .frr_images_ved9c9dc7 import (
+from .mofrr_expert_v1b163e87 import warp
+from .frr_images_v1b163e87 import (
     MULTIPLE,
     pad_to_multiple,
     reduce_to,
@@ -19,7 +19,7 @@ from .frr_images_ved9c9dc7 import (
     to_working_size,
     working_shape,
 )
-from .mofrr_edits_ved9c9dc7 import (
+from .mofrr_edits_v1b163e87 import (
     AppliedEdit,
     ExpertEdit,
     ExpertRun,
@@ -33,8 +33,8 @@ from .mofrr_edits_ved9c9dc7 import (
     put,
     take,
 )
-from .mofrr_parts_ved9c9dc7 import SHARED, MoFRRParts, dtype_of
-from .mofrr_request_ved9c9dc7 import (
+from .mofrr_parts_v1b163e87 import SHARED, MoFRRParts, dtype_of
+from .mofrr_request_v1b163e87 import (
     Generators,
     OnEstimate,
     OnStep,
@@ -43,7 +43,7 @@ from .mofrr_request_ved9c9dc7 import (
     read_degrees,
     read_operations,
 )
-from .mofrr_routing_ved9c9dc7 import Routing, check_experts, decide
+from .mofrr_routing_v1b163e87 import Routing, check_experts, decide
 
 
 class MoFRRSteps(MoFRRParts):
@@ -190,11 +190,10 @@ class MoFRRSteps(MoFRRParts):
         """Brings an edit to the photos' size and applies a part of it; B 3 H W in [-1, 1]."""
         height, width = photo.shape[-2:]
         scale = height / edit.residual.shape[-2], width / edit.residual.shape[-1]
-        change = edit.residual * strength if is_still(edit.flow) else None
         edit, photo = edit.resized(height, width, strength), take(photo, edit.rows)
-        image = photo if change is not None else warp(photo, edit.flow)
+        image = photo if is_still(edit.flow) else warp(photo, edit.flow)
         image = image + edit.residual
-        return AppliedEdit(edit.rows, image, edit.flow, edit.residual, edit.degree, scale, change)
+        return AppliedEdit(edit.rows, image, edit.flow, edit.residual, edit.degree, scale)
 
     @torch.no_grad()
     def merge(self, photo: Tensor, edits: Mapping[str, AppliedEdit], gates: Tensor) -> Tensor:
@@ -241,11 +240,8 @@ class MoFRRSteps(MoFRRParts):
         residuals = small.new_zeros(len(small), len(self.expert_names), 3, height, width)
         present = [(i, name) for i, name in enumerate(self.expert_names) if name in edits]
         for index, name in present:
-            change = edits[name].change
-            if change is None or change.shape[-2:] != (height, width):
-                image = reduce_to(edits[name].image, (height, width))
-                change = image - take(small, places[name])
-            put(residuals[:, index], places[name], change)
+            image = reduce_to(edits[name].image, (height, width))
+            put(residuals[:, index], places[name], image - take(small, places[name]))
         merger = awake(self.merger)
         inputs = (each.to(dtype_of(merger)) for each in (small, residuals, take(gates, rows)))
         found = merger.gains(*inputs).float()

@@ -1,3 +1,3 @@
 # The class is in the file at the repository's root: all experts share that one copy.
-from . import mofrr_expert_ved9c9dc7 as _module
-WaveFRRExpert = _module.WaveFRRExpert
+from . import mofrr_merger_v1b163e87 as _module
+ExpertMerger = _module.ExpertMerger

@@ -7,18 +7,18 @@ import torch
 from diffusers import ModelMixin, SchedulerMixin
 from torch import Tensor
 
-from .mofrr_expert_ved9c9dc7 import WaveFRRExpert
-from .mofrr_merger_ved9c9dc7 import ExpertMerger
-from .mofrr_router_ved9c9dc7 import RetouchRouter
-from .mofrr_shared_ved9c9dc7 import SharedExpert
-from .frr_code_ved9c9dc7 import code_files as code_files
-from .frr_images_ved9c9dc7 import Photo, add_residual, read_photos, stack, to_signed
-from .frr_loading_ved9c9dc7 import RepositoryReader
-from .frr_repository_ved9c9dc7 import RepositoryWriter
-from .mofrr_edits_ved9c9dc7 import awake as awake
-from .mofrr_operations_ved9c9dc7 import OPERATIONS as OPERATIONS
-from .mofrr_parts_ved9c9dc7 import MoFRRParts as MoFRRParts
-from .mofrr_request_ved9c9dc7 import (
+from .mofrr_expert_v1b163e87 import WaveFRRExpert
+from .mofrr_merger_v1b163e87 import ExpertMerger
+from .mofrr_router_v1b163e87 import RetouchRouter
+from .mofrr_shared_v1b163e87 import SharedExpert
+from .frr_code_v1b163e87 import code_files as code_files
+from .frr_images_v1b163e87 import Photo, add_residual, read_photos, stack, to_signed
+from .frr_loading_v1b163e87 import RepositoryReader
+from .frr_repository_v1b163e87 import RepositoryWriter
+from .mofrr_edits_v1b163e87 import awake as awake
+from .mofrr_operations_v1b163e87 import OPERATIONS as OPERATIONS
+from .mofrr_parts_v1b163e87 import MoFRRParts as MoFRRParts
+from .mofrr_request_v1b163e87 import (
     Generators,
     OnStep,
     Operations,
@@ -27,15 +27,15 @@ from .mofrr_request_ved9c9dc7 import (
     group_by_size,
     read_callback,
 )
-from .mofrr_result_ved9c9dc7 import (
+from .mofrr_result_v1b163e87 import (
     MoFRRPipelineOutput,
     Restoration,
     make_output,
     repeat,
     summarise_samples,
 )
-from .mofrr_routing_ved9c9dc7 import Routing
-from .mofrr_steps_ved9c9dc7 import MoFRRSteps
+from .mofrr_routing_v1b163e87 import Routing
+from .mofrr_steps_v1b163e87 import MoFRRSteps
 
 DEGREE_SOURCES = ("expert", "router")
 # 10 to 15 % quicker on a CPU; the other parts are not

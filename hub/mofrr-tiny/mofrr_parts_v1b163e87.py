@@ -14,7 +14,7 @@ import torch
 from diffusers import DiffusionPipeline, ModelMixin, SchedulerMixin
 from torch import Tensor, nn
 
-from .mofrr_operations_ved9c9dc7 import OPERATIONS
+from .mofrr_operations_v1b163e87 import OPERATIONS
 
 SHARED = "shared"
 END = "_expert"
