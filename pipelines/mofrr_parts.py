@@ -6,7 +6,7 @@ of operations, so that another operation is another name in that tuple and nothi
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, wraps
 from typing import Any, ClassVar
 
@@ -97,27 +97,25 @@ class MoFRRParts(DiffusionPipeline):
         return super()._execution_device if idle or len(devices) > 1 else place
 
 
-def first_parameter(network: nn.Module) -> Tensor | None:
-    """Any parameter of a network, None where it has none: quicker than to start a walk of all."""
+def layers_of(network: nn.Module) -> Iterator[nn.Module]:
+    """A network and all its layers, the outer ones first: quicker than `modules`."""
     layers: list[nn.Module | None] = [network]
     for layer in layers:  # grows as it goes
         if layer is not None:
-            for parameter in layer._parameters.values():
-                if parameter is not None:
-                    return parameter
+            yield layer
             layers += layer._modules.values()
-    return None
+
+
+def first_parameter(network: nn.Module) -> Tensor | None:
+    """Any parameter of a network, None where it has none."""
+    parameters = (each for layer in layers_of(network) for each in layer._parameters.values())
+    return next((each for each in parameters if each is not None), None)
 
 
 def is_hooked(network: nn.Module) -> bool:
     """Whether accelerate or diffusers move, or cast, any layer of a network while it runs."""
-    layers: list[nn.Module | None] = [network]
-    for layer in layers:  # grows as it goes
-        if layer is not None:
-            if "_hf_hook" in layer.__dict__ or "_diffusers_hook" in layer.__dict__:
-                return True
-            layers += layer._modules.values()
-    return False
+    hooks = "_hf_hook", "_diffusers_hook"
+    return any(hook in layer.__dict__ for layer in layers_of(network) for hook in hooks)
 
 
 def dtype_of(network: Any) -> torch.dtype:

@@ -158,7 +158,7 @@ class ToneStage(CoarseStage):
         """Retouched photos and the change of LL2 / 4, B 3 H/4 W/4."""
         operations = self.source.operations
         photos, clean = retouch_and_target(images, points, recipes, self.operation, operations)
-        return photos, self.model.bands(clean)[0] - self.model.bands(photos.image)[0]
+        return photos, self.model.bands(clean - photos.image)[0]
 
     def mirror(self, truth: Tensor) -> Tensor:
         """Mirrored as the photo is."""

@@ -187,15 +187,20 @@ def test_steps_are_seeded_apart():
     assert len(set(draws)) == 6
 
 
-def test_the_warp_stage_trains_warp_head_and_degree_alone(source):
-    expert = WaveFRRExpert(has_warp_head=True)
-    stage = WarpStage(expert, source, "face_slimming", batch_size=3)
+@pytest.mark.parametrize(
+    ("kind", "head", "other", "operation"),
+    [(WarpStage, "warp", "tone", "face_slimming"), (ToneStage, "tone", "warp", "whitening")],
+)
+def test_a_coarse_stage_trains_its_head_and_the_degree_alone(source, kind, head, other, operation):
+    expert = WaveFRRExpert(**{f"has_{head}_head": True})
+    stage = kind(expert, source, operation, batch_size=3)
     sum(stage.losses(np.random.default_rng(0)).values()).backward()
-    assert expert.warp_head.out.weight.grad.abs().sum() > 0
+    assert getattr(expert, f"{head}_head").out.weight.grad.abs().sum() > 0
     assert expert.degree_estimator.head.weight.grad.abs().sum() > 0
     assert all(p.grad is None for p in expert.denoiser.parameters())
-    with pytest.raises(ValueError, match="no warp head"):
-        WarpStage(WaveFRRExpert(), source, "whitening")
+    for without in ({}, {f"has_{other}_head": True}):
+        with pytest.raises(ValueError, match=f"no {head} head"):
+            kind(WaveFRRExpert(**without), source, operation)
 
 
 def test_a_mirrored_photo_has_the_mirrored_flow(source):
@@ -207,17 +212,6 @@ def test_a_mirrored_photo_has_the_mirrored_flow(source):
     turned = torch.stack((-known[0].flip(-1), known[1].flip(-1)))
     assert all(torch.equal(flow, turned) for flow in drawn.truth[~plain])
     assert torch.equal(drawn.traces[0, -3:], drawn.traces[1, -3:])  # the position stays
-
-
-def test_the_tone_stage_trains_tone_head_and_degree_alone(source):
-    expert = WaveFRRExpert(has_tone_head=True)
-    stage = ToneStage(expert, source, "whitening", batch_size=3)
-    sum(stage.losses(np.random.default_rng(0)).values()).backward()
-    assert expert.tone_head.out.weight.grad.abs().sum() > 0
-    assert expert.degree_estimator.head.weight.grad.abs().sum() > 0
-    assert all(p.grad is None for p in expert.denoiser.parameters())
-    with pytest.raises(ValueError, match="no tone head"):
-        ToneStage(WaveFRRExpert(has_warp_head=True), source, "whitening")
 
 
 def test_the_tone_head_is_taught_what_whitening_did_to_the_low_band(source):

@@ -1,3 +1,3 @@
 # The class is in the file at the repository's root: all experts share that one copy.
-from . import mofrr_shared_v1b163e87 as _module
-SharedExpert = _module.SharedExpert
+from . import mofrr_expert_va68c12af as _module
+WaveFRRExpert = _module.WaveFRRExpert

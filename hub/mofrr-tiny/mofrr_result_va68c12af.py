@@ -10,7 +10,7 @@ from diffusers.utils import BaseOutput
 from PIL import Image
 from torch import Tensor
 
-from .frr_images_v1b163e87 import stack_images, to_unit, write_images
+from .frr_images_va68c12af import stack_images, to_unit, write_images
 
 
 class Restoration(NamedTuple):

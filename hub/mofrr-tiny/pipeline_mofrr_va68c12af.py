@@ -7,18 +7,18 @@ import torch
 from diffusers import ModelMixin, SchedulerMixin
 from torch import Tensor
 
-from .mofrr_expert_v1b163e87 import WaveFRRExpert
-from .mofrr_merger_v1b163e87 import ExpertMerger
-from .mofrr_router_v1b163e87 import RetouchRouter
-from .mofrr_shared_v1b163e87 import SharedExpert
-from .frr_code_v1b163e87 import code_files as code_files
-from .frr_images_v1b163e87 import Photo, add_residual, read_photos, stack, to_signed
-from .frr_loading_v1b163e87 import RepositoryReader
-from .frr_repository_v1b163e87 import RepositoryWriter
-from .mofrr_edits_v1b163e87 import awake as awake
-from .mofrr_operations_v1b163e87 import OPERATIONS as OPERATIONS
-from .mofrr_parts_v1b163e87 import MoFRRParts as MoFRRParts
-from .mofrr_request_v1b163e87 import (
+from .mofrr_expert_va68c12af import WaveFRRExpert
+from .mofrr_merger_va68c12af import ExpertMerger
+from .mofrr_router_va68c12af import RetouchRouter
+from .mofrr_shared_va68c12af import SharedExpert
+from .frr_code_va68c12af import code_files as code_files
+from .frr_images_va68c12af import Photo, add_residual, read_photos, stack, to_signed
+from .frr_loading_va68c12af import RepositoryReader
+from .frr_repository_va68c12af import RepositoryWriter
+from .mofrr_edits_va68c12af import awake as awake
+from .mofrr_operations_va68c12af import OPERATIONS as OPERATIONS
+from .mofrr_parts_va68c12af import MoFRRParts as MoFRRParts
+from .mofrr_request_va68c12af import (
     Generators,
     OnStep,
     Operations,
@@ -27,15 +27,15 @@ from .mofrr_request_v1b163e87 import (
     group_by_size,
     read_callback,
 )
-from .mofrr_result_v1b163e87 import (
+from .mofrr_result_va68c12af import (
     MoFRRPipelineOutput,
     Restoration,
     make_output,
     repeat,
     summarise_samples,
 )
-from .mofrr_routing_v1b163e87 import Routing
-from .mofrr_steps_v1b163e87 import MoFRRSteps
+from .mofrr_routing_va68c12af import Routing
+from .mofrr_steps_va68c12af import MoFRRSteps
 
 DEGREE_SOURCES = ("expert", "router")
 # 10 to 15 % quicker on a CPU; the other parts are not

@@ -9,9 +9,9 @@ import torch
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
-from .frr_images_v1b163e87 import to_shape
-from .mofrr_parts_v1b163e87 import dtype_of
-from .mofrr_request_v1b163e87 import Generators, OnEstimate, OnStep, check_generators
+from .frr_images_va68c12af import to_shape
+from .mofrr_parts_va68c12af import dtype_of
+from .mofrr_request_va68c12af import Generators, OnEstimate, OnStep, check_generators
 
 
 class ExpertEdit(NamedTuple):

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .mofrr_expert_v1b163e87 import warp
-from .frr_images_v1b163e87 import (
+from .mofrr_expert_va68c12af import warp
+from .frr_images_va68c12af import (
     MULTIPLE,
     pad_to_multiple,
     reduce_to,
@@ -19,7 +19,7 @@ from .frr_images_v1b163e87 import (
     to_working_size,
     working_shape,
 )
-from .mofrr_edits_v1b163e87 import (
+from .mofrr_edits_va68c12af import (
     AppliedEdit,
     ExpertEdit,
     ExpertRun,
@@ -33,8 +33,8 @@ from .mofrr_edits_v1b163e87 import (
     put,
     take,
 )
-from .mofrr_parts_v1b163e87 import SHARED, MoFRRParts, dtype_of
-from .mofrr_request_v1b163e87 import (
+from .mofrr_parts_va68c12af import SHARED, MoFRRParts, dtype_of
+from .mofrr_request_va68c12af import (
     Generators,
     OnEstimate,
     OnStep,
@@ -43,7 +43,7 @@ from .mofrr_request_v1b163e87 import (
     read_degrees,
     read_operations,
 )
-from .mofrr_routing_v1b163e87 import Routing, check_experts, decide
+from .mofrr_routing_va68c12af import Routing, check_experts, decide
 
 
 class MoFRRSteps(MoFRRParts):

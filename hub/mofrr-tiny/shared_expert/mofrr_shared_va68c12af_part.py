@@ -1,3 +1,3 @@
 # The class is in the file at the repository's root: all experts share that one copy.
-from . import mofrr_merger_v1b163e87 as _module
-ExpertMerger = _module.ExpertMerger
+from . import mofrr_shared_va68c12af as _module
+SharedExpert = _module.SharedExpert
