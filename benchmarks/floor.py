@@ -1,7 +1,8 @@
 """The floor: how long the networks' convolutions and attention alone take.
 
 `record` notes every convolution, matrix product and attention of a call with the shapes, strides
-and options it had; `Floor` runs the same functions on tensors of the same kind, and nothing else.
+and options it had; `Floor` runs the same functions on the networks' own weights and on tensors of
+the same kind, and nothing else.
 What a call takes beyond its floor is normalisation, activations, copies, and our own code.
 """
 
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 COUNTED = {
@@ -43,7 +44,7 @@ class Kind(NamedTuple):
 
 
 class Call(NamedTuple):
-    """One recorded call; tensors are kept as their kinds."""
+    """One recorded call; weights are kept as they are, other tensors as their kinds."""
 
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
@@ -69,6 +70,8 @@ class Recorder(TorchFunctionMode):
 
 
 def _kind(value: Any) -> Any:
+    if isinstance(value, nn.Parameter):
+        return value
     if isinstance(value, Tensor):
         return Kind(tuple(value.shape), value.stride(), value.dtype, value.device)
     return tuple(value) if isinstance(value, list) else value

@@ -15,6 +15,8 @@ from typing import Any
 import click
 import torch
 
+from frr.pipelines.freed_memory import keep_freed_memory
+
 from . import matrix, must_show, variants
 from .sparse import ROOT
 from .stages import by_part
@@ -196,6 +198,7 @@ def _whole(context: click.Context, option: click.Parameter, text: str | None) ->
 @click.option("--readme", is_flag=True, help="Renew the table in README.md, too.")
 def main(out: Path, quick: bool, **given: Any) -> None:
     """Measure what a restoration costs, and judge the claims about speed."""
+    keep_freed_memory()
     if given["threads"]:
         torch.set_num_threads(given["threads"])
     device = torch.device(given["device"] or ("cuda" if torch.cuda.is_available() else "cpu"))

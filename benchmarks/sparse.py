@@ -32,6 +32,8 @@ import click
 import torch
 from torch import Tensor, nn
 
+from frr.pipelines.freed_memory import keep_freed_memory
+
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_MODEL = ROOT / "hub" / "mofrr-tiny"
 MEBIBYTE = 2**20
@@ -252,6 +254,7 @@ def main(model: str | None, size: int, steps: int | None, repeats: int, probe: i
     if probe is not None:
         click.echo(json.dumps(measure_memory(model, size, steps, probe)))
         return
+    keep_freed_memory()
     arguments = ["--size", str(size)]
     arguments += ["--model", model] if model else []
     arguments += ["--steps", str(steps)] if steps else []

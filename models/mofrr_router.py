@@ -51,14 +51,21 @@ def haar(image: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
 def local_log_energy(bands: Tensor, radius: int) -> Tensor:
     """Half the log of each band's mean square within `radius`, about zero mean and unit variance.
 
-    B C h w -> B C h w; nothing lies outside the bands. (A convolution by ones is seven times as
-    quick as average pooling.)
+    B C h w -> B C h w; nothing lies outside the bands. (A convolution by ones, channels last, is
+    ten times as quick as average pooling.)
     """
     energy = bands.square()
     if radius:
-        window = energy.new_ones(energy.shape[1], 1, 2 * radius + 1, 2 * radius + 1)
-        count = F.conv2d(torch.ones_like(energy[:1, :1]), window[:1], padding=radius)
-        energy = F.conv2d(energy, window, padding=radius, groups=len(window)).div_(count)
+        side, (height, width) = 2 * radius + 1, bands.shape[-2:]
+        line = energy.new_ones(1, 1, side)
+        rows, columns = (
+            F.conv1d(energy.new_ones(1, 1, length), line, padding=radius)[0, 0]
+            for length in (height, width)
+        )  # how many of the window's lie within the bands
+        window = energy.new_ones(energy.shape[1], 1, side, side)
+        energy = energy.contiguous(memory_format=torch.channels_last)
+        energy = F.conv2d(energy, window, padding=radius, groups=len(window))
+        energy = energy.div_(rows[:, None] * columns)
     return energy.add_(3e-5).log_().div_(2).add_(3)
 
 
@@ -177,10 +184,13 @@ class TransformerBlock(nn.Module):
             nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
         )
 
-    def forward(self, tokens: Tensor, context: Tensor | None = None) -> Tensor:
-        """Tokens B N D, context B M D -> B N D."""
+    def forward(
+        self, tokens: Tensor, context: Tensor | None = None, wanted: int | None = None
+    ) -> Tensor:
+        """Tokens B N D, context B M D -> B N D, or B `wanted` D: only the first of them."""
         queries = self.attention_norm(tokens)
-        tokens = tokens + self.attention(queries, queries if context is None else context)
+        context = queries if context is None else context
+        tokens = tokens[:, :wanted] + self.attention(queries[:, :wanted], context)
         return tokens + self.mlp(tokens)
 
 
@@ -336,10 +346,10 @@ class RetouchRouter(ModelMixin, ConfigMixin):
         count = len(self.config.operations)
         operations = self.operation_tokens(pooled).unflatten(1, (count, -1))
         tokens = torch.cat((operations, *summaries), dim=1)
-        for block in self.transformer:
-            tokens = block(tokens)
+        for i, block in enumerate(self.transformer, start=1):
+            tokens = block(tokens, wanted=count if i == len(self.transformer) else None)
 
-        verdicts = self.norm(tokens[:, : operations.shape[1]])
+        verdicts = self.norm(tokens[:, :count])
         direct = self.direct_head(pooled).unflatten(1, (count, -1))
         presence = self.presence_head(verdicts).squeeze(-1) + direct[..., 0]
         return RouterOutput(presence, self.degree_head(verdicts) + direct[..., 1:], location)

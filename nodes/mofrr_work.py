@@ -191,9 +191,9 @@ class _ExpertWork:
         for pixels, latents, degree in pieces:
             photo = to_signed(pixels.to(device))
             edit = self._run_one(photo, degree.to(device), latents.to(device), tile)
-            parts.append(ExpertEdit(*(field.cpu() for field in edit)))
+            parts.append(edit.each(Tensor.cpu))
         self._tell(self.steps, None)
-        return ExpertEdit(*(torch.cat(fields) for fields in zip(*parts, strict=True)))
+        return ExpertEdit.joined(parts)
 
     def _ready(self, count: int, tile: int | None) -> torch.device:
         height, width = (side if tile is None else min(side, tile) for side in self.shape)
@@ -307,8 +307,8 @@ def _of_rows(
     for name, edit in edits.items():
         places = (edit.rows[:, None] == rows[None]).nonzero()
         if len(places):
-            fields = (field[places[:, 0]].to(device) for field in edit[1:])
-            found[name] = ExpertEdit(places[:, 1].to(device), *fields)
+            part = edit.each(lambda field, at=places[:, 0]: field[at].to(device))
+            found[name] = part._replace(rows=places[:, 1].to(device))
     return found
 
 
@@ -320,16 +320,9 @@ def _merge_one(
     rows, columns = (spans(side, min(tile, side), MERGE_OVERLAP) for side in photo.shape[-2:])
 
     def run(rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:
-        def cut(planes: Tensor) -> Tensor:
-            return planes[..., rows[0] : rows[1], columns[0] : columns[1]]
-
-        parts = {
-            name: edit._replace(
-                image=cut(edit.image), flow=cut(edit.flow), residual=cut(edit.residual)
-            )
-            for name, edit in applied.items()
-        }
-        return pipe.merge(cut(photo), parts, gates)
+        parts = {name: edit.cut(rows, columns) for name, edit in applied.items()}
+        part = photo[..., rows[0] : rows[1], columns[0] : columns[1]]
+        return pipe.merge(part, parts, gates)
 
     return blend_tiles(run, rows, columns)
 
@@ -341,7 +334,7 @@ def apply_alone(model: MoFRRModel, pixels: Tensor, edits: Edits) -> Tensor:
     images = pixels.clone()
     places = edits.edit.rows // edits.samples
     for place in places.unique().tolist():
-        edit = ExpertEdit(*(field[places == place] for field in edits.edit))
+        edit = edits.edit.each(lambda field, chosen=places == place: field[chosen])
         edit = edit._replace(rows=torch.zeros(len(edit.rows), dtype=torch.long))
         photo = to_signed(pixels[place : place + 1])
         images[place] = to_unit(model.pipeline.apply(photo, edit).image).mean(0)

@@ -1,78 +1,18 @@
-"""Experts at work: the noise they start from, the loop that denoises it, the edits they make."""
+"""What experts answer with: edits at working size, and the same applied to photos of any size."""
 
-import inspect
-import warnings
-from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
-from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
-from .frr_images import to_shape
-from .mofrr_parts import dtype_of
-from .mofrr_request import Generators, OnEstimate, OnStep, check_generators
-
-
-class ExpertEdit(NamedTuple):
-    """What one expert would do to the n photos of a batch on which it ran, at working size."""
-
-    rows: Tensor  # n, their places in the batch
-    flow: Tensor  # n 2 h w, pixels (x, y), backward
-    residual: Tensor  # n 3 h w, on the [-1, 1] scale
-    degree: Tensor  # n in [0, 1], the degree the expert worked with; NaN for the shared expert
-
-    def resized(self, height: int, width: int, strength: float) -> "ExpertEdit":
-        """The edit for photos of another size, at a part of its strength."""
-        residual = to_shape(self.residual, (height, width))
-        residual = residual if strength == 1 else residual * strength
-        if is_still(self.flow):
-            flow = self.flow[..., :1, :1].expand(-1, -1, height, width)
-            return self._replace(flow=flow, residual=residual)
-        scale = self.flow.new_tensor([width / self.flow.shape[-1], height / self.flow.shape[-2]])
-        flow = to_shape(self.flow, (height, width)) * (scale * strength).view(1, 2, 1, 1)
-        return self._replace(flow=flow, residual=residual)
-
-
-class AppliedEdit(NamedTuple):
-    """The same at the photos' size, times the strength: image = warp(photo, flow) + residual."""
-
-    rows: Tensor  # n, places in the batch
-    image: Tensor  # n 3 H W around [-1, 1], not clamped
-    flow: Tensor  # n 2 H W, pixels (x, y), backward
-    residual: Tensor  # n 3 H W
-    degree: Tensor  # n
-    scale: tuple[float, float] = (1.0, 1.0)  # H, W of the photos / those the expert worked on
-
-    def averaged(self, num_samples: int) -> "AppliedEdit":
-        """The mean over the samples of each photo, which follow one another in the batch."""
-        if num_samples == 1:
-            return self
-        rows = self.rows[::num_samples] // num_samples
-        image, flow, residual, degree = (
-            field.unflatten(0, (len(rows), num_samples)).mean(1)
-            for field in (self.image, self.flow, self.residual, self.degree)
-        )
-        return AppliedEdit(rows, image, flow, residual, degree, self.scale)
-
-
-def is_still(flow: Tensor) -> bool:
-    """Whether a flow is a single zero shown everywhere, as where an expert has no warp head."""
-    steps = zip(flow.shape, flow.stride(), strict=True)
-    return not any(step for size, step in steps if size > 1) and not flow[:1, :1, :1, :1].any()
+from ..models.mofrr_expert import warp
+from .frr_images import reduce_to, to_shape
 
 
 def take(planes: Tensor, rows: Tensor) -> Tensor:
     """The rows of a batch (ascending, none twice); without a copy where that is all of them."""
     return planes if len(rows) == len(planes) else planes[rows]
-
-
-def awake(network: Any) -> Any:
-    """Has accelerate bring an offloaded network to its device: its hooks watch `forward` alone."""
-    hook = getattr(network, "_hf_hook", None)
-    if hook is not None and hasattr(hook, "pre_forward"):
-        hook.pre_forward(network)
-    return network
 
 
 def put(planes: Tensor, rows: Tensor, values: Tensor) -> None:
@@ -83,161 +23,118 @@ def put(planes: Tensor, rows: Tensor, values: Tensor) -> None:
         planes[rows] = values
 
 
-class WorkingPhotos:
-    """Photos at working size, and what several experts need of them, each made once.
+class ExpertEdit(NamedTuple):
+    """What one expert would do to the n photos of a batch on which it ran, at working size."""
 
-    Args:
-        photo: B 3 H W in [-1, 1], sides padded to the multiple that networks need.
-        touched: n, the places in the batch of the photos that any expert works on.
-    """
+    rows: Tensor  # n, their places in the batch
+    flow: Tensor | None  # n 2 h w, pixels (x, y), backward; None where the expert moves nothing
+    residual: Tensor  # n 3 h w, on the [-1, 1] scale
+    degree: Tensor  # n in [0, 1], the degree the expert worked with; NaN for the shared expert
 
-    def __init__(self, photo: Tensor, touched: Tensor) -> None:
-        self.photo = take(photo, touched)
-        self.places = torch.empty(len(photo), dtype=torch.long, device=photo.device)
-        self.places[touched] = torch.arange(len(touched), device=photo.device)
-        self._raw: dict[Any, Tensor] = {}
-
-    def of(self, rows: Tensor) -> Tensor:
-        """The photos at `rows` of the batch."""
-        return take(self.photo, self.places[rows])
-
-    def raw_traces(self, expert: Any, rows: Tensor) -> Tensor | None:
-        """What experts of one class all see of the photos; None where this one sees them padded."""
-        sides = self.photo.shape[-2:]
-        if any(side % expert.size_multiple for side in sides):
-            return None
-        key = type(expert), dtype_of(expert)
-        if key not in self._raw:
-            self._raw[key] = expert.raw_traces(self.photo.to(key[1]))
-        return take(self._raw[key], self.places[rows])
-
-
-class ExpertRun:
-    """One expert at work on the photos of a batch where it is active.
-
-    Args:
-        expert: the network.
-        rows: n, the places of its photos in the batch, ascending.
-        photos: the batch at working size.
-        degree: n in [0, 1], NaN where the expert is to estimate it; None for the shared expert.
-        all_known: whether no degree is NaN.
-    """
-
-    def __init__(
-        self,
-        expert: Any,
-        rows: Tensor,
-        photos: WorkingPhotos,
-        degree: Tensor | None,
-        all_known: bool = False,
-    ) -> None:
-        if hasattr(expert, "_orig_mod"):
-            warnings.warn(
-                "torch.compile of a whole expert compiles its forward, which the pipeline does not "
-                "call, and changes nothing; compile what takes the time: expert.denoiser.compile()",
-                stacklevel=2,
-            )
-        self.expert, self.rows = awake(expert), rows
-        self.dtype = dtype_of(expert)
-        photo = photos.of(rows).to(self.dtype)
-        if degree is None:
-            self.degree = photo.new_full((len(rows),), torch.nan, dtype=torch.float32)
-            self.condition = expert.prepare(photo)
-            return
-        self.degree, raw = degree.float(), None
-        if not all_known or expert.has_coarse_head:
-            raw = photos.raw_traces(expert, rows)
-        if not all_known:
-            estimate = expert.estimate_degree(photo, raw)[1].float()
-            self.degree = torch.where(self.degree.isnan(), estimate, self.degree)
-        self.condition = expert.prepare(photo, self.degree.to(self.dtype), raw)
-
-    def predict(self, latents: Tensor, timestep: Tensor) -> Tensor:
-        """One denoising step on latents n 3 h w in float32."""
-        latents = latents.to(self.dtype)
-        return awake(self.expert).denoise(latents, timestep, self.condition).prediction.float()
-
-    def edit(self, low: Tensor, shape: tuple[int, int]) -> ExpertEdit:
-        """The edit, cropped to `shape`, that follows from the denoised latents n 3 h w."""
-        answer = awake(self.expert).reconstruct(low.to(self.dtype), self.condition)
-        flow, residual = (
-            planes.float()[..., : shape[0], : shape[1]] for planes in (answer.flow, answer.residual)
+    @classmethod
+    def joined(cls, parts: Sequence["ExpertEdit"]) -> "ExpertEdit":
+        """The edits of one expert as one, in their order."""
+        flows = [part.flow for part in parts if part.flow is not None]
+        rows, residual, degree = (
+            torch.cat([getattr(part, field) for part in parts])
+            for field in ("rows", "residual", "degree")
         )
-        return ExpertEdit(self.rows, flow, residual, self.degree)
+        return cls(rows, torch.cat(flows) if flows else None, residual, degree)
+
+    def each(self, function: Callable[[Tensor], Tensor]) -> "ExpertEdit":
+        """The edit with a function applied to every tensor of it."""
+        flow = None if self.flow is None else function(self.flow)
+        rows, residual, degree = (function(x) for x in (self.rows, self.residual, self.degree))
+        return ExpertEdit(rows, flow, residual, degree)
+
+    def scaled(self, strength: float) -> "ExpertEdit":
+        """The edit at a part of its strength."""
+        if strength == 1:
+            return self
+        flow = None if self.flow is None else self.flow * strength
+        return self._replace(flow=flow, residual=self.residual * strength)
+
+    def resized(self, height: int, width: int) -> "ExpertEdit":
+        """The edit for photos of another size."""
+        flow, residual = self.flow, to_shape(self.residual, (height, width))
+        if flow is not None:
+            scale = flow.new_tensor([width / flow.shape[-1], height / flow.shape[-2]])
+            flow = to_shape(flow, (height, width)) * scale.view(1, 2, 1, 1)
+        return self._replace(flow=flow, residual=residual)
+
+    def moved(self, photo: Tensor) -> Tensor:
+        """N photos of the edit's size, moved by its flow; themselves where nothing moves."""
+        return photo if self.flow is None else warp(photo, self.flow)
+
+    def change(self, photo: Tensor) -> Tensor:
+        """What the edit makes of n photos of its size minus the photos."""
+        if self.flow is None:
+            return self.residual
+        return self.moved(photo).sub_(photo).add_(self.residual)
 
 
-def draw_noise(
-    photos: int,
-    shape: tuple[int, ...],
-    num_samples: int,
-    generator: Generators,
-    device: torch.device,
-) -> Tensor:
-    """Standard normal noise, photos * num_samples x shape in float32, samples of a photo adjacent.
+class AppliedEdit(NamedTuple):
+    """An edit at the photos' size, times the strength: image = warp(photo, flow) + residual."""
 
-    Raises:
-        ValueError: a list of generators that is not one for each photo.
-    """
-    if not isinstance(generator, list):
-        return randn_tensor((photos * num_samples, *shape), generator, device, torch.float32)
-    check_generators(generator, photos)
-    shape = (num_samples, *shape)
-    return torch.cat([randn_tensor(shape, each, device, torch.float32) for each in generator])
+    rows: Tensor  # n, places in the batch
+    warped: Tensor  # n 3 H W, the photos moved by the flow
+    flow: Tensor | None  # n 2 H W; None where nothing moves
+    residual: Tensor  # n 3 H W
+    degree: Tensor  # n
+    scale: tuple[float, float] = (1.0, 1.0)  # H, W of the photos / those the expert worked on
+    small: ExpertEdit | None = None  # the edit at working size, times the strength, where it fits
 
+    @property
+    def image(self) -> Tensor:
+        """N 3 H W around [-1, 1], not clamped: the photos as this expert alone restores them."""
+        return self.warped + self.residual
 
-def check_latents(latents: Any, expected: tuple[int, ...]) -> None:
-    """Raises ValueError unless `latents` is a tensor of the expected shape."""
-    came = tuple(latents.shape) if isinstance(latents, Tensor) else type(latents).__name__
-    if came != expected:
-        raise ValueError(
-            f"latents of shape {came} came; expected {expected}: photos * num_samples, experts "
-            "(the shared one last), and the low band's channels, height and width"
-        )
+    @property
+    def shown_flow(self) -> Tensor:
+        """N 2 H W: zeros, which take no memory, where nothing moves."""
+        if self.flow is not None:
+            return self.flow
+        count, _, height, width = self.warped.shape
+        return self.warped.new_zeros(1).expand(count, 2, height, width)
 
+    def change(self, photo: Tensor) -> Tensor:
+        """Image minus photo, n 3 H W, of the n photos n 3 H W."""
+        if self.flow is None:
+            return self.residual
+        return (self.warped - photo).add_(self.residual)
 
-def check_scheduler(scheduler: Any, experts: Collection[Any]) -> None:
-    """Raises ValueError where the scheduler would misread what an expert predicts."""
-    expected = scheduler.config.get("prediction_type")
-    for expert in experts:
-        predicted = expert.config.get("prediction_type", "sample")
-        if predicted != expected:
-            raise ValueError(
-                f"{type(scheduler).__name__} has prediction_type {expected!r}, but a "
-                f"{type(expert).__name__} predicts {predicted!r}; take a scheduler made with "
-                f"prediction_type={predicted!r}"
-            )
+    def small_change(self, change: Tensor, photo: Tensor) -> Tensor:
+        """The change n 3 h w of the photos reduced to working size n 3 h w.
 
+        Args:
+            change: at full size, reduced where the edit at working size is not at hand.
+            photo: the n photos, reduced.
+        """
+        height, width = photo.shape[-2:]
+        small = self.small
+        if small is None or small.residual.shape[-2:] != (height, width) or self.scale == (1, 1):
+            return reduce_to(change, (height, width))
+        return small.change(photo)
 
-def denoise(
-    scheduler: Any,
-    latents: Tensor,
-    runs: Mapping[int, ExpertRun],
-    generator: Generators,
-    on_step: OnStep,
-    on_estimate: OnEstimate | None = None,
-) -> Tensor:
-    """Steps the latents of all experts as one tensor through the scheduler's timesteps.
+    def cut(self, rows: tuple[int, int], columns: tuple[int, int]) -> "AppliedEdit":
+        """The part of it from one row and column to before another."""
 
-    Args:
-        scheduler: with its timesteps set.
-        latents: B E 3 h w, float32.
-        runs: the active experts by their place in E; where none is active the prediction is zero,
-            and the result there has no meaning.
-        generator: for schedulers that draw noise in their steps.
-        on_step: called after every step; returns the latents to go on with.
-        on_estimate: called in every step with its index and what the experts predict.
-    """
-    options: dict[str, Any] = {"return_dict": False}
-    if "generator" in inspect.signature(scheduler.step).parameters:
-        options["generator"] = generator
-    for index, timestep in enumerate(scheduler.timesteps):
-        scaled = scheduler.scale_model_input(latents, timestep)
-        prediction = torch.zeros_like(latents)
-        for place, run in runs.items():
-            low = run.predict(take(scaled[:, place], run.rows), timestep)
-            put(prediction[:, place], run.rows, low)
-        if on_estimate is not None:
-            on_estimate(index, prediction)
-        latents = scheduler.step(prediction, timestep, latents, **options)[0]
-        latents = on_step(index, timestep, latents)
-    return latents
+        def part(planes: Tensor) -> Tensor:
+            return planes[..., rows[0] : rows[1], columns[0] : columns[1]]
+
+        flow = None if self.flow is None else part(self.flow)
+        warped, residual = part(self.warped), part(self.residual)
+        return self._replace(warped=warped, flow=flow, residual=residual, small=None)
+
+    def averaged(self, num_samples: int) -> "AppliedEdit":
+        """The mean over the samples of each photo, which follow one another in the batch."""
+        if num_samples == 1:
+            return self
+        rows = self.rows[::num_samples] // num_samples
+
+        def mean(planes: Tensor) -> Tensor:
+            return planes.unflatten(0, (len(rows), num_samples)).mean(1)
+
+        warped, residual, degree = (mean(x) for x in (self.warped, self.residual, self.degree))
+        flow = None if self.flow is None else mean(self.flow)
+        return AppliedEdit(rows, warped, flow, residual, degree, self.scale)

@@ -87,11 +87,12 @@ def run_expert_in_tiles(
             columns[0] // PATCH : columns[1] // PATCH,
         ]
         edit = pipe.run_expert(name, part, degree, noise, working_size=None, **options)
-        return torch.cat((edit.flow, edit.residual), dim=1)
+        return edit.residual if edit.flow is None else torch.cat((edit.flow, edit.residual), dim=1)
 
     tile = max(tile, 2 * OVERLAP)
     rows, columns = (spans(side, tile, OVERLAP, MULTIPLE) for side in padded.shape[-2:])
     planes = blend_tiles(run, rows, columns)[..., : shape[0], : shape[1]]
     places = torch.arange(len(photo), device=photo.device)
     worked = photo.new_full((len(photo),), torch.nan) if degree is None else degree
-    return ExpertEdit(places, planes[:, :2], planes[:, 2:], worked)
+    flow = planes[:, :-3] if planes.shape[1] > 3 else None
+    return ExpertEdit(places, flow, planes[:, -3:], worked)

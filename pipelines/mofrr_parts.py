@@ -96,6 +96,16 @@ class MoFRRParts(DiffusionPipeline):
         idle = place.type == "meta" or (place.type == "cpu" and torch.accelerator.is_available())
         return super()._execution_device if idle or len(devices) > 1 else place
 
+    def maybe_free_model_hooks(self) -> None:
+        """Offloads what was loaded for a call, and resets caches; quick where there is nothing.
+
+        diffusers' own method reads the constructor's signature first.
+        """
+        parts = (getattr(self, name) for name in self._optional_components)
+        cached = any(hasattr(type(part), "_reset_stateful_cache") for part in parts)
+        if cached or getattr(self, "_all_hooks", None):
+            super().maybe_free_model_hooks()
+
 
 def layers_of(network: nn.Module) -> Iterator[nn.Module]:
     """A network and all its layers, the outer ones first: quicker than `modules`."""

@@ -28,6 +28,7 @@ def test_it_replays_exactly_the_recorded_calls():
     assert record(Floor(calls)) == calls  # same functions, shapes, strides, options, in order
     strides = calls[2].arguments[0].stride
     assert strides == photo.stride()
+    assert calls[2].arguments[1] is network[0].weight and calls[3].arguments[2] is network[3].bias
 
 
 def test_what_is_no_convolution_product_or_attention_is_left_out():

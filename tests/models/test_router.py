@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from frr.models.mofrr_router import RetouchRouter, RouterOutput
+from frr.models.mofrr_router import RetouchRouter, RouterOutput, TransformerBlock
 
 
 def test_probabilities_and_degrees_by_hand():
@@ -19,6 +19,12 @@ def test_any_size(size):
     assert output.degree_logits.shape == (2, 4, 5)
     assert output.location_logits.shape[:2] == (2, 4)
     assert ((output.degrees > 0) & (output.degrees <= 1)).all()
+
+
+def test_a_block_can_be_asked_for_its_first_tokens_alone():
+    block, tokens = TransformerBlock(8, 2).eval(), torch.rand(2, 5, 8)
+    assert block(tokens, wanted=3).shape == (2, 3, 8)
+    assert torch.allclose(block(tokens, wanted=3), block(tokens)[:, :3], atol=1e-6)
 
 
 def test_batch_equals_single():

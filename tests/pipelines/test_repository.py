@@ -28,6 +28,7 @@ CODE = (
     "frr_loading.py",
     "frr_repository.py",
     "mofrr_edits.py",
+    "mofrr_experts.py",
     "mofrr_expert.py",
     "mofrr_merger.py",
     "mofrr_operations.py",

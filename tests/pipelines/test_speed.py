@@ -1,12 +1,16 @@
 """What is computed once, or not at all, and that nothing changes by it."""
 
+import pickle
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from frr.models.mofrr_expert import local_log_energy
+from frr.pipelines import mofrr_result
 from frr.pipelines.frr_images import reduce_to, to_shape
-from frr.pipelines.mofrr_edits import ExpertEdit, WorkingPhotos, is_still, put, take
+from frr.pipelines.mofrr_edits import ExpertEdit, put, take
+from frr.pipelines.mofrr_experts import WorkingPhotos
 from frr.pipelines.mofrr_parts import dtype_of, is_hooked
 
 
@@ -65,20 +69,64 @@ def test_an_untouched_photo_is_the_callers_but_not_their_tensor(pipe):
     assert photo.any()
 
 
-def test_a_flow_of_nothing_takes_no_memory_and_moves_nothing(pipe):
-    still = torch.zeros(1).expand(1, 2, 8, 8)
-    assert is_still(still)
-    assert not is_still(torch.zeros(1, 2, 8, 8))
-    assert not is_still(torch.ones(1).expand(1, 2, 8, 8))
+def test_a_call_in_which_nothing_acts_draws_no_noise_but_checks_what_it_is_given(
+    pipe, photos, seeded
+):
+    generator, fresh = seeded(), seeded()
+    output = pipe(photos, operations=set(), generator=generator, output_type="pt")
+    assert torch.equal(generator.get_state(), fresh.get_state())
+    assert torch.equal(output.images, photos) and not output.active.any()
+    assert not output.degrees.any() and output.flows["shared"] == [None, None]
+    with pytest.raises(ValueError, match="latents of shape"):
+        pipe(photos, operations=set(), latents=torch.zeros(1))
+    latents = pipe(photos, operations=set(), generator=generator, output_type="latent").images
+    assert torch.equal(latents, pipe.prepare_latents(photos, fresh))
+
+
+def test_an_edit_that_moves_nothing_is_as_one_of_a_flow_of_zeros(pipe):
     photo = torch.rand(1, 3, 16, 16)
     residual, rows, degree = torch.rand(1, 3, 8, 8), torch.tensor([0]), torch.ones(1)
-    quick, slow = (
-        pipe.apply(photo, ExpertEdit(rows, flow, residual, degree), 0.5)
-        for flow in (still, still.clone())
+    zeros = torch.zeros(1, 2, 8, 8)
+    still, moved = (
+        pipe.apply(photo, ExpertEdit(rows, flow, residual, degree), 0.5) for flow in (None, zeros)
     )
-    assert is_still(quick.flow) and quick.flow.shape == slow.flow.shape == (1, 2, 16, 16)
-    for field in ("image", "flow", "residual"):
-        assert torch.equal(getattr(quick, field), getattr(slow, field))
+    assert still.flow is None and torch.equal(still.shown_flow, moved.shown_flow)
+    for field in ("image", "residual", "warped"):
+        assert torch.equal(getattr(still, field), getattr(moved, field))
+    assert torch.allclose(still.change(photo), moved.change(photo), atol=1e-6)
+    merged = (pipe.merge(photo, {"whitening": x}, torch.ones(1, 4)) for x in (still, moved))
+    assert torch.allclose(*merged, atol=1e-6)
+
+
+def test_the_merger_sees_an_edit_as_the_expert_made_it(pipe):
+    flow, rows = torch.rand(1, 2, 8, 8) * 2, torch.tensor([0])
+    photo, residual = torch.rand(1, 3, 16, 16), torch.rand(1, 3, 8, 8)
+    small = F.avg_pool2d(photo, 2)
+    for each in (None, flow):
+        edit = ExpertEdit(rows, each, residual, torch.ones(1)).scaled(0.5)
+        applied = pipe.apply(photo, edit)
+        seen = applied.small_change(applied.change(photo), small)
+        assert torch.equal(seen, edit.change(small))
+        part = applied.cut((4, 12), (0, 8))  # as in tiles: what is there is reduced
+        change = part.change(photo[..., 4:12, :8])
+        seen = part.small_change(change, small[..., 2:6, :4])
+        assert torch.allclose(seen, F.avg_pool2d(change, 2), atol=1e-6)
+
+
+def test_experts_images_are_made_when_they_are_looked_at(pipe, photos, monkeypatch):
+    made = []
+    write = mofrr_result.write_images
+    monkeypatch.setattr(
+        mofrr_result, "write_images", lambda *given: made.append(len(given[0])) or write(*given)
+    )
+    output = pipe(photos, operations={"whitening", "smoothing"})
+    assert made == [2] and list(output.expert_images) == list(pipe.expert_names)
+    assert "whitening" in repr(output) and made == [2]
+    first = output.expert_images["whitening"]
+    assert output.expert_images["whitening"] is first and made == [2, 2]
+    assert output.expert_images["eye_enlarging"] == [None, None]
+    copied = pickle.loads(pickle.dumps(output))
+    assert copied.expert_images["smoothing"][0].size == first[0].size
 
 
 @pytest.mark.parametrize("rows", [[0, 1, 2], [0, 2], [1]])

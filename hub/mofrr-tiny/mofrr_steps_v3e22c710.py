@@ -10,8 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .mofrr_expert_va68c12af import warp
-from .frr_images_va68c12af import (
+from .frr_images_v3e22c710 import (
     MULTIPLE,
     pad_to_multiple,
     reduce_to,
@@ -19,9 +18,8 @@ from .frr_images_va68c12af import (
     to_working_size,
     working_shape,
 )
-from .mofrr_edits_va68c12af import (
-    AppliedEdit,
-    ExpertEdit,
+from .mofrr_edits_v3e22c710 import AppliedEdit, ExpertEdit, put, take
+from .mofrr_experts_v3e22c710 import (
     ExpertRun,
     WorkingPhotos,
     awake,
@@ -29,12 +27,9 @@ from .mofrr_edits_va68c12af import (
     check_scheduler,
     denoise,
     draw_noise,
-    is_still,
-    put,
-    take,
 )
-from .mofrr_parts_va68c12af import SHARED, MoFRRParts, dtype_of
-from .mofrr_request_va68c12af import (
+from .mofrr_parts_v3e22c710 import SHARED, MoFRRParts, dtype_of
+from .mofrr_request_v3e22c710 import (
     Generators,
     OnEstimate,
     OnStep,
@@ -43,7 +38,7 @@ from .mofrr_request_va68c12af import (
     read_degrees,
     read_operations,
 )
-from .mofrr_routing_va68c12af import Routing, check_experts, decide
+from .mofrr_routing_v3e22c710 import Routing, check_experts, decide
 
 
 class MoFRRSteps(MoFRRParts):
@@ -189,11 +184,13 @@ class MoFRRSteps(MoFRRParts):
     def apply(self, photo: Tensor, edit: ExpertEdit, strength: float = 1.0) -> AppliedEdit:
         """Brings an edit to the photos' size and applies a part of it; B 3 H W in [-1, 1]."""
         height, width = photo.shape[-2:]
-        scale = height / edit.residual.shape[-2], width / edit.residual.shape[-1]
-        edit, photo = edit.resized(height, width, strength), take(photo, edit.rows)
-        image = photo if is_still(edit.flow) else warp(photo, edit.flow)
-        image = image + edit.residual
-        return AppliedEdit(edit.rows, image, edit.flow, edit.residual, edit.degree, scale)
+        small = edit.scaled(strength)
+        scale = height / small.residual.shape[-2], width / small.residual.shape[-1]
+        whole = small.resized(height, width)
+        warped = whole.moved(take(photo, whole.rows))
+        return AppliedEdit(
+            whole.rows, warped, whole.flow, whole.residual, whole.degree, scale, small
+        )
 
     @torch.no_grad()
     def merge(self, photo: Tensor, edits: Mapping[str, AppliedEdit], gates: Tensor) -> Tensor:
@@ -213,16 +210,21 @@ class MoFRRSteps(MoFRRParts):
         merged = torch.zeros_like(photo)
         if not edits:
             return merged
-        gains = self._gains(photo, edits, gates)
+        changes = {name: edit.change(take(photo, edit.rows)) for name, edit in edits.items()}
+        gains = self._gains(photo, edits, changes, gates)
         for name, edit in edits.items():
-            residual, sums = edit.image - take(photo, edit.rows), take(merged, edit.rows)
-            put(merged, edit.rows, sums.addcmul_(residual, gains[name]))
+            sums = take(merged, edit.rows)
+            put(merged, edit.rows, sums.addcmul_(changes[name], gains[name]))
         return merged
 
     def _gains(
-        self, photo: Tensor, edits: Mapping[str, AppliedEdit], gates: Tensor
+        self,
+        photo: Tensor,
+        edits: Mapping[str, AppliedEdit],
+        changes: Mapping[str, Tensor],
+        gates: Tensor,
     ) -> dict[str, Tensor]:
-        """How much of each residual counts, n 1 H W or smaller: found at the experts' size."""
+        """How much of each change counts, n 1 H W or smaller: found at the experts' size."""
         if self.merger is None:  # the sum of the specialised ones; the shared one where it is alone
             gains = {name: photo.new_ones(len(edit.rows), 1, 1, 1) for name, edit in edits.items()}
             special = [edit.rows for name, edit in edits.items() if name != SHARED]
@@ -240,8 +242,8 @@ class MoFRRSteps(MoFRRParts):
         residuals = small.new_zeros(len(small), len(self.expert_names), 3, height, width)
         present = [(i, name) for i, name in enumerate(self.expert_names) if name in edits]
         for index, name in present:
-            image = reduce_to(edits[name].image, (height, width))
-            put(residuals[:, index], places[name], image - take(small, places[name]))
+            change = edits[name].small_change(changes[name], take(small, places[name]))
+            put(residuals[:, index], places[name], change)
         merger = awake(self.merger)
         inputs = (each.to(dtype_of(merger)) for each in (small, residuals, take(gates, rows)))
         found = merger.gains(*inputs).float()

@@ -127,7 +127,7 @@ def stack(planes: Sequence[Tensor]) -> Tensor:
 
 def to_signed(pixels: Tensor) -> Tensor:
     """[0, 1] -> [-1, 1], what networks see."""
-    return (pixels * 2).sub_(1)
+    return torch.add(pixels.new_tensor(-1), pixels, alpha=2)
 
 
 def to_unit(image: Tensor) -> Tensor:

@@ -7,18 +7,19 @@ import torch
 from diffusers import ModelMixin, SchedulerMixin
 from torch import Tensor
 
-from .mofrr_expert_va68c12af import WaveFRRExpert
-from .mofrr_merger_va68c12af import ExpertMerger
-from .mofrr_router_va68c12af import RetouchRouter
-from .mofrr_shared_va68c12af import SharedExpert
-from .frr_code_va68c12af import code_files as code_files
-from .frr_images_va68c12af import Photo, add_residual, read_photos, stack, to_signed
-from .frr_loading_va68c12af import RepositoryReader
-from .frr_repository_va68c12af import RepositoryWriter
-from .mofrr_edits_va68c12af import awake as awake
-from .mofrr_operations_va68c12af import OPERATIONS as OPERATIONS
-from .mofrr_parts_va68c12af import MoFRRParts as MoFRRParts
-from .mofrr_request_va68c12af import (
+from .mofrr_expert_v3e22c710 import WaveFRRExpert
+from .mofrr_merger_v3e22c710 import ExpertMerger
+from .mofrr_router_v3e22c710 import RetouchRouter
+from .mofrr_shared_v3e22c710 import SharedExpert
+from .frr_code_v3e22c710 import code_files as code_files
+from .frr_images_v3e22c710 import Photo, add_residual, read_photos, stack, to_signed
+from .frr_loading_v3e22c710 import RepositoryReader
+from .frr_repository_v3e22c710 import RepositoryWriter
+from .mofrr_edits_v3e22c710 import AppliedEdit as AppliedEdit
+from .mofrr_experts_v3e22c710 import awake as awake
+from .mofrr_operations_v3e22c710 import OPERATIONS as OPERATIONS
+from .mofrr_parts_v3e22c710 import MoFRRParts as MoFRRParts
+from .mofrr_request_v3e22c710 import (
     Generators,
     OnStep,
     Operations,
@@ -27,15 +28,16 @@ from .mofrr_request_va68c12af import (
     group_by_size,
     read_callback,
 )
-from .mofrr_result_va68c12af import (
+from .mofrr_result_v3e22c710 import (
     MoFRRPipelineOutput,
     Restoration,
+    leave,
     make_output,
     repeat,
     summarise_samples,
 )
-from .mofrr_routing_va68c12af import Routing
-from .mofrr_steps_va68c12af import MoFRRSteps
+from .mofrr_routing_v3e22c710 import Routing
+from .mofrr_steps_v3e22c710 import MoFRRSteps
 
 DEGREE_SOURCES = ("expert", "router")
 # 10 to 15 % quicker on a CPU; the other parts are not
@@ -151,8 +153,9 @@ class MoFRRPipeline(MoFRRSteps, RepositoryReader, RepositoryWriter):  # pyright:
             callback_on_step_end: called as (pipeline, index, timestep, tensors) after every step;
                 the "latents" in the dict it returns replace the pipeline's.
             callback_on_step_end_tensor_inputs: which tensors it gets: "latents".
-            skip_untouched: photos with no active operation come back bit for bit; with False the
-                shared expert alone runs on them, as in the paper.
+            skip_untouched: photos with no active operation come back bit for bit, and a call that
+                has no others draws no noise; with False the shared expert alone runs on them, as
+                in the paper.
             working_size: side in pixels, None for the photo's own, "config" for the pipeline's.
 
         Returns:
@@ -198,10 +201,15 @@ class MoFRRPipeline(MoFRRSteps, RepositoryReader, RepositoryWriter):  # pyright:
         count, size = request.num_samples, request.working_size
         pixels = stack([photo.pixels for photo in photos])
         pixels = pixels.to(self._execution_device, non_blocking=pixels.is_pinned())
+        restored = pixels.clone()  # while it is at hand; the caller keeps their tensor
         photo = to_signed(pixels)
         routing = self.route(photo, request.operations, request.degrees, size)
         acting = self._acting(routing, request)
-        latents = self.prepare_latents(photo, generator, latents, count, size)
+        idle = request.output_type != "latent" and not acting.any()
+        if latents is not None or not idle:
+            latents = self.prepare_latents(photo, generator, latents, count, size)
+        if idle or latents is None:
+            return leave(restored, routing, count)
         if isinstance(generator, list):
             generator = [each for each in generator for _ in range(count)]
 
@@ -219,12 +227,8 @@ class MoFRRPipeline(MoFRRSteps, RepositoryReader, RepositoryWriter):  # pyright:
             return result
 
         applied = {name: self.apply(photo, edits[name], request.strength) for name in edits}
-        restored = repeat(pixels, count)
-        if applied:
-            residual = self.merge(photo, applied, repeat(routing.gates, count))
-            restored = add_residual(restored, residual)
-        elif len(photos) == 1:
-            restored = restored.clone()  # the caller's own tensor otherwise
+        residual = self.merge(photo, applied, repeat(routing.gates, count))
+        restored = add_residual(repeat(restored, count), residual)
         images, spread = summarise_samples(restored, pixels, acting.any(dim=1), count)
         means = {name: edit.averaged(count) for name, edit in applied.items()}
         return result._replace(images=images, edits=means, uncertainty=spread)

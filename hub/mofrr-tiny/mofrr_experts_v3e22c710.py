@@ -1,70 +1,17 @@
-"""Experts at work: the noise they start from, the loop that denoises it, the edits they make."""
+"""Experts at work: the noise they start from, and the loop that denoises it."""
 
 import inspect
 import warnings
 from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
-from .frr_images_va68c12af import to_shape
-from .mofrr_parts_va68c12af import dtype_of
-from .mofrr_request_va68c12af import Generators, OnEstimate, OnStep, check_generators
-
-
-class ExpertEdit(NamedTuple):
-    """What one expert would do to the n photos of a batch on which it ran, at working size."""
-
-    rows: Tensor  # n, their places in the batch
-    flow: Tensor  # n 2 h w, pixels (x, y), backward
-    residual: Tensor  # n 3 h w, on the [-1, 1] scale
-    degree: Tensor  # n in [0, 1], the degree the expert worked with; NaN for the shared expert
-
-    def resized(self, height: int, width: int, strength: float) -> "ExpertEdit":
-        """The edit for photos of another size, at a part of its strength."""
-        residual = to_shape(self.residual, (height, width))
-        residual = residual if strength == 1 else residual * strength
-        if is_still(self.flow):
-            flow = self.flow[..., :1, :1].expand(-1, -1, height, width)
-            return self._replace(flow=flow, residual=residual)
-        scale = self.flow.new_tensor([width / self.flow.shape[-1], height / self.flow.shape[-2]])
-        flow = to_shape(self.flow, (height, width)) * (scale * strength).view(1, 2, 1, 1)
-        return self._replace(flow=flow, residual=residual)
-
-
-class AppliedEdit(NamedTuple):
-    """The same at the photos' size, times the strength: image = warp(photo, flow) + residual."""
-
-    rows: Tensor  # n, places in the batch
-    image: Tensor  # n 3 H W around [-1, 1], not clamped
-    flow: Tensor  # n 2 H W, pixels (x, y), backward
-    residual: Tensor  # n 3 H W
-    degree: Tensor  # n
-    scale: tuple[float, float] = (1.0, 1.0)  # H, W of the photos / those the expert worked on
-
-    def averaged(self, num_samples: int) -> "AppliedEdit":
-        """The mean over the samples of each photo, which follow one another in the batch."""
-        if num_samples == 1:
-            return self
-        rows = self.rows[::num_samples] // num_samples
-        image, flow, residual, degree = (
-            field.unflatten(0, (len(rows), num_samples)).mean(1)
-            for field in (self.image, self.flow, self.residual, self.degree)
-        )
-        return AppliedEdit(rows, image, flow, residual, degree, self.scale)
-
-
-def is_still(flow: Tensor) -> bool:
-    """Whether a flow is a single zero shown everywhere, as where an expert has no warp head."""
-    steps = zip(flow.shape, flow.stride(), strict=True)
-    return not any(step for size, step in steps if size > 1) and not flow[:1, :1, :1, :1].any()
-
-
-def take(planes: Tensor, rows: Tensor) -> Tensor:
-    """The rows of a batch (ascending, none twice); without a copy where that is all of them."""
-    return planes if len(rows) == len(planes) else planes[rows]
+from .mofrr_edits_v3e22c710 import ExpertEdit, put, take
+from .mofrr_parts_v3e22c710 import dtype_of
+from .mofrr_request_v3e22c710 import Generators, OnEstimate, OnStep, check_generators
 
 
 def awake(network: Any) -> Any:
@@ -73,14 +20,6 @@ def awake(network: Any) -> Any:
     if hook is not None and hasattr(hook, "pre_forward"):
         hook.pre_forward(network)
     return network
-
-
-def put(planes: Tensor, rows: Tensor, values: Tensor) -> None:
-    """The opposite of `take`: writes the values into those rows of the batch."""
-    if len(rows) == len(planes):
-        planes.copy_(values)
-    else:
-        planes[rows] = values
 
 
 class WorkingPhotos:
@@ -160,10 +99,11 @@ class ExpertRun:
     def edit(self, low: Tensor, shape: tuple[int, int]) -> ExpertEdit:
         """The edit, cropped to `shape`, that follows from the denoised latents n 3 h w."""
         answer = awake(self.expert).reconstruct(low.to(self.dtype), self.condition)
+        moves = self.expert.config.get("has_warp_head", False)
         flow, residual = (
             planes.float()[..., : shape[0], : shape[1]] for planes in (answer.flow, answer.residual)
         )
-        return ExpertEdit(self.rows, flow, residual, self.degree)
+        return ExpertEdit(self.rows, flow if moves else None, residual, self.degree)
 
 
 def draw_noise(

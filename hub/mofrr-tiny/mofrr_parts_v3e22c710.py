@@ -14,7 +14,7 @@ import torch
 from diffusers import DiffusionPipeline, ModelMixin, SchedulerMixin
 from torch import Tensor, nn
 
-from .mofrr_operations_va68c12af import OPERATIONS
+from .mofrr_operations_v3e22c710 import OPERATIONS
 
 SHARED = "shared"
 END = "_expert"
@@ -95,6 +95,16 @@ class MoFRRParts(DiffusionPipeline):
         place = next(iter(devices), torch.device("cpu"))
         idle = place.type == "meta" or (place.type == "cpu" and torch.accelerator.is_available())
         return super()._execution_device if idle or len(devices) > 1 else place
+
+    def maybe_free_model_hooks(self) -> None:
+        """Offloads what was loaded for a call, and resets caches; quick where there is nothing.
+
+        diffusers' own method reads the constructor's signature first.
+        """
+        parts = (getattr(self, name) for name in self._optional_components)
+        cached = any(hasattr(type(part), "_reset_stateful_cache") for part in parts)
+        if cached or getattr(self, "_all_hooks", None):
+            super().maybe_free_model_hooks()
 
 
 def layers_of(network: nn.Module) -> Iterator[nn.Module]:
