@@ -122,12 +122,12 @@ def sparse_routing(pipe: Any, size: int, repeats: int, clock: Clock) -> list[Cla
         "one": restoring(pipe, image, forced(pipe, 1)),
         "four": restoring(pipe, image, forced(pipe, 4)),
     }
-    seconds = take_turns(active, repeats, clock)
+    seconds = take_turns(active, 3 * repeats, clock)
     idle: dict[str, Callable[[], Any]] = {
         "untouched": restoring(pipe, image, ()),
         "routing": lambda: routed(pipe, image),
     }  # apart from the others, after which caches are cold
-    seconds |= take_turns(idle, 5 * repeats, clock)
+    seconds |= take_turns(idle, 15 * repeats, clock)
     share = 100 * seconds["one"] / seconds["four"]
     more = 100 * (seconds["untouched"] / seconds["routing"] - 1)
     return [

@@ -10,7 +10,7 @@ from typing import cast
 import numpy as np
 import torch
 from diffusers import DDIMScheduler
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..models.mofrr_expert import LOW_SCALE, ExpertCondition, WaveFRRExpert
 from ..pipelines.simulate.recipe import Recipe
@@ -19,6 +19,7 @@ from .losses import degree_classification, edit_weight, flow_error, high_bands, 
 
 ABSENT_SHARE = 0.1  # photos without the operation
 MIXED_SHARE = 0.25  # photos with the operation among others
+HEADS = ("trace_standardization", "degree_estimator", "warp_head", "tone_head")
 
 
 def make_scheduler() -> DDIMScheduler:
@@ -72,13 +73,27 @@ def told_degrees(rng: np.random.Generator, true: Tensor, guess: Tensor) -> Tenso
 
 @dataclass
 class ExpertStage:
-    """Trains a `WaveFRRExpert` to undo `operation`."""
+    """Trains a `WaveFRRExpert` to undo `operation`.
+
+    With `keep_heads` the degree estimator and the warp or tone head stay as stage `warp` or `tone`
+    left them, and the others learn what those leave to be done.
+    """
 
     model: WaveFRRExpert
     source: RetouchSource
     operation: str
     batch_size: int = 12
+    keep_heads: bool = False
     scheduler: DDIMScheduler = field(default_factory=make_scheduler)
+
+    def __post_init__(self) -> None:
+        for part in self.kept():
+            part.requires_grad_(False)
+
+    def kept(self) -> list[nn.Module]:
+        """The parts that are not trained."""
+        children = dict(self.model.named_children())
+        return [children[name] for name in HEADS if name in children] if self.keep_heads else []
 
     def losses(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """L_freq, L_space, L_class and the flow's error for one batch."""
@@ -90,11 +105,15 @@ class ExpertStage:
         true = photos.degrees[:, index]
 
         expert = self.model.train()
+        for part in self.kept():
+            part.eval()
         logits, guess = expert.estimate_degree(photos.image)
         condition = expert.prepare(
             photos.image, told_degrees(rng, true, guess.detach()).to(photos.image)
         )
         terms = self.restoration_losses(expert, rng, condition, target, photos.masks[:, index])
+        if self.keep_heads:
+            return terms
         terms["degree"] = 0.05 * degree_classification(logits, true)
         if expert.config.has_warp_head:
             error = flow_error(condition.flow, photos.flows[:, index], photos.masks[:, index])

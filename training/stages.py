@@ -51,6 +51,7 @@ class StageConfig(LoopConfig):
     start: str = ""  # model folder to start from instead of random weights
     pool: int = 0  # faces simulated once for all steps (not `expert`, `shared`); 0 = ever new
     frozen_statistics: bool = False  # stage `router`: batch normalisation as `start` left it
+    keep_heads: bool = False  # stage `expert`: all but degree estimator and coarse head
     models: str = ""  # stage `merger`: folder that holds the run folders of the other stages
     limit: int = 0  # faces at most; 0 = all
     pair_share: float = 1.0  # stage `bpfre`: share of the faces that have pairs
@@ -128,7 +129,7 @@ def _coarse(
 def _expert(config: StageConfig, source: RetouchSource) -> ExpertStage:
     operation = _operation(config, config.names)
     model = _network(WaveFRRExpert, config, _part(operation))
-    return ExpertStage(model, source, operation, batch_size=config.batch_size)
+    return ExpertStage(model, source, operation, config.batch_size, config.keep_heads)
 
 
 def _shared(config: StageConfig, source: RetouchSource) -> SharedStage:

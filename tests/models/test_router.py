@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
-from frr.models.mofrr_router import RetouchRouter, RouterOutput, TransformerBlock
+from frr.models.mofrr_router import RetouchRouter, RouterOutput, TransformerBlock, pool_to
 
 
 def test_probabilities_and_degrees_by_hand():
@@ -25,6 +26,15 @@ def test_a_block_can_be_asked_for_its_first_tokens_alone():
     block, tokens = TransformerBlock(8, 2).eval(), torch.rand(2, 5, 8)
     assert block(tokens, wanted=3).shape == (2, 3, 8)
     assert torch.allclose(block(tokens, wanted=3), block(tokens)[:, :3], atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (8, 12), (4, 3), (6, 4), (9, 7)])
+def test_every_way_of_pooling_is_that_of_adaptive_cells(shape):
+    features = torch.randn(2, 3, *shape)
+    size = [min(4, side) for side in shape]
+    mean, largest = pool_to(features, 4)
+    assert torch.allclose(mean, F.adaptive_avg_pool2d(features, size), atol=1e-6)
+    assert torch.equal(largest, F.adaptive_max_pool2d(features, size))
 
 
 def test_batch_equals_single():

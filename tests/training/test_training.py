@@ -19,7 +19,7 @@ from frr.training.faces import load_faces, to_signed
 from frr.training.loop import LoopConfig, seed_step, train
 from frr.training.losses import hybrid
 from frr.training.stage_coarse import ToneStage, WarpStage
-from frr.training.stage_expert import make_scheduler, sample_timesteps
+from frr.training.stage_expert import ExpertStage, make_scheduler, sample_timesteps
 from frr.training.stage_merger import MergerStage
 from frr.training.stage_router import RouterStage
 from frr.training.stages import make_config, run_stage
@@ -201,6 +201,24 @@ def test_a_coarse_stage_trains_its_head_and_the_degree_alone(source, kind, head,
     for without in ({}, {f"has_{other}_head": True}):
         with pytest.raises(ValueError, match=f"no {head} head"):
             kind(WaveFRRExpert(**without), source, operation)
+
+
+@pytest.mark.parametrize(("head", "operation"), [("warp", "face_slimming"), ("tone", "whitening")])
+def test_kept_heads_stay_while_the_rest_of_the_expert_learns(source, head, operation):
+    expert = WaveFRRExpert(**{f"has_{head}_head": True})
+    before = {name: value.clone() for name, value in expert.state_dict().items()}
+    stage = ExpertStage(expert, source, operation, batch_size=2, keep_heads=True)
+    optimizer = torch.optim.SGD([p for p in expert.parameters() if p.requires_grad], lr=1.0)
+    losses = stage.losses(np.random.default_rng(0))
+    assert set(losses) == {"idem", "simple", "high", "space"}
+    sum(losses.values()).backward()
+    optimizer.step()
+    changed = {
+        name.partition(".")[0]
+        for name, value in expert.state_dict().items()
+        if not torch.equal(value, before[name])
+    }
+    assert changed == {"idem", "denoiser", "hfcam"}
 
 
 def test_a_mirrored_photo_has_the_mirrored_flow(source):

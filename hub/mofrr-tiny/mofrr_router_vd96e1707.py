@@ -102,6 +102,18 @@ def add_position(traces: Tensor) -> Tensor:
     return torch.cat((traces, position.expand(len(traces), -1, -1, -1)), dim=1)
 
 
+def pool_to(features: Tensor, side: int) -> tuple[Tensor, Tensor]:
+    """Mean and maximum of B C h w over the cells of a grid of at most `side` x `side`."""
+    height, width = features.shape[-2:]
+    size = min(side, height), min(side, width)
+    if size == (height, width):
+        return features, features
+    if height % size[0] or width % size[1]:
+        return F.adaptive_avg_pool2d(features, size), F.adaptive_max_pool2d(features, size)
+    cell = height // size[0], width // size[1]  # the same, several times as quick
+    return F.avg_pool2d(features, cell), F.max_pool2d(features, cell)
+
+
 def mean_over_map(features: Tensor) -> Tensor:
     """B C h w -> B C."""
     return features.mean(dim=(2, 3))
@@ -217,9 +229,8 @@ class GranularityAttention(nn.Module):
 
     def image_tokens(self, features: Tensor) -> Tensor:
         """Feature map B C h w, mean and max pooled to at most `side` x `side`, as tokens B N C."""
-        size = (min(self.side, features.shape[-2]), min(self.side, features.shape[-1]))
-        pooled = (F.adaptive_avg_pool2d(features, size), F.adaptive_max_pool2d(features, size))
-        return self.image_norm(self.reduce(torch.cat(pooled, dim=1).flatten(2).transpose(1, 2)))
+        pooled = torch.cat(pool_to(features, self.side), dim=1)
+        return self.image_norm(self.reduce(pooled.flatten(2).transpose(1, 2)))
 
     def forward(self, features: Tensor) -> Tensor:
         """Feature map B C h w -> group tokens and the pooled token, B groups + 1 D."""

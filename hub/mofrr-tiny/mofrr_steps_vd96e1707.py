@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .frr_images_v3e22c710 import (
+from .frr_images_vd96e1707 import (
     MULTIPLE,
     pad_to_multiple,
     reduce_to,
@@ -18,8 +18,8 @@ from .frr_images_v3e22c710 import (
     to_working_size,
     working_shape,
 )
-from .mofrr_edits_v3e22c710 import AppliedEdit, ExpertEdit, put, take
-from .mofrr_experts_v3e22c710 import (
+from .mofrr_edits_vd96e1707 import AppliedEdit, ExpertEdit, put, take
+from .mofrr_experts_vd96e1707 import (
     ExpertRun,
     WorkingPhotos,
     awake,
@@ -28,8 +28,8 @@ from .mofrr_experts_v3e22c710 import (
     denoise,
     draw_noise,
 )
-from .mofrr_parts_v3e22c710 import SHARED, MoFRRParts, dtype_of
-from .mofrr_request_v3e22c710 import (
+from .mofrr_parts_vd96e1707 import SHARED, MoFRRParts, dtype_of
+from .mofrr_request_vd96e1707 import (
     Generators,
     OnEstimate,
     OnStep,
@@ -38,7 +38,7 @@ from .mofrr_request_v3e22c710 import (
     read_degrees,
     read_operations,
 )
-from .mofrr_routing_v3e22c710 import Routing, check_experts, decide
+from .mofrr_routing_vd96e1707 import Routing, check_experts, decide
 
 
 class MoFRRSteps(MoFRRParts):

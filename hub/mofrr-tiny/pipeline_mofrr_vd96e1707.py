@@ -7,19 +7,19 @@ import torch
 from diffusers import ModelMixin, SchedulerMixin
 from torch import Tensor
 
-from .mofrr_expert_v3e22c710 import WaveFRRExpert
-from .mofrr_merger_v3e22c710 import ExpertMerger
-from .mofrr_router_v3e22c710 import RetouchRouter
-from .mofrr_shared_v3e22c710 import SharedExpert
-from .frr_code_v3e22c710 import code_files as code_files
-from .frr_images_v3e22c710 import Photo, add_residual, read_photos, stack, to_signed
-from .frr_loading_v3e22c710 import RepositoryReader
-from .frr_repository_v3e22c710 import RepositoryWriter
-from .mofrr_edits_v3e22c710 import AppliedEdit as AppliedEdit
-from .mofrr_experts_v3e22c710 import awake as awake
-from .mofrr_operations_v3e22c710 import OPERATIONS as OPERATIONS
-from .mofrr_parts_v3e22c710 import MoFRRParts as MoFRRParts
-from .mofrr_request_v3e22c710 import (
+from .mofrr_expert_vd96e1707 import WaveFRRExpert
+from .mofrr_merger_vd96e1707 import ExpertMerger
+from .mofrr_router_vd96e1707 import RetouchRouter
+from .mofrr_shared_vd96e1707 import SharedExpert
+from .frr_code_vd96e1707 import code_files as code_files
+from .frr_images_vd96e1707 import Photo, add_residual, read_photos, stack, to_signed
+from .frr_loading_vd96e1707 import RepositoryReader
+from .frr_repository_vd96e1707 import RepositoryWriter
+from .mofrr_edits_vd96e1707 import AppliedEdit as AppliedEdit
+from .mofrr_experts_vd96e1707 import awake as awake
+from .mofrr_operations_vd96e1707 import OPERATIONS as OPERATIONS
+from .mofrr_parts_vd96e1707 import MoFRRParts as MoFRRParts
+from .mofrr_request_vd96e1707 import (
     Generators,
     OnStep,
     Operations,
@@ -28,7 +28,7 @@ from .mofrr_request_v3e22c710 import (
     group_by_size,
     read_callback,
 )
-from .mofrr_result_v3e22c710 import (
+from .mofrr_result_vd96e1707 import (
     MoFRRPipelineOutput,
     Restoration,
     leave,
@@ -36,8 +36,8 @@ from .mofrr_result_v3e22c710 import (
     repeat,
     summarise_samples,
 )
-from .mofrr_routing_v3e22c710 import Routing
-from .mofrr_steps_v3e22c710 import MoFRRSteps
+from .mofrr_routing_vd96e1707 import Routing
+from .mofrr_steps_vd96e1707 import MoFRRSteps
 
 DEGREE_SOURCES = ("expert", "router")
 # 10 to 15 % quicker on a CPU; the other parts are not

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .mofrr_expert_v3e22c710 import warp
-from .frr_images_v3e22c710 import reduce_to, to_shape
+from .mofrr_expert_vd96e1707 import warp
+from .frr_images_vd96e1707 import reduce_to, to_shape
 
 
 def take(planes: Tensor, rows: Tensor) -> Tensor:

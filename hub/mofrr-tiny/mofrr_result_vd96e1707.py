@@ -10,9 +10,9 @@ from diffusers.utils import BaseOutput
 from PIL import Image
 from torch import Tensor
 
-from .frr_images_v3e22c710 import stack_images, to_unit, write_images
-from .mofrr_edits_v3e22c710 import AppliedEdit
-from .mofrr_routing_v3e22c710 import Routing
+from .frr_images_vd96e1707 import stack_images, to_unit, write_images
+from .mofrr_edits_vd96e1707 import AppliedEdit
+from .mofrr_routing_vd96e1707 import Routing
 
 
 class Restoration(NamedTuple):
