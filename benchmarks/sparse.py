@@ -62,43 +62,17 @@ def embedded_model() -> str | None:
 
 def load_pipeline(model: str | None) -> Any:
     """The model in a folder, else the embedded one, else tiny networks with fresh weights."""
-    from frr.pipelines.pipeline_mofrr import MoFRRPipeline
-
     source = model or embedded_model()
-    pipe = fresh_pipeline() if source is None else MoFRRPipeline.from_pretrained(source)
+    if source is None:
+        from frr.training.export import fresh_pipeline
+
+        pipe = fresh_pipeline()
+    else:
+        from frr.pipelines.pipeline_mofrr import MoFRRPipeline
+
+        pipe = MoFRRPipeline.from_pretrained(source)
     pipe.set_progress_bar_config(disable=True)
     return pipe
-
-
-def fresh_pipeline(size: str = "tiny") -> Any:
-    """A pipeline of networks of that preset with random weights: they cost what trained ones do."""
-    from diffusers import DDIMScheduler
-
-    from frr.models.mofrr_expert import WaveFRRExpert
-    from frr.models.mofrr_merger import ExpertMerger
-    from frr.models.mofrr_router import RetouchRouter
-    from frr.models.mofrr_shared import SharedExpert
-    from frr.models.presets import PRESETS
-    from frr.pipelines.pipeline_mofrr import MoFRRPipeline
-
-    preset = PRESETS[size]
-    scheduler = DDIMScheduler(
-        beta_schedule="linear",
-        clip_sample=False,
-        prediction_type="sample",
-        rescale_betas_zero_snr=True,
-        timestep_spacing="trailing",
-    )
-    return MoFRRPipeline(
-        router=RetouchRouter(**preset["router"]),
-        scheduler=scheduler,
-        whitening_expert=WaveFRRExpert(**preset["tonal_expert"]),
-        smoothing_expert=WaveFRRExpert(**preset["expert"]),
-        face_slimming_expert=WaveFRRExpert(**preset["geometric_expert"]),
-        eye_enlarging_expert=WaveFRRExpert(**preset["geometric_expert"]),
-        shared_expert=SharedExpert(**preset["shared"]),
-        merger=ExpertMerger(**preset["merger"]),
-    )
 
 
 def photo(size: int) -> Tensor:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from frr.models.mofrr_merger import ExpertMerger
+from frr.training.export import fresh_pipeline
 
-from .sparse import costliest_first, embedded_model, fresh_pipeline, load_pipeline
+from .sparse import costliest_first, embedded_model, load_pipeline
 from .sparse import photo as portrait
 from .stages import modules_of
 

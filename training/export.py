@@ -7,10 +7,12 @@ from ..models.mofrr_expert import WaveFRRExpert
 from ..models.mofrr_merger import ExpertMerger
 from ..models.mofrr_router import RetouchRouter
 from ..models.mofrr_shared import SharedExpert
+from ..models.presets import PRESETS
 from ..pipelines.pipeline_mofrr import MoFRRPipeline
 from .calibrate_router import calibrated_thresholds
 from .faces import FaceSet
 from .stage_expert import make_scheduler
+from .stages import expert_part
 
 MAX_FALSE_POSITIVE_RATE = 0.15  # of each operation, on untouched validation faces
 STAGE_NETWORKS = {"router": RetouchRouter, "shared": SharedExpert, "merger": ExpertMerger}
@@ -53,6 +55,24 @@ def assemble(
         degree_source=degree_source,
         **experts,
     )
+
+
+def fresh_pipeline(preset: str = "tiny", **settings: Any) -> MoFRRPipeline:
+    """A pipeline of a preset's networks with random weights: they cost what trained ones do.
+
+    Args:
+        preset: name of the sizes.
+        settings: as for `MoFRRPipeline`.
+    """
+    sizes = PRESETS[preset]
+    networks: dict[str, Any] = {
+        f"{name}_expert": WaveFRRExpert(**sizes[expert_part(name)])
+        for name in MoFRRPipeline.operations
+    }
+    networks["router"] = RetouchRouter(**sizes["router"])
+    networks["shared_expert"] = SharedExpert(**sizes["shared"])
+    networks["merger"] = ExpertMerger(**sizes["merger"])
+    return MoFRRPipeline(scheduler=make_scheduler(), **networks, **settings)
 
 
 def _trained(kind: Any, run: Path) -> Any:

@@ -104,7 +104,7 @@ def _operation(config: StageConfig, choices: tuple[str, ...]) -> str:
     return config.operation
 
 
-def _part(operation: str) -> str:
+def expert_part(operation: str) -> str:
     """The preset's name for the expert that undoes an operation."""
     if operation in bank.GEOMETRIC:
         return "geometric_expert"
@@ -115,7 +115,7 @@ def _coarse(
     kind: type[CoarseStage], choices: Collection[str], config: StageConfig, source: RetouchSource
 ) -> CoarseStage:
     operation = _operation(config, tuple(name for name in config.names if name in choices))
-    model = _network(WaveFRRExpert, config, _part(operation))
+    model = _network(WaveFRRExpert, config, expert_part(operation))
     return kind(
         model,
         source,
@@ -128,7 +128,7 @@ def _coarse(
 
 def _expert(config: StageConfig, source: RetouchSource) -> ExpertStage:
     operation = _operation(config, config.names)
-    model = _network(WaveFRRExpert, config, _part(operation))
+    model = _network(WaveFRRExpert, config, expert_part(operation))
     return ExpertStage(model, source, operation, config.batch_size, config.keep_heads)
 
 

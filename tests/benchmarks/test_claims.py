@@ -5,11 +5,11 @@ import json
 import pytest
 import torch
 
+from frr.training.export import fresh_pipeline
+
 
 @pytest.fixture(scope="module")
 def tiny():
-    from benchmarks.sparse import fresh_pipeline
-
     pipe = fresh_pipeline()
     pipe.set_progress_bar_config(disable=True)
     return pipe

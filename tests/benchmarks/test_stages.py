@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from frr.training.export import fresh_pipeline
+
 
 class Toy:
     def outer(self):
@@ -63,7 +65,6 @@ def test_macs_of_convolution_product_and_attention_worked_by_hand():
 
 def test_the_stages_of_a_pipeline_add_up_to_all_its_macs():
     from benchmarks.matrix import macs_and_peak
-    from benchmarks.sparse import fresh_pipeline
     from benchmarks.stages import REST, by_part, mac_counter, modules_of, stages_of
     from benchmarks.workloads import restoring
 

@@ -7,17 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from diffusers import DDIMScheduler
 from PIL import Image
 
 from frr.cli import main
 from frr.commands import options
-from frr.models.mofrr_expert import WaveFRRExpert
-from frr.models.mofrr_merger import ExpertMerger
-from frr.models.mofrr_router import RetouchRouter
-from frr.models.mofrr_shared import SharedExpert
-from frr.models.presets import PRESETS
-from frr.pipelines.pipeline_mofrr import MoFRRPipeline
+from frr.training.export import fresh_pipeline
 
 SIDE = 64
 
@@ -25,24 +19,7 @@ SIDE = 64
 @pytest.fixture(scope="session")
 def model(tmp_path_factory) -> str:
     """A folder with an untrained pipeline of the shipped size, which works at 64 px."""
-    tiny = PRESETS["tiny"]
-    pipe = MoFRRPipeline(
-        RetouchRouter(**tiny["router"]),
-        DDIMScheduler(
-            prediction_type="sample",
-            rescale_betas_zero_snr=True,
-            timestep_spacing="trailing",
-            clip_sample=False,
-            beta_schedule="linear",
-        ),
-        WaveFRRExpert(**tiny["tonal_expert"]),
-        WaveFRRExpert(**tiny["expert"]),
-        WaveFRRExpert(**tiny["geometric_expert"]),
-        WaveFRRExpert(**tiny["geometric_expert"]),
-        SharedExpert(**tiny["shared"]),
-        ExpertMerger(**tiny["merger"]),
-        working_size=SIDE,
-    )
+    pipe = fresh_pipeline(working_size=SIDE)
     folder = tmp_path_factory.mktemp("model") / "untrained"
     pipe.save_pretrained(folder)
     return str(folder)

@@ -10,6 +10,7 @@ from frr.pipelines.simulate.recipe import OPERATIONS
 from frr.training.calibrate_router import calibrated_thresholds
 from frr.training.conditions import MIXED, UNTOUCHED, Condition, conditions_of, recipe_for
 from frr.training.evaluate import evaluate
+from frr.training.export import fresh_pipeline
 from frr.training.faces import FaceSet
 
 
@@ -186,31 +187,7 @@ def test_settings_that_cannot_be_met(faces):
 
 
 def test_a_real_pipeline_with_fresh_networks_changes_nothing(faces):
-    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
-
-    from frr.models.mofrr_expert import WaveFRRExpert
-    from frr.models.mofrr_merger import ExpertMerger
-    from frr.models.mofrr_router import RetouchRouter
-    from frr.models.mofrr_shared import SharedExpert
-    from frr.models.presets import PRESETS
-    from frr.pipelines.pipeline_mofrr import MoFRRPipeline
-
-    preset = PRESETS["tiny"]
-    experts = {
-        f"{name}_expert": WaveFRRExpert(**preset[kind])
-        for name, kind in zip(
-            OPERATIONS, ("tonal_expert", "expert", *("geometric_expert",) * 2), strict=True
-        )
-    }
-    pipe = MoFRRPipeline(
-        router=RetouchRouter(**preset["router"]),
-        scheduler=DDIMScheduler(
-            prediction_type="sample", rescale_betas_zero_snr=True, timestep_spacing="trailing"
-        ),
-        shared_expert=SharedExpert(**preset["shared"]),
-        merger=ExpertMerger(**preset["merger"]),
-        **experts,
-    )
+    pipe = fresh_pipeline()
     pipe.set_progress_bar_config(disable=True)
     given = evaluate(pipe, faces, splits=("seen",), steps=1)
     assert all(row.lift == pytest.approx(0, abs=1e-3) for row in given.restoration)
