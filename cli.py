@@ -11,14 +11,12 @@ from .commands.restore import restore
 from .commands.retouch import inpaint, retouch
 from .commands.simulate import simulate
 from .commands.train import train
-from .pipelines.freed_memory import keep_freed_memory
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="frr")
 def main() -> None:
     """Face retouching restoration: find which retouching a photo of a face got, and undo it."""
-    keep_freed_memory()
 
 
 COMMANDS = (

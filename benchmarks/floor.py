@@ -2,8 +2,8 @@
 
 `record` notes every convolution, matrix product and attention of a call with the shapes, strides
 and options it had; `Floor` runs the same functions on the networks' own weights and on tensors of
-the same kind, and nothing else.
-What a call takes beyond its floor is normalisation, activations, copies, and our own code.
+the same kind, and nothing else. What a call takes beyond its floor is normalisation, activations,
+copies, and our own code.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from .. import hub
+from ..pipelines.freed_memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -128,6 +129,7 @@ def load_either(folder: Path) -> MoFRRPipeline | BPFRePipeline:
 def _load(kind: Any, name: str, device: str | None, dtype: str) -> Any:
     import torch
 
+    keep_freed_memory()
     place = device_or_default(device)
     try:
         source = hub.folder(name) if "/" not in name and not Path(name).is_dir() else name

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from ..pipelines.freed_memory import keep_freed_memory
+
 
 @click.command(short_help="Train one stage on a folder of faces.")
 @click.argument("stage")
@@ -32,6 +34,7 @@ def train(stage: str, faces: Path, folder: Path, pairs: Sequence[str], resume: b
     config.json in the run's folder. Several GPUs: `accelerate launch -m frr.cli train ...`.
     """
     settings = read_settings(pairs)
+    keep_freed_memory()
     try:
         from ..training.stages import run_stage
 

@@ -67,7 +67,7 @@ class ExpertImages(Mapping[str, list[Any]]):
         return len(self._made)
 
     def __repr__(self) -> str:
-        """As that of a dict; it makes no image."""
+        """The experts' names; no image is made for it."""
         return f"{type(self).__name__}({', '.join(self)})"
 
     def _make(self, name: str) -> list[Any]:

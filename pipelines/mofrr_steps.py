@@ -186,11 +186,8 @@ class MoFRRSteps(MoFRRParts):
         height, width = photo.shape[-2:]
         small = edit.scaled(strength)
         scale = height / small.residual.shape[-2], width / small.residual.shape[-1]
-        whole = small.resized(height, width)
-        warped = whole.moved(take(photo, whole.rows))
-        return AppliedEdit(
-            whole.rows, warped, whole.flow, whole.residual, whole.degree, scale, small
-        )
+        whole = small.resized(height, width).on(take(photo, edit.rows))
+        return whole._replace(scale=scale, small=small)
 
     @torch.no_grad()
     def merge(self, photo: Tensor, edits: Mapping[str, AppliedEdit], gates: Tensor) -> Tensor:

@@ -201,15 +201,13 @@ class MoFRRPipeline(MoFRRSteps, RepositoryReader, RepositoryWriter):  # pyright:
         count, size = request.num_samples, request.working_size
         pixels = stack([photo.pixels for photo in photos])
         pixels = pixels.to(self._execution_device, non_blocking=pixels.is_pinned())
-        restored = pixels.clone()  # while it is at hand; the caller keeps their tensor
+        restored = pixels.clone()  # to be written into: `pixels` may be the caller's own
         photo = to_signed(pixels)
         routing = self.route(photo, request.operations, request.degrees, size)
         acting = self._acting(routing, request)
-        idle = request.output_type != "latent" and not acting.any()
-        if latents is not None or not idle:
-            latents = self.prepare_latents(photo, generator, latents, count, size)
-        if idle or latents is None:
+        if latents is None and request.output_type != "latent" and not acting.any():
             return leave(restored, routing, count)
+        latents = self.prepare_latents(photo, generator, latents, count, size)
         if isinstance(generator, list):
             generator = [each for each in generator for _ in range(count)]
 
@@ -228,7 +226,8 @@ class MoFRRPipeline(MoFRRSteps, RepositoryReader, RepositoryWriter):  # pyright:
 
         applied = {name: self.apply(photo, edits[name], request.strength) for name in edits}
         residual = self.merge(photo, applied, repeat(routing.gates, count))
-        restored = add_residual(repeat(restored, count), residual)
+        restored = repeat(restored, count)
+        add_residual(restored, residual, out=restored)
         images, spread = summarise_samples(restored, pixels, acting.any(dim=1), count)
         means = {name: edit.averaged(count) for name, edit in applied.items()}
         return result._replace(images=images, edits=means, uncertainty=spread)

@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "nodes": {"pipelines", "models", "hub"},
     "training": {"pipelines", "models", "hub"},
     "commands": {"training", "pipelines", "models", "hub", "__init__"},
-    "cli": {"commands", "pipelines", "__init__"},
+    "cli": {"commands", "__init__"},
     "__init__": {"pipelines", "nodes"},
 }
 HOST = {"comfy", "comfy_api", "comfy_extras", "comfy_execution", "folder_paths"}

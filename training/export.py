@@ -1,5 +1,6 @@
 """Assembles the stages' trained networks into a pipeline folder."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +47,7 @@ def assemble(
             router, faces, seed=seed, max_false_positive_rate=MAX_FALSE_POSITIVE_RATE
         )
         router.register_to_config(thresholds=thresholds)
-    kind: Any = MoFRRPipeline.for_operations(operations)
-    return kind(
-        router=router,
-        scheduler=make_scheduler(),
-        shared_expert=networks["shared"],
-        merger=networks["merger"],
-        degree_source=degree_source,
-        **experts,
-    )
+    return _join(networks, experts, degree_source=degree_source)
 
 
 def fresh_pipeline(preset: str = "tiny", **settings: Any) -> MoFRRPipeline:
@@ -65,14 +58,27 @@ def fresh_pipeline(preset: str = "tiny", **settings: Any) -> MoFRRPipeline:
         settings: as for `MoFRRPipeline`.
     """
     sizes = PRESETS[preset]
-    networks: dict[str, Any] = {
+    networks = {name: kind(**sizes[name]) for name, kind in STAGE_NETWORKS.items()}
+    experts = {
         f"{name}_expert": WaveFRRExpert(**sizes[expert_part(name)])
-        for name in MoFRRPipeline.operations
+        for name in networks["router"].config.operations
     }
-    networks["router"] = RetouchRouter(**sizes["router"])
-    networks["shared_expert"] = SharedExpert(**sizes["shared"])
-    networks["merger"] = ExpertMerger(**sizes["merger"])
-    return MoFRRPipeline(scheduler=make_scheduler(), **networks, **settings)
+    return _join(networks, experts, **settings)
+
+
+def _join(
+    networks: Mapping[str, Any], experts: Mapping[str, Any], **settings: Any
+) -> MoFRRPipeline:
+    """The pipeline of those networks, for the router's operations."""
+    kind: Any = MoFRRPipeline.for_operations(networks["router"].config.operations)
+    return kind(
+        router=networks["router"],
+        scheduler=make_scheduler(),
+        shared_expert=networks["shared"],
+        merger=networks["merger"],
+        **experts,
+        **settings,
+    )
 
 
 def _trained(kind: Any, run: Path) -> Any:

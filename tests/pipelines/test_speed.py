@@ -106,7 +106,7 @@ def test_the_merger_sees_an_edit_as_the_expert_made_it(pipe):
         edit = ExpertEdit(rows, each, residual, torch.ones(1)).scaled(0.5)
         applied = pipe.apply(photo, edit)
         seen = applied.small_change(applied.change(photo), small)
-        assert torch.equal(seen, edit.change(small))
+        assert torch.equal(seen, edit.on(small).change(small))
         part = applied.cut((4, 12), (0, 8))  # as in tiles: what is there is reduced
         change = part.change(photo[..., 4:12, :8])
         seen = part.small_change(change, small[..., 2:6, :4])

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .frr_images_vee2e0307 import working_shape
+from .frr_images_vaa56ba81 import working_shape
 
 TILES_AT_ONCE = 8
 RAMP = 2.0  # edits are let through fully where the maps reach this many times the threshold

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .frr_images_vd96e1707 import (
+from .frr_images_v76aee3e5 import (
     MULTIPLE,
     pad_to_multiple,
     reduce_to,
@@ -18,8 +18,8 @@ from .frr_images_vd96e1707 import (
     to_working_size,
     working_shape,
 )
-from .mofrr_edits_vd96e1707 import AppliedEdit, ExpertEdit, put, take
-from .mofrr_experts_vd96e1707 import (
+from .mofrr_edits_v76aee3e5 import AppliedEdit, ExpertEdit, put, take
+from .mofrr_experts_v76aee3e5 import (
     ExpertRun,
     WorkingPhotos,
     awake,
@@ -28,8 +28,8 @@ from .mofrr_experts_vd96e1707 import (
     denoise,
     draw_noise,
 )
-from .mofrr_parts_vd96e1707 import SHARED, MoFRRParts, dtype_of
-from .mofrr_request_vd96e1707 import (
+from .mofrr_parts_v76aee3e5 import SHARED, MoFRRParts, dtype_of
+from .mofrr_request_v76aee3e5 import (
     Generators,
     OnEstimate,
     OnStep,
@@ -38,7 +38,7 @@ from .mofrr_request_vd96e1707 import (
     read_degrees,
     read_operations,
 )
-from .mofrr_routing_vd96e1707 import Routing, check_experts, decide
+from .mofrr_routing_v76aee3e5 import Routing, check_experts, decide
 
 
 class MoFRRSteps(MoFRRParts):
@@ -186,11 +186,8 @@ class MoFRRSteps(MoFRRParts):
         height, width = photo.shape[-2:]
         small = edit.scaled(strength)
         scale = height / small.residual.shape[-2], width / small.residual.shape[-1]
-        whole = small.resized(height, width)
-        warped = whole.moved(take(photo, whole.rows))
-        return AppliedEdit(
-            whole.rows, warped, whole.flow, whole.residual, whole.degree, scale, small
-        )
+        whole = small.resized(height, width).on(take(photo, edit.rows))
+        return whole._replace(scale=scale, small=small)
 
     @torch.no_grad()
     def merge(self, photo: Tensor, edits: Mapping[str, AppliedEdit], gates: Tensor) -> Tensor:

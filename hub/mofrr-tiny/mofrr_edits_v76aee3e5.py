@@ -6,8 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .mofrr_expert_vd96e1707 import warp
-from .frr_images_vd96e1707 import reduce_to, to_shape
+from .mofrr_expert_v76aee3e5 import warp
+from .frr_images_v76aee3e5 import reduce_to, to_shape
 
 
 def take(planes: Tensor, rows: Tensor) -> Tensor:
@@ -62,15 +62,10 @@ class ExpertEdit(NamedTuple):
             flow = to_shape(flow, (height, width)) * scale.view(1, 2, 1, 1)
         return self._replace(flow=flow, residual=residual)
 
-    def moved(self, photo: Tensor) -> Tensor:
-        """N photos of the edit's size, moved by its flow; themselves where nothing moves."""
-        return photo if self.flow is None else warp(photo, self.flow)
-
-    def change(self, photo: Tensor) -> Tensor:
-        """What the edit makes of n photos of its size minus the photos."""
-        if self.flow is None:
-            return self.residual
-        return self.moved(photo).sub_(photo).add_(self.residual)
+    def on(self, photo: Tensor) -> "AppliedEdit":
+        """The edit applied to n photos of its size, n 3 h w."""
+        warped = photo if self.flow is None else warp(photo, self.flow)
+        return AppliedEdit(self.rows, warped, self.flow, self.residual, self.degree)
 
 
 class AppliedEdit(NamedTuple):
@@ -86,12 +81,12 @@ class AppliedEdit(NamedTuple):
 
     @property
     def image(self) -> Tensor:
-        """N 3 H W around [-1, 1], not clamped: the photos as this expert alone restores them."""
+        """The photos as this expert alone restores them, n 3 H W around [-1, 1], not clamped."""
         return self.warped + self.residual
 
     @property
     def shown_flow(self) -> Tensor:
-        """N 2 H W: zeros, which take no memory, where nothing moves."""
+        """The flow n 2 H W: zeros, which take no memory, where nothing moves."""
         if self.flow is not None:
             return self.flow
         count, _, height, width = self.warped.shape
@@ -114,7 +109,7 @@ class AppliedEdit(NamedTuple):
         small = self.small
         if small is None or small.residual.shape[-2:] != (height, width) or self.scale == (1, 1):
             return reduce_to(change, (height, width))
-        return small.change(photo)
+        return small.on(photo).change(photo)
 
     def cut(self, rows: tuple[int, int], columns: tuple[int, int]) -> "AppliedEdit":
         """The part of it from one row and column to before another."""

@@ -135,9 +135,12 @@ def to_unit(image: Tensor) -> Tensor:
     return (image + 1).div_(2).clamp_(0, 1)
 
 
-def add_residual(pixels: Tensor, residual: Tensor) -> Tensor:
-    """Photo in [0, 1] plus a residual on the [-1, 1] scale, clamped; zero changes no bit."""
-    return torch.add(pixels, residual, alpha=0.5).clamp_(0, 1)
+def add_residual(pixels: Tensor, residual: Tensor, out: Tensor | None = None) -> Tensor:
+    """Photo in [0, 1] plus a residual on the [-1, 1] scale, clamped; zero changes no bit.
+
+    `out` is written into instead of a new tensor; it may be `pixels`.
+    """
+    return torch.add(pixels, residual, alpha=0.5, out=out).clamp_(0, 1)
 
 
 def pad_to_multiple(image: Tensor, multiple: int = MULTIPLE) -> Tensor:

@@ -17,7 +17,7 @@ from diffusers import DiffusionPipeline, ModelMixin, SchedulerMixin
 from huggingface_hub import snapshot_download
 from safetensors import SafetensorError, safe_open
 
-from .frr_repository_vd96e1707 import CARD_NAME, CHECKSUMS_NAME, INDEX_NAME, digest
+from .frr_repository_v76aee3e5 import CARD_NAME, CHECKSUMS_NAME, INDEX_NAME, digest
 
 WEIGHTS_STEM = "diffusion_pytorch_model"
 BESIDE_WEIGHTS = ("*.json", CHECKSUMS_NAME, CARD_NAME, "*.png", "*.jpg", "*.webp")

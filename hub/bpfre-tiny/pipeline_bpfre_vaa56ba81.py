@@ -9,10 +9,10 @@ from diffusers import ModelMixin
 from diffusers.utils import BaseOutput
 from torch import Tensor
 
-from .bpfre_retoucher_vee2e0307 import BlemishRetoucher
-from .bpfre_tiles_vee2e0307 import Network, find, opening
-from .frr_code_vee2e0307 import code_files as code_files
-from .frr_images_vee2e0307 import (
+from .bpfre_retoucher_vaa56ba81 import BlemishRetoucher
+from .bpfre_tiles_vaa56ba81 import Network, find, opening
+from .frr_code_vaa56ba81 import code_files as code_files
+from .frr_images_vaa56ba81 import (
     Photo,
     add_residual,
     read_photos,
@@ -20,8 +20,8 @@ from .frr_images_vee2e0307 import (
     to_signed,
     write_images,
 )
-from .frr_loading_vee2e0307 import RepositoryReader
-from .frr_repository_vee2e0307 import RepositoryWriter
+from .frr_loading_vaa56ba81 import RepositoryReader
+from .frr_repository_vaa56ba81 import RepositoryWriter
 
 SETTINGS = ("working_size", "tile_size", "threshold")
 LEAST_TILE = 64

@@ -9,9 +9,9 @@ import torch
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
-from .mofrr_edits_vd96e1707 import ExpertEdit, put, take
-from .mofrr_parts_vd96e1707 import dtype_of
-from .mofrr_request_vd96e1707 import Generators, OnEstimate, OnStep, check_generators
+from .mofrr_edits_v76aee3e5 import ExpertEdit, put, take
+from .mofrr_parts_v76aee3e5 import dtype_of
+from .mofrr_request_v76aee3e5 import Generators, OnEstimate, OnStep, check_generators
 
 
 def awake(network: Any) -> Any:

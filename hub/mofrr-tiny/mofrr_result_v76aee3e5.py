@@ -10,9 +10,9 @@ from diffusers.utils import BaseOutput
 from PIL import Image
 from torch import Tensor
 
-from .frr_images_vd96e1707 import stack_images, to_unit, write_images
-from .mofrr_edits_vd96e1707 import AppliedEdit
-from .mofrr_routing_vd96e1707 import Routing
+from .frr_images_v76aee3e5 import stack_images, to_unit, write_images
+from .mofrr_edits_v76aee3e5 import AppliedEdit
+from .mofrr_routing_v76aee3e5 import Routing
 
 
 class Restoration(NamedTuple):
@@ -67,7 +67,7 @@ class ExpertImages(Mapping[str, list[Any]]):
         return len(self._made)
 
     def __repr__(self) -> str:
-        """As that of a dict; it makes no image."""
+        """The experts' names; no image is made for it."""
         return f"{type(self).__name__}({', '.join(self)})"
 
     def _make(self, name: str) -> list[Any]:

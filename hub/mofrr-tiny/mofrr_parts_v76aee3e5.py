@@ -14,7 +14,7 @@ import torch
 from diffusers import DiffusionPipeline, ModelMixin, SchedulerMixin
 from torch import Tensor, nn
 
-from .mofrr_operations_vd96e1707 import OPERATIONS
+from .mofrr_operations_v76aee3e5 import OPERATIONS
 
 SHARED = "shared"
 END = "_expert"

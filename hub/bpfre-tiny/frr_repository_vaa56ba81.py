@@ -22,7 +22,7 @@ from diffusers import DiffusionPipeline, ModelMixin
 from huggingface_hub import create_repo, upload_folder
 from torch import nn
 
-from .frr_code_vd96e1707 import VERSIONED_FILE, Code, plain_name, read_code
+from .frr_code_vaa56ba81 import VERSIONED_FILE, Code, plain_name, read_code
 
 INDEX_NAME = "model_index.json"
 CHECKSUMS_NAME = "SHA256SUMS"

@@ -7,19 +7,19 @@ import torch
 from diffusers import ModelMixin, SchedulerMixin
 from torch import Tensor
 
-from .mofrr_expert_vd96e1707 import WaveFRRExpert
-from .mofrr_merger_vd96e1707 import ExpertMerger
-from .mofrr_router_vd96e1707 import RetouchRouter
-from .mofrr_shared_vd96e1707 import SharedExpert
-from .frr_code_vd96e1707 import code_files as code_files
-from .frr_images_vd96e1707 import Photo, add_residual, read_photos, stack, to_signed
-from .frr_loading_vd96e1707 import RepositoryReader
-from .frr_repository_vd96e1707 import RepositoryWriter
-from .mofrr_edits_vd96e1707 import AppliedEdit as AppliedEdit
-from .mofrr_experts_vd96e1707 import awake as awake
-from .mofrr_operations_vd96e1707 import OPERATIONS as OPERATIONS
-from .mofrr_parts_vd96e1707 import MoFRRParts as MoFRRParts
-from .mofrr_request_vd96e1707 import (
+from .mofrr_expert_v76aee3e5 import WaveFRRExpert
+from .mofrr_merger_v76aee3e5 import ExpertMerger
+from .mofrr_router_v76aee3e5 import RetouchRouter
+from .mofrr_shared_v76aee3e5 import SharedExpert
+from .frr_code_v76aee3e5 import code_files as code_files
+from .frr_images_v76aee3e5 import Photo, add_residual, read_photos, stack, to_signed
+from .frr_loading_v76aee3e5 import RepositoryReader
+from .frr_repository_v76aee3e5 import RepositoryWriter
+from .mofrr_edits_v76aee3e5 import AppliedEdit as AppliedEdit
+from .mofrr_experts_v76aee3e5 import awake as awake
+from .mofrr_operations_v76aee3e5 import OPERATIONS as OPERATIONS
+from .mofrr_parts_v76aee3e5 import MoFRRParts as MoFRRParts
+from .mofrr_request_v76aee3e5 import (
     Generators,
     OnStep,
     Operations,
@@ -28,7 +28,7 @@ from .mofrr_request_vd96e1707 import (
     group_by_size,
     read_callback,
 )
-from .mofrr_result_vd96e1707 import (
+from .mofrr_result_v76aee3e5 import (
     MoFRRPipelineOutput,
     Restoration,
     leave,
@@ -36,8 +36,8 @@ from .mofrr_result_vd96e1707 import (
     repeat,
     summarise_samples,
 )
-from .mofrr_routing_vd96e1707 import Routing
-from .mofrr_steps_vd96e1707 import MoFRRSteps
+from .mofrr_routing_v76aee3e5 import Routing
+from .mofrr_steps_v76aee3e5 import MoFRRSteps
 
 DEGREE_SOURCES = ("expert", "router")
 # 10 to 15 % quicker on a CPU; the other parts are not
@@ -201,15 +201,13 @@ class MoFRRPipeline(MoFRRSteps, RepositoryReader, RepositoryWriter):  # pyright:
         count, size = request.num_samples, request.working_size
         pixels = stack([photo.pixels for photo in photos])
         pixels = pixels.to(self._execution_device, non_blocking=pixels.is_pinned())
-        restored = pixels.clone()  # while it is at hand; the caller keeps their tensor
+        restored = pixels.clone()  # to be written into: `pixels` may be the caller's own
         photo = to_signed(pixels)
         routing = self.route(photo, request.operations, request.degrees, size)
         acting = self._acting(routing, request)
-        idle = request.output_type != "latent" and not acting.any()
-        if latents is not None or not idle:
-            latents = self.prepare_latents(photo, generator, latents, count, size)
-        if idle or latents is None:
+        if latents is None and request.output_type != "latent" and not acting.any():
             return leave(restored, routing, count)
+        latents = self.prepare_latents(photo, generator, latents, count, size)
         if isinstance(generator, list):
             generator = [each for each in generator for _ in range(count)]
 
@@ -228,7 +226,8 @@ class MoFRRPipeline(MoFRRSteps, RepositoryReader, RepositoryWriter):  # pyright:
 
         applied = {name: self.apply(photo, edits[name], request.strength) for name in edits}
         residual = self.merge(photo, applied, repeat(routing.gates, count))
-        restored = add_residual(repeat(restored, count), residual)
+        restored = repeat(restored, count)
+        add_residual(restored, residual, out=restored)
         images, spread = summarise_samples(restored, pixels, acting.any(dim=1), count)
         means = {name: edit.averaged(count) for name, edit in applied.items()}
         return result._replace(images=images, edits=means, uncertainty=spread)
