@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from . import eyes, lip_tinting, slimming, smoothing, whitening
+from . import byproducts, eyes, lip_tinting, slimming, smoothing, whitening
 
 Algorithm = Callable[..., Any]
 """Photometric: (images, degrees, variations, face) -> Edit.
@@ -24,6 +24,19 @@ GEOMETRIC: set[str] = set()
 """Operations that move structure."""
 TONAL: set[str] = set()
 """Operations that change light and colour, but neither structure nor texture."""
+FINISHES: dict[str, float] = {"sharpening": 0.35, "tint": 0.35}
+"""By-products of engines, which no operation names, with the share of sessions that have each."""
+
+
+def finish(name: str) -> Algorithm:
+    """The by-product `name`: (images, amounts, variations, face) -> images.
+
+    Raises:
+        ValueError: for a name not among `FINISHES`.
+    """
+    if name not in FINISHES:
+        raise ValueError(f"Unknown finish {name!r}; the bank has {list(FINISHES)}.")
+    return byproducts.BYPRODUCTS[name]
 
 
 def register(

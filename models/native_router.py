@@ -1,0 +1,232 @@
+"""NativeRouter, MoFRR's router for photos at their own size: what was done, and how strongly.
+
+ResNet-MAM (RetouchingFFHQ, ACM MM 2023) as a multi-label classifier: a ResNet trunk whose every
+stage is summarised by learnable group tokens (multi-granularity attention), an embedding of the
+scale, and a small transformer. Beyond the paper: the trunk does not see pixels but traces of
+retouching measured at the photo's own size, beside a small colour image, on a grid that knows where
+it lies in the face; and degrees are distributions.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from torch import Tensor, nn
+from transformers import ResNetBackbone, ResNetConfig
+
+from .mofrr_router import GranularityAttention, TransformerBlock, max_over_map, mean_over_map
+from .native_traces import CHANNELS, GRID, native_traces
+
+COLOUR_SIDE = 128
+MAP_SIDE = 8
+
+
+class NativeRouterOutput(NamedTuple):
+    """The verdict on a batch of B photos for K operations with L degree levels."""
+
+    presence_logits: Tensor  # B K
+    degree_logits: Tensor  # B K L, levels spread evenly over (0, 1], given that it is present
+    location_logits: Tensor  # B K 32 32, where each operation acted
+
+    @property
+    def probabilities(self) -> Tensor:
+        """Probability that each operation was applied, B K in [0, 1]."""
+        return self.presence_logits.sigmoid()
+
+    @property
+    def degrees(self) -> Tensor:
+        """Expected degree of each operation given that it was applied, B K in (0, 1]."""
+        return self._distribution() @ self._levels()
+
+    @property
+    def spreads(self) -> Tensor:
+        """Standard deviation of that degree, B K."""
+        square = self._distribution() @ self._levels().square()
+        return (square - self.degrees.square()).clamp_min(0).sqrt()
+
+    def _distribution(self) -> Tensor:
+        return self.degree_logits.float().softmax(dim=-1)
+
+    def _levels(self) -> Tensor:
+        count = self.degree_logits.shape[-1]
+        return torch.arange(1, count + 1, device=self.degree_logits.device).float() / count
+
+
+class NativeView(NamedTuple):
+    """What the networks see of B photos of any size."""
+
+    traces: Tensor  # B 59 32 32, see `native_traces`
+    colour: Tensor  # B 3 128 128 in [-1, 1], the photo reduced
+    side: Tensor  # B, log2 of the photo's shorter side / 256 pixels
+
+
+def look(photo: Tensor) -> NativeView:
+    """The view of B 3 H W in [-1, 1]."""
+    colour = F.interpolate(photo, (COLOUR_SIDE, COLOUR_SIDE), mode="bilinear", antialias=True)
+    side = photo.new_full((len(photo),), min(photo.shape[-2:]) / 256).log2()
+    return NativeView(native_traces(photo), colour, side)
+
+
+def place(traces: Tensor, side: Tensor) -> Tensor:
+    """Appends rows, columns, distance from the middle column, and the photo's size: B C+4 h w."""
+    height, width = traces.shape[-2:]
+    rows = torch.linspace(-1, 1, height, device=traces.device, dtype=traces.dtype)[:, None]
+    columns = torch.linspace(-1, 1, width, device=traces.device, dtype=traces.dtype)
+    position = torch.stack(torch.broadcast_tensors(rows, columns, columns.abs() * 2 - 1))
+    size = side.to(traces).view(-1, 1, 1, 1).expand(-1, 1, height, width)
+    return torch.cat((traces, position.expand(len(traces), -1, -1, -1), size), dim=1)
+
+
+def convolution(inputs: int, outputs: int, stride: int = 1, side: int = 3) -> nn.Sequential:
+    """A convolution, batch normalisation and ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, side, stride, padding=side // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+class NativeStem(nn.Module):
+    """Traces and the small colour image on one grid, B C 32 32.
+
+    Args:
+        width: channels of the result.
+        colour_width: channels of the first convolution over the colour image.
+    """
+
+    def __init__(self, width: int, colour_width: int) -> None:
+        super().__init__()
+        self.standardization = nn.BatchNorm2d(CHANNELS + 4, affine=False)
+        self.traces = nn.Sequential(convolution(CHANNELS + 4, width, side=1), convolution(width, width))
+        self.colour = nn.Sequential(
+            convolution(3, colour_width, 2), convolution(colour_width, 2 * colour_width, 2)
+        )
+        self.join = convolution(width + 2 * colour_width, width, side=1)
+
+    def forward(self, view: NativeView) -> Tensor:
+        """B C 32 32."""
+        traces = self.standardization(place(view.traces, view.side))
+        return self.join(torch.cat((self.traces(traces), self.colour(view.colour)), dim=1))
+
+
+class NativeRouter(ModelMixin, ConfigMixin):
+    """Photo at its own size -> presence and degree of each operation (multi-label).
+
+    Args:
+        operations: names, in the order of the outputs.
+        thresholds: presence probability above which each operation counts as found; calibrated.
+        longest: photos whose longer side is longer are reduced to it, in pixels.
+        stem_width: channels of the stem's result.
+        colour_width: channels of the stem's first convolution over the colour image.
+        hidden_sizes: channels of the trunk's stages; the first works on the 32 x 32 grid.
+        depths: residual blocks of each stage.
+        group_tokens: group tokens of each stage.
+        token_width: width of the tokens that the transformer sees.
+        token_side: image tokens of a stage are pooled to at most this many a side.
+        heads: attention heads.
+        layers: transformer blocks.
+        degree_levels: number of degree levels, spread evenly over (0, 1].
+        map_width: channels of the 8 x 8 map that the position-aware head reads.
+        dropout: share of the pooled features dropped in training.
+        temperature: what presence logits are divided by; calibrated.
+        bias: what is added to them then, one for each operation; calibrated.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        operations: tuple[str, ...] = ("whitening", "smoothing", "face_slimming", "eye_enlarging"),
+        thresholds: tuple[float, ...] | None = None,
+        longest: int = 1024,
+        stem_width: int = 64,
+        colour_width: int = 24,
+        hidden_sizes: tuple[int, ...] = (64, 96, 128),
+        depths: tuple[int, ...] = (1, 1, 1),
+        group_tokens: int = 8,
+        token_width: int = 96,
+        token_side: int = 8,
+        heads: int = 4,
+        layers: int = 1,
+        degree_levels: int = 8,
+        map_width: int = 8,
+        dropout: float = 0.3,
+        temperature: tuple[float, ...] | None = None,
+        bias: tuple[float, ...] | None = None,
+    ) -> None:
+        super().__init__()
+        count = len(operations)
+        for name, values in (("thresholds", thresholds), ("temperature", temperature), ("bias", bias)):
+            if values is not None and len(values) != count:
+                raise ValueError(f"{len(values)} {name} came for {count} operations")
+        if thresholds is None:
+            self.register_to_config(thresholds=(0.5,) * count)
+        config = ResNetConfig(
+            embedding_size=stem_width,
+            hidden_sizes=list(hidden_sizes),
+            depths=list(depths),
+            layer_type="basic",
+            out_features=[f"stage{i + 1}" for i in range(len(depths))],  # pyright: ignore
+        )
+        self.trunk = ResNetBackbone(config)
+        self.trunk.embedder = NativeStem(stem_width, colour_width)
+        self.granularities = nn.ModuleList(
+            GranularityAttention(width, token_width, group_tokens, heads, token_side)
+            for width in hidden_sizes
+        )
+        self.scale_embedding = nn.Parameter(torch.randn(len(depths), token_width) * 0.02)
+        self.locate = nn.Conv2d(hidden_sizes[0], count, 1)
+        self.map = nn.Conv2d(sum(hidden_sizes), map_width, 1)
+        pooled_width = 2 * (sum(hidden_sizes) + count) + map_width * MAP_SIDE**2
+        self.drop = nn.Dropout(dropout)
+        self.operation_tokens = nn.Linear(pooled_width, count * token_width)
+        self.direct_head = nn.Linear(pooled_width, count * (1 + degree_levels))
+        self.transformer = nn.ModuleList(
+            TransformerBlock(token_width, heads) for _ in range(layers)
+        )
+        self.norm = nn.LayerNorm(token_width)
+        self.head = nn.Linear(token_width, 1 + degree_levels)
+        nn.init.zeros_(self.head.weight)
+
+    def forward(self, photo: Tensor) -> NativeRouterOutput:
+        """Photo B 3 H W in [-1, 1] at its own size -> the verdict."""
+        return self.judge(look(self.fit(photo)))
+
+    def fit(self, photo: Tensor) -> Tensor:
+        """The photo, reduced where its longer side is above `longest`."""
+        height, width = photo.shape[-2:]
+        share = self.config.longest / max(height, width)
+        if share >= 1:
+            return photo
+        size = (round(height * share), round(width * share))
+        return F.interpolate(photo, size, mode="bilinear", antialias=True)
+
+    def judge(self, view: NativeView) -> NativeRouterOutput:
+        """The verdict on what `look` saw."""
+        features = self.trunk.embedder(view)
+        stages = self.trunk.encoder(features, output_hidden_states=True).hidden_states[1:]
+        location = self.locate(stages[0])
+        pooled = [location.sigmoid(), *stages]
+        pooled = [pool(each) for each in pooled for pool in (mean_over_map, max_over_map)]
+        joined = torch.cat([F.adaptive_avg_pool2d(each, MAP_SIDE) for each in stages], dim=1)
+        features = self.drop(torch.cat((*pooled, self.map(joined).flatten(1)), dim=1))
+
+        count = location.shape[1]
+        tokens = [self.operation_tokens(features).unflatten(1, (count, -1))]
+        for stage, attention, scale in zip(
+            stages, self.granularities, self.scale_embedding, strict=True
+        ):
+            tokens.append(attention(stage) + scale)
+        sequence = torch.cat(tokens, dim=1)
+        for block in self.transformer:
+            sequence = block(sequence)
+        answer = self.head(self.norm(sequence[:, :count]))
+        answer = answer + self.direct_head(features).unflatten(1, (count, -1))
+        return NativeRouterOutput(self._calibrated(answer[..., 0]), answer[..., 1:], location)
+
+    def _calibrated(self, logits: Tensor) -> Tensor:
+        if self.training or self.config.temperature is None:
+            return logits
+        temperature, bias = self.config.temperature, self.config.bias
+        return logits / logits.new_tensor(temperature) + logits.new_tensor(bias)
