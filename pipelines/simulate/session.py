@@ -72,7 +72,7 @@ def sample_session(
         rng: source of all randomness.
         operations: those that the app offers.
         split: "seen" algorithms (training), "unseen" ones (held out), or "all".
-        degrees: range of the uniformly drawn degrees.
+        degrees: range of the degrees, drawn with more of the strong ones.
 
     Raises:
         ValueError: for an unknown operation or split.
@@ -101,7 +101,9 @@ def _sample_step(
     choices = {"seen": bank.seen, "unseen": bank.unseen, "all": bank.algorithms}[split](operation)
     algorithm = choices[rng.integers(len(choices))]
     variation = tuple(float(v) for v in rng.random(VARIATIONS))
-    return Step(operation, algorithm, float(rng.uniform(*degrees)), variation)
+    low, high = degrees
+    degree = low + (high - low) * float(rng.random()) ** 0.6  # apps are opened to be seen at work
+    return Step(operation, algorithm, degree, variation)
 
 
 def _sample_finishes(rng: np.random.Generator) -> tuple[Finish, ...]:
