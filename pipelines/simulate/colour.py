@@ -23,12 +23,12 @@ _LAB_SLOPE = 7.787
 
 def unit(images: Tensor) -> Tensor:
     """Brings images from [-1, 1] to [0, 1]."""
-    return (images * 0.5 + 0.5).clamp(0, 1)
+    return (images * 0.5).add_(0.5).clamp_(0, 1)
 
 
 def signed(rgb: Tensor) -> Tensor:
     """Brings images from [0, 1] to [-1, 1]; what lies outside is clipped, as in an 8-bit file."""
-    return rgb.clamp(0, 1) * 2 - 1
+    return rgb.clamp(0, 1).mul_(2).sub_(1)
 
 
 def luma(rgb: Tensor) -> Tensor:

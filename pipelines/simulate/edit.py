@@ -33,5 +33,7 @@ def blend(images: Tensor, edited: Tensor, mask: Tensor, degrees: Tensor) -> Edit
         degrees: B in [0, 1].
     """
     acts = per_sample(degrees) > 0
-    image = images + mask * (signed(edited) - images)
+    image = signed(edited).sub_(images).mul_(mask).add_(images)
+    if bool(acts.all()):
+        return Edit(image, mask)
     return Edit(torch.where(acts, image, images), mask * acts)

@@ -6,7 +6,9 @@ Images are B C H W; per-sample parameters are tensors of length B; lengths are i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -63,9 +65,66 @@ def reduce(images: Tensor, factor: int) -> Tensor:
 
 
 def enlarge(images: Tensor, size: Sequence[int]) -> Tensor:
-    """Bilinear resize to `size` = (height, width)."""
+    """Bilinear resize to a larger `size` = (height, width), as two matrix products."""
     height, width = size
-    return F.interpolate(images, size=(height, width), mode="bilinear", align_corners=False)
+    rows = _linear_weights(images.shape[-2], height).to(images)
+    columns = _linear_weights(images.shape[-1], width).to(images)
+    return rows @ (images @ columns.T)
+
+
+@lru_cache(maxsize=64)
+def _linear_weights(count: int, size: int) -> Tensor:
+    """The matrix, size x count, that resamples `count` even samples (the border repeated)."""
+    position = (torch.arange(size) + 0.5) * (count / size) - 0.5
+    position = position.clamp(0, count - 1)
+    return (1 - (position[:, None] - torch.arange(count)).abs()).clamp_min(0)
+
+
+def blur(images: Tensor, sigma: Tensor) -> Tensor:
+    """Gaussian blur of any width at about the same cost: wide ones on reduced grids.
+
+    Faster than `gaussian` on large photos, and less exact (a few per cent of the width).
+
+    Args:
+        images: B C H W.
+        sigma: Length B, > 0, in pixels.
+    """
+    factors = [_coarseness(width) for width in sigma.tolist()]
+    if len(set(factors)) == 1:
+        return _blur_reduced(images, sigma, factors[0])
+    blurred = torch.empty_like(images)
+    for factor in set(factors):
+        rows = [row for row, one in enumerate(factors) if one == factor]
+        blurred[rows] = _blur_reduced(images[rows], sigma[rows], factor)
+    return blurred
+
+
+def _coarseness(sigma: float) -> int:
+    """The power of two that brings `sigma` into [1, 2) pixels, at least 1."""
+    return 2 ** max(0, math.floor(math.log2(max(sigma, 1e-6))))
+
+
+def _blur_reduced(images: Tensor, sigma: Tensor, factor: int) -> Tensor:
+    if factor == 1:
+        return _blur_short(_blur_short(images, sigma).mT, sigma).mT
+    variance = (sigma / factor) ** 2 - 1 / 4  # what the area mean and the enlarging blur already
+    return enlarge(gaussian(reduce(images, factor), variance.sqrt()), images.shape[-2:])
+
+
+def _blur_short(images: Tensor, sigma: Tensor) -> Tensor:
+    """Along the width, tap by tap; each sample's kernel ends at three of its own sigmas."""
+    reach = min(math.ceil(3 * float(sigma.max())), images.shape[-1] - 1)
+    at = torch.arange(reach + 1, device=images.device, dtype=images.dtype)
+    weights = (-0.5 * (at / sigma[:, None]) ** 2).exp() * (at <= (3 * sigma[:, None]).ceil())
+    weights = weights / (2 * weights.sum(1, keepdim=True) - weights[:, :1])
+
+    width = images.shape[-1]
+    padded = F.pad(images, (reach, reach, 0, 0), mode="replicate")
+    total = images * per_sample(weights[:, 0])
+    for tap in range(1, reach + 1):
+        left, right = padded[..., reach - tap :][..., :width], padded[..., reach + tap :]
+        total.addcmul_(left + right[..., :width], per_sample(weights[:, tap]))
+    return total
 
 
 def guided(images: Tensor, guide: Tensor, radius: Tensor, epsilon: Tensor, factor: int) -> Tensor:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from .colour import luma, rgb_to_ycbcr
-from .filters import enlarge, gaussian, guided, per_sample, reduce
+from .filters import blur, enlarge, gaussian, guided, reduce
 from .landmarks import FaceRegions
+from .skin_rules import RULES
 
 _LEAST_SPREAD = (0.10, 0.02, 0.02)  # in Y, Cb and Cr; an evenly lit face varies less than this
 _TOLERANCE = 1.6  # standard deviations of the face's own skin
+_LEAST_COVER = 0.3  # of the face's skin; a hard rule that accepts less is not used
 _GRID = 4  # skin colour is judged on a grid this much coarser
 
 
@@ -45,25 +49,77 @@ def skin_likelihood(rgb: Tensor, face: FaceRegions) -> Tensor:
 def choose_region(
     rgb: Tensor, face: FaceRegions, choice: Tensor, shares: tuple[float, float]
 ) -> Tensor:
-    """The mask of each sample: the face, its skin's colour, or the whole picture.
+    """The mask of each sample: the face, all that a skin rule accepts, or the whole picture.
 
     Args:
         rgb: B 3 H W in [0, 1].
         face: Soft masks of the same size.
         choice: Length B in [0, 1].
-        shares: How much of [0, 1] means the face's oval, and how much skin colour; the rest
-            means the whole picture.
+        shares: How much of [0, 1] means the face's oval, and how much a skin rule (hard in the
+            lower half of its share, soft in the upper); the rest means the whole picture.
 
     Returns:
         B 1 H W in [0, 1].
     """
-    at = per_sample(choice)
-    whole_face = soften(torch.maximum(face.oval, face.skin))
-    skin = torch.maximum(skin_likelihood(rgb, face), face.skin * 0.7)
-    picture = torch.ones_like(skin)
-    return torch.where(
-        at < shares[0], whole_face, torch.where(at < sum(shares), soften(skin), picture)
+    mask = torch.ones_like(rgb[:, :1])
+    inside = (choice - shares[0]) / max(shares[1], 1e-6)
+    fill(mask, choice < shares[0], lambda rows: whole_face(select(face, rows)))
+    fill(
+        mask,
+        (inside >= 0) & (inside < 1),
+        lambda rows: skin_region(rgb[rows], select(face, rows), inside[rows]),
     )
+    return mask
+
+
+def whole_face(face: FaceRegions) -> Tensor:
+    """Oval and forehead, eyes and lips included, feathered: B 1 H W in [0, 1]."""
+    return soften(torch.maximum(face.oval, face.skin))
+
+
+def skin_region(rgb: Tensor, face: FaceRegions, choice: Tensor) -> Tensor:
+    """Skin by its colour: a hard rule where choice < 0.5, else the face's own colours, soft.
+
+    A hard rule that misses most of this face (it happens in coloured light) gives way to the
+    soft one. Half of the hard masks are blurred by about a pixel.
+
+    Args:
+        rgb: B 3 H W in [0, 1].
+        face: Soft masks of the same size.
+        choice: Length B in [0, 1].
+
+    Returns:
+        B 1 H W in [0, 1].
+    """
+    mask = torch.zeros_like(rgb[:, :1])
+    kinds = (choice * 2 * len(RULES)).long()
+    for kind, rule in enumerate(RULES):
+        fill(mask, kinds == kind, lambda rows, rule=rule: rule(rgb[rows], select(face, rows)))
+    covered = (mask * face.skin).mean((1, 2, 3)) / face.skin.mean((1, 2, 3)).clamp_min(1e-6)
+    soft = covered < _LEAST_COVER
+    feathered = ~soft & (torch.frac(choice * 97.3) < 0.5)
+    fill(mask, feathered, lambda rows: blur(mask[rows], mask.new_full((int(rows.sum()),), 0.8)))
+    fill(mask, soft, lambda rows: soft_skin(rgb[rows], select(face, rows)))
+    return mask
+
+
+def soft_skin(rgb: Tensor, face: FaceRegions) -> Tensor:
+    """The skin of face, neck and ears by the face's own colours, feathered: B 1 H W in [0, 1]."""
+    return soften(torch.maximum(skin_likelihood(rgb, face), face.skin * 0.7))
+
+
+def select(face: FaceRegions, rows: Tensor) -> FaceRegions:
+    """The regions of some samples (a boolean of length B); all of them are `face` itself."""
+    if bool(rows.all()):
+        return face
+    images = None if face.images is None else face.images[rows]
+    return FaceRegions(face.points[rows], face.height, face.width, images)
+
+
+def fill(target: Tensor, rows: Tensor, make: Callable[[Tensor], Tensor]) -> None:
+    """Put `make(rows)` into the rows of `target` where the boolean `rows` (length B) is true."""
+    if bool(rows.any()):
+        target[rows] = make(rows)
 
 
 def soften(mask: Tensor) -> Tensor:
