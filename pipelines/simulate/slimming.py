@@ -1,31 +1,41 @@
-"""Face slimming: five differently built flows that draw the jaw line towards the face's middle.
+"""Face slimming: differently built flows that make the lower face narrower.
 
 Every algorithm maps (points B 478 2, degrees B, variations B 4, height, width) to the backward
-flow, B 2 H W in pixels. The variations move the region's height, its reach and the balance of
-the two sides. `STRENGTH` holds the largest motion at degree 1 as a share of half the jaw's width,
-calibrated so that the algorithms change a photo about equally.
+flow, B 2 H W in pixels. A degree stands for a strength log-uniformly: up to 0.85 what vendors
+use, above it what free engines do at full slider; degree 0 moves nothing. The variations choose
+places, radii, shapes and the balance of the two sides; `effect` measures what came of it.
+
+The five in this file move all of the jaw at once; `slimming_drags` and `slimming_meshes` hold
+engines' own ways. Held out of training are inverse-distance interpolation and the whole family
+of moving least squares.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from .landmarks import CHIN, FACE_OVAL, JAW
-from .warp import shepard_interpolation, smooth_flow, thin_plate_spline, to_pixels
+from .jaw_frame import JawFrame, narrowing
+from .landmarks import FACE_OVAL, JAW
+from .scattered import shepard_interpolation, thin_plate_spline
+from .slimming_drags import chained, local_translation, radial_pinch
+from .slimming_meshes import contour_spline, head_morph, moving_least_squares
+from .strength import Span, between, bump
+from .warp import smooth_flow
 
 SAMPLES = 48  # flow samples along the shorter side of the photo
-STRENGTH = {
-    "local_pulls": 0.114,
-    "smooth_field": 0.131,
-    "thin_plate": 0.129,
-    "polar": 0.133,
-    "shepard": 0.137,
+NARROWING = Span(0.005, 0.04, 0.10)
+GAIN = {
+    "local_pulls": 1.15,
+    "smooth_field": 1.3,
+    "thin_plate": 1.3,
+    "polar": 1.3,
+    "shepard": 1.35,
 }
-HELD_OUT = ("shepard",)
+"""Largest motion over `NARROWING`, as a share of half the jaw's width."""
+HELD_OUT = ("shepard", "moving_least_squares")
 
 _PULLED = ((58, 172, 136, 150), (288, 397, 365, 379))
 _PINNED = (33, 133, 362, 263, 70, 300, 10, 4, 98, 327, 61, 291, 0, 17)
@@ -33,77 +43,9 @@ _OUTSIDE = 0.2  # how far outside the jaw line the pulls stand, in half widths
 _BALANCE = 0.15  # largest departure of one side's strength from the mean
 
 
-class JawFrame(NamedTuple):
-    """Face coordinates around the mouth, in pixels; u runs to the right, v to the chin.
-
-    Attributes:
-        points: B 478 2.
-        centre: B 2, midway between the mouth's corners.
-        right: B 2, unit vector along the line of the eyes.
-        down: B 2, unit vector towards the chin.
-        half_widths: B 2, from the centre to the jaw line on the left and on the right.
-        chin: B, from the centre to the chin.
-    """
-
-    points: Tensor
-    centre: Tensor
-    right: Tensor
-    down: Tensor
-    half_widths: Tensor
-    chin: Tensor
-
-    @classmethod
-    def of(cls, points: Tensor, height: int, width: int) -> JawFrame:
-        """The frame of each face; a profile's hidden side is at least a third of the other."""
-        points = to_pixels(points, height, width)
-        eyes = points[:, [362, 263]].mean(1) - points[:, [33, 133]].mean(1)
-        right = eyes / eyes.norm(dim=-1, keepdim=True)
-        down = torch.stack((-right[:, 1], right[:, 0]), dim=-1)
-        centre = points[:, [61, 291]].mean(1)
-        jaw = points[:, [172, 397]] - centre[:, None]
-        half_widths = (jaw * right[:, None]).sum(-1) * jaw.new_tensor([-1.0, 1.0])
-        half_widths = half_widths.maximum(half_widths.amax(1, keepdim=True) / 3)
-        chin = ((points[:, CHIN] - centre) * down).sum(-1)
-        return cls(points, centre, right, down, half_widths, chin)
-
-    @property
-    def half_width(self) -> Tensor:
-        """B: half the width of the jaw."""
-        return self.half_widths.mean(1)
-
-    def coordinates(self, position: Tensor) -> tuple[Tensor, Tensor]:
-        """Offsets u and v, each B h w in pixels, of positions 1 2 h w."""
-        offset = position - self.centre[:, :, None, None]
-        u = (offset * self.right[:, :, None, None]).sum(1)
-        return u, (offset * self.down[:, :, None, None]).sum(1)
-
-    def inward(self, indices: tuple[int, ...], lift: Tensor) -> Tensor:
-        """Unit vectors, B N 2, from mesh points to a spot `lift` (B) pixels above the mouth."""
-        target = self.centre - lift[:, None] * self.down
-        offset = target[:, None] - self.points[:, indices]
-        return offset / offset.norm(dim=-1, keepdim=True).clamp_min(1e-3)
-
-
-def _smoothstep(x: Tensor) -> Tensor:
-    x = x.clamp(0, 1)
-    return x * x * (3 - 2 * x)
-
-
-def _bump(x: Tensor, start: float, top: float, end: float) -> Tensor:
-    """0 up to `start`, 1 at `top`, 0 from `end` on."""
-    return _smoothstep((x - start) / (top - start)) * _smoothstep((end - x) / (end - top))
-
-
-def _between(low: float, high: float, share: Tensor) -> Tensor:
-    return low + (high - low) * share
-
-
 def _motion(name: str, degrees: Tensor, balance: Tensor, frame: JawFrame) -> Tensor:
     """Largest motion in pixels on the left and on the right, B 2; `balance` is B in [0, 1]."""
-    tilt = _BALANCE * (2 * balance - 1)
-    sides = torch.stack((1 + tilt, 1 - tilt), dim=-1)
-    size = frame.half_widths.minimum(frame.half_width[:, None])
-    return STRENGTH[name] * degrees[:, None] * size * sides
+    return frame.sides(GAIN[name] * NARROWING.at(degrees), balance, _BALANCE)
 
 
 def local_pulls(
@@ -111,8 +53,8 @@ def local_pulls(
 ) -> Tensor:
     """Four local translations on each side (Gustafsson's interactive warp), added up."""
     frame = JawFrame.of(points, height, width)
-    radius = _between(0.7, 0.9, variations[:, 1]) * frame.half_width
-    lift = _between(-0.2, 0.8, variations[:, 0]) * frame.chin
+    radius = between(0.7, 0.9, variations[:, 1]) * frame.half_width
+    lift = between(-0.2, 0.8, variations[:, 0]) * frame.chin
     strength = _motion("local_pulls", degrees, variations[:, 2], frame) / 2
 
     def field(position: Tensor) -> Tensor:
@@ -145,14 +87,14 @@ def smooth_field(
     motion = _motion("smooth_field", degrees, variations[:, 2], frame)
     left, right = motion[:, :, None, None].unbind(1)
     left_width, right_width = frame.half_widths[:, :, None, None].unbind(1)
-    shift = _between(-0.3, 0.3, variations[:, 0])[:, None, None]
-    reach = _between(0.85, 1.15, variations[:, 1])[:, None, None]
+    shift = between(-0.3, 0.3, variations[:, 0])[:, None, None]
+    reach = between(0.85, 1.15, variations[:, 1])[:, None, None]
 
     def field(position: Tensor) -> Tensor:
         u, v = frame.coordinates(position)
         across = u / torch.where(u < 0, left_width, right_width)
         along = v / frame.chin[:, None, None] + shift
-        window = _bump(across.abs() / reach, 0.4, 1.05, 2.0) * _bump(along, -1.9, 0.3, 2.2)
+        window = bump(across.abs() / reach, 0.4, 1.05, 2.0) * bump(along, -1.9, 0.3, 2.2)
         outward = window * torch.where(u < 0, -left, right)
         return outward[:, None] * frame.right[:, :, None, None]
 
@@ -164,8 +106,8 @@ def polar(points: Tensor, degrees: Tensor, variations: Tensor, height: int, widt
     frame = JawFrame.of(points, height, width)
     motion = _motion("polar", degrees, variations[:, 2], frame)
     left, right = motion[:, :, None, None].unbind(1)
-    corner = _between(1.0, 1.3, variations[:, 0])[:, None, None]
-    reach = _between(0.9, 1.15, variations[:, 1])[:, None, None]
+    corner = between(1.0, 1.3, variations[:, 0])[:, None, None]
+    reach = between(0.9, 1.15, variations[:, 1])[:, None, None]
     outline = frame.points[:, FACE_OVAL] - frame.centre[:, None]
     outline_u = (outline * frame.right[:, None]).sum(-1)
     outline_v = (outline * frame.down[:, None]).sum(-1)
@@ -175,8 +117,8 @@ def polar(points: Tensor, degrees: Tensor, variations: Tensor, height: int, widt
         distance = (u.square() + v.square()).sqrt().clamp_min(1e-3)
         contour = _contour(u / distance, v / distance, outline_u, outline_v)
         angle = torch.atan2(u.abs(), v)
-        window = _bump(distance / contour / reach, 0.35, 1.0, 2.1)
-        window = window * _bump(angle / corner, 0.05, 1.0, 2.3)
+        window = bump(distance / contour / reach, 0.35, 1.0, 2.1)
+        window = window * bump(angle / corner, 0.05, 1.0, 2.3)
         radial = window * torch.where(u < 0, left, right) / distance
         flow_u, flow_v = radial * u, radial * v
         return (
@@ -205,14 +147,14 @@ def _controls(
 ) -> tuple[Tensor, Tensor]:
     """Control points and their backward flows (B N 2 each): the jaw moves, face and ring stay."""
     place = torch.linspace(-1, 1, len(JAW), device=degrees.device, dtype=degrees.dtype)
-    top = _between(0.4, 0.65, variations[:, 0])[:, None]
-    weight = _bump(place.abs() / top, 0.0, 1.0, 1.9)
+    top = between(0.4, 0.65, variations[:, 0])[:, None]
+    weight = bump(place.abs() / top, 0.0, 1.0, 1.9)
     motion = _motion(name, degrees, variations[:, 2], frame)
     motion = torch.where(place < 0, motion[:, :1], motion[:, 1:])
     moved = -(motion * weight)[..., None] * frame.inward(JAW, 0.3 * frame.chin)
 
     middle = frame.points[:, FACE_OVAL].mean(1, keepdim=True)
-    reach = _between(1.7, 2.1, variations[:, 1])[:, None, None]
+    reach = between(1.7, 2.1, variations[:, 1])[:, None, None]
     ring = middle + reach * (frame.points[:, FACE_OVAL[::3]] - middle)
     far = middle + 1.6 * reach * (frame.points[:, FACE_OVAL[::4]] - middle)
     fixed = torch.cat((frame.points[:, _PINNED], ring, far), dim=1)
@@ -244,4 +186,13 @@ ALGORITHMS: dict[str, Callable[[Tensor, Tensor, Tensor, int, int], Tensor]] = {
     "thin_plate": thin_plate,
     "polar": polar,
     "shepard": shepard,
+    "local_translation": local_translation,
+    "chained": chained,
+    "radial_pinch": radial_pinch,
+    "moving_least_squares": moving_least_squares,
+    "contour_spline": contour_spline,
+    "head_morph": head_morph,
 }
+
+effect = narrowing
+"""How much slimmer a flow makes a face: the narrowing of its jaw in shares of its width."""

@@ -5,7 +5,6 @@ A flow f is B 2 H W, channel 0 to the right and channel 1 downwards: warped(p) =
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -13,11 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-MODES = ("bilinear", "bicubic")
+MODES = ("bilinear", "bicubic", "nearest")
 BORDER = 0.08  # over this share of the photo a flow fades out towards the border
-_FAR = 12.0  # where a Gaussian counts as zero
-INVERSE_STEPS = 8
-INVERSE_REDUCTION = 2  # all steps but the last use every second pixel only
+INVERSE_STEPS = {4: 8, 2: 2, 1: 1}  # how often the inverse is renewed on every n-th pixel
 
 
 def pixel_grid(
@@ -56,13 +53,47 @@ def smooth_flow(
     step = max(min(height, width) / samples, 1.0)
     shape = (round(height / step), round(width / step))
     position = pixel_grid(height, width, like, shape)
-    flow = field(position) * _away_from_border(position, height, width)
+    flow = field(position) * border_fade(position, height, width)
     if shape == (height, width):
         return flow
     return upsample(flow, height, width)
 
 
-def _away_from_border(position: Tensor, height: int, width: int) -> Tensor:
+def exact_flow(
+    field: Callable[[Tensor], Tensor], height: int, width: int, low: Tensor, high: Tensor
+) -> Tensor:
+    """Evaluate a flow at every pixel of a box and leave the rest still: no kink is rounded off.
+
+    Args:
+        field: positions (B 2 h w, pixels) -> flow there (B 2 h w), zero outside the box.
+        height: height of the photo in pixels.
+        width: width of the photo in pixels.
+        low: B 2, left and upper end of the box in pixels.
+        high: B 2, right and lower end.
+
+    Returns:
+        B 2 H W; across the photo's border nothing moves.
+    """
+    limit = low.new_tensor([width, height])
+    size = ((high - low).amax(0).ceil() + 2).minimum(limit)
+    columns, rows = (int(s) for s in size.clamp_min(1).tolist())
+    origin = low.floor().clamp_min(0).minimum(limit - size).clamp_min(0)
+    inside = torch.stack(
+        torch.meshgrid(
+            torch.arange(columns, device=low.device, dtype=low.dtype),
+            torch.arange(rows, device=low.device, dtype=low.dtype),
+            indexing="xy",
+        )
+    )
+    position = inside + origin[:, :, None, None]
+    values = field(position) * border_fade(position, height, width)
+    index = (position[:, 1] * width + position[:, 0]).long().flatten(1)
+    flow = values.new_zeros(len(low), 2, height * width)
+    flow.scatter_(2, index[:, None].expand(-1, 2, -1), values.flatten(2))
+    return flow.unflatten(2, (height, width))
+
+
+def border_fade(position: Tensor, height: int, width: int) -> Tensor:
     """A factor per component that keeps a flow from reaching over the photo's border."""
     size = position.new_tensor([width, height]).view(1, 2, 1, 1)
     room = (torch.minimum(position, size - 1 - position) / (BORDER * size)).clamp(0, 1)
@@ -104,130 +135,86 @@ def warp_image(image: Tensor, flow: Tensor, mode: str = "bilinear") -> Tensor:
     )
 
 
-def compose_flows(first: Tensor, second: Tensor) -> Tensor:
-    """The one flow that equals warping by `first` and then by `second`."""
-    return second + warp_image(first, second)
+def compose_flows(first: Tensor, *later: Tensor) -> Tensor:
+    """The one flow that equals warping by `first` and then by each of `later` in turn.
+
+    out(p) = image(first(second(p))): the photo is sampled once however many warps there are.
+    """
+    for flow in later:
+        first = flow + warp_image(first, flow)
+    return first
 
 
-def invert_flow(flow: Tensor, steps: int = INVERSE_STEPS) -> Tensor:
-    """The flow that undoes `flow`, by iterating f(p) = -flow(p + f(p)).
+def linear_mesh(flow: Tensor, cells: Tensor) -> Tensor:
+    """A flow as an engine's textured mesh draws it: read at the nodes, linear in between.
+
+    Args:
+        flow: B 2 H W in pixels.
+        cells: B whole numbers, cells along the shorter side (engines use 20 to 200).
+
+    Returns:
+        B 2 H W, bilinear inside every square cell.
+    """
+    height, width = flow.shape[-2:]
+    step = min(height - 1, width - 1) / cells.to(flow)
+    nodes = node_grid(step, height, width)
+    span = flow.new_tensor([max(width - 1, 1), max(height - 1, 1)]).view(1, 2, 1, 1)
+    place = (nodes * (2 / span) - 1).permute(0, 2, 3, 1)
+    values = F.grid_sample(flow, place, padding_mode="border", align_corners=True)
+    return between_nodes(values, step, height, width)
+
+
+def node_grid(step: Tensor, height: int, width: int) -> Tensor:
+    """Nodes `step` (B, pixels) apart that cover the photo, B 2 h w; fine meshes set h and w."""
+    rows, columns = (int((size / step.min()).ceil()) + 1 for size in (height - 1, width - 1))
+    y = torch.arange(rows, device=step.device, dtype=step.dtype)
+    x = torch.arange(columns, device=step.device, dtype=step.dtype)
+    unit = torch.stack(torch.meshgrid(x, y, indexing="xy"))
+    return unit * step[:, None, None, None]
+
+
+def between_nodes(values: Tensor, step: Tensor, height: int, width: int) -> Tensor:
+    """Fields at the nodes of `node_grid` (B C h w) as B C H W, bilinear inside each cell."""
+    rows = _hat_weights(height, values.shape[-2], step)
+    columns = _hat_weights(width, values.shape[-1], step)
+    return rows[:, None] @ (values @ columns.transpose(1, 2)[:, None])
+
+
+def _hat_weights(size: int, count: int, step: Tensor) -> Tensor:
+    """B size count: how much each node counts at each pixel."""
+    place = torch.arange(size, device=step.device, dtype=step.dtype) / step[:, None]
+    node = torch.arange(count, device=step.device, dtype=step.dtype)
+    return (1 - (place[..., None] - node).abs()).clamp_min(0)
+
+
+def invert_flow(flow: Tensor) -> Tensor:
+    """The flow that undoes `flow`, by iterating f(p) = -flow(p + f(p)) from coarse to fine grids.
 
     The iteration converges where the flow changes by less than a pixel per pixel (no folds).
     """
     height, width = flow.shape[-2:]
-    shape = (-(-height // INVERSE_REDUCTION), -(-width // INVERSE_REDUCTION))
-    scale = flow.new_tensor([shape[1] / width, shape[0] / height]).view(1, 2, 1, 1)
-    coarse = F.interpolate(flow, shape, mode="bilinear", align_corners=False) * scale
+    inverse = None
+    for reduction, steps in INVERSE_STEPS.items():
+        shape = (-(-height // reduction), -(-width // reduction))
+        scale = flow.new_tensor([shape[1] / width, shape[0] / height]).view(1, 2, 1, 1)
+        level = F.interpolate(flow, shape, mode="bilinear") * scale if reduction > 1 else flow
+        start = -level
+        if inverse is not None:
+            start = F.interpolate(inverse, shape, mode="bilinear") * scale
+        for _ in range(steps):
+            start = -warp_image(level, start)
+        inverse = start / scale
+    assert inverse is not None
+    return inverse
 
-    inverse = -coarse
+
+def move_points(points: Tensor, flow: Tensor, steps: int = 12) -> Tensor:
+    """Where a warp by `flow` (B 2 H W) takes `points` (B N 2, pixels): q with q + flow(q) = p."""
+    height, width = flow.shape[-2:]
+    span = flow.new_tensor([max(width - 1, 1), max(height - 1, 1)])
+    moved = points
     for _ in range(steps):
-        inverse = -warp_image(coarse, inverse)
-    return -warp_image(flow, upsample(inverse / scale, height, width))
-
-
-def thin_plate_spline(
-    anchors: Tensor, values: Tensor, scale: Tensor, smoothing: float = 1e-3
-) -> Callable[[Tensor], Tensor]:
-    """The smoothest surface through scattered flows (Bookstein 1989), one solve per batch.
-
-    Args:
-        anchors: B N 2 in pixels.
-        values: B N 2, the flow at the anchors.
-        scale: B, a typical length in pixels; lengths are divided by it.
-        smoothing: tolerance that keeps the system well posed when anchors nearly coincide.
-
-    Returns:
-        A field for `smooth_flow`.
-    """
-    batch, count, _ = anchors.shape
-    unit = anchors / scale[:, None, None]
-    affine = torch.cat((unit.new_ones(batch, count, 1), unit), dim=-1)
-    system = unit.new_zeros(batch, count + 3, count + 3)
-    system[:, :count, :count] = _thin_plate_kernel(torch.cdist(unit, unit).square())
-    system[:, :count, :count] += smoothing * torch.eye(count, device=unit.device)
-    system[:, :count, count:] = affine
-    system[:, count:, :count] = affine.transpose(1, 2)
-    weights = torch.linalg.solve(system, F.pad(values, (0, 0, 0, 3)))
-
-    def field(position: Tensor) -> Tensor:
-        shape = position.shape[-2:]
-        place = (position.flatten(2).transpose(1, 2) / scale[:, None, None]).contiguous()
-        kernel = _thin_plate_kernel(_squared_distances(place, unit))
-        flow = kernel @ weights[:, :count] + place @ weights[:, count + 1 :]
-        flow = flow + weights[:, count : count + 1]
-        return flow.transpose(1, 2).unflatten(2, shape)
-
-    return field
-
-
-def _thin_plate_kernel(squared: Tensor) -> Tensor:
-    return squared * (squared + 1e-9).log()
-
-
-def _squared_distances(place: Tensor, anchors: Tensor) -> Tensor:
-    """B P 2 (or 1 P 2) and B N 2 -> B P N."""
-    place = place.expand(len(anchors), -1, -1)
-    lengths = place.square().sum(-1, keepdim=True) + anchors.square().sum(-1)[:, None]
-    return torch.baddbmm(lengths, place, anchors.transpose(1, 2), alpha=-2).clamp_min_(0)
-
-
-def gaussian_window(exponent: Tensor) -> Tensor:
-    """exp(-exponent), brought to exactly zero where it falls under 1e-5."""
-    return torch.exp(-exponent.clamp(0, _FAR)) - math.exp(-_FAR)
-
-
-def shepard_interpolation(
-    anchors: Tensor, values: Tensor, softness: Tensor
-) -> Callable[[Tensor], Tensor]:
-    """Mean of scattered flows by inverse distance (Shepard 1968), rounded off at the anchors.
-
-    Args:
-        anchors: B N 2 in pixels.
-        values: B N 2, the flow at the anchors.
-        softness: B, distance in pixels below which an anchor's weight stops growing.
-
-    Returns:
-        A field for `smooth_flow`.
-    """
-    soft = softness.square()[:, None, None]
-
-    def field(position: Tensor) -> Tensor:
-        place = position.flatten(2).transpose(1, 2)
-        weight = (_squared_distances(place, anchors) / soft + 1).reciprocal().pow(3)
-        flow = (weight @ values) / weight.sum(-1, keepdim=True)
-        return flow.transpose(1, 2).unflatten(2, position.shape[-2:])
-
-    return field
-
-
-def gaussian_interpolation(
-    anchors: Tensor, values: Tensor, radius: Tensor, smoothing: float = 1e-3
-) -> Callable[[Tensor], Tensor]:
-    """Sum of Gaussians through scattered flows; it fades to zero away from the anchors.
-
-    Args:
-        anchors: B N 2 in pixels.
-        values: B N 2, the flow at the anchors.
-        radius: B, standard deviation of the Gaussians in pixels.
-        smoothing: tolerance that keeps the system well posed when anchors nearly coincide.
-
-    Returns:
-        A field for `smooth_flow`.
-    """
-    narrow = 0.5 / radius.square()[:, None, None]
-
-    def windows(places: Tensor, axis: int) -> Tensor:
-        """B P N: the share of each anchor's Gaussian that one coordinate gives."""
-        return gaussian_window((places[..., None] - anchors[:, None, :, axis]).square() * narrow)
-
-    kernel = windows(anchors[..., 0], 0) * windows(anchors[..., 1], 1)
-    identity = torch.eye(anchors.shape[1], device=anchors.device, dtype=anchors.dtype)
-    weights = torch.linalg.solve(kernel + smoothing * identity, values)
-
-    def field(position: Tensor) -> Tensor:
-        columns = windows(position[:, 0, 0], 0)
-        rows = windows(position[:, 1, :, 0], 1)
-        weighted = rows[:, None] * weights.transpose(1, 2)[:, :, None]
-        return weighted @ columns.transpose(1, 2)[:, None]
-
-    return field
+        place = (moved * (2 / span) - 1)[:, None]
+        motion = F.grid_sample(flow, place, padding_mode="border", align_corners=True)
+        moved = points - motion[:, :, 0].transpose(1, 2)
+    return moved
