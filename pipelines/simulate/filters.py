@@ -1,18 +1,20 @@
 """Batched image filters whose width and threshold differ from sample to sample.
 
-Linear filters are separable and written as two matrix products, so any width costs the same.
+Linear filters are separable, and each axis is a product with a banded matrix, tile by tile.
 Images are B C H W; per-sample parameters are tensors of length B; lengths are in pixels.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+_TILE = 64  # rows or columns that one product makes
+_CUT = 4.3  # standard deviations at which a Gaussian is cut off; 1e-4 of its peak
 
 
 def per_sample(values: Tensor) -> Tensor:
@@ -20,29 +22,54 @@ def per_sample(values: Tensor) -> Tensor:
     return values.view(-1, 1, 1, 1)
 
 
-def _distances(length: int, like: Tensor) -> Tensor:
-    at = torch.arange(length, device=like.device, dtype=like.dtype)
-    return (at[:, None] - at[None, :]).abs()
+def _tiles(
+    outputs: int, inputs: int, reach: float, weigh: Callable[[Tensor], Tensor], like: Tensor
+) -> Iterator[tuple[slice, Tensor]]:
+    """Tiles of a banded matrix along one axis: the inputs used, and their weights.
+
+    Args:
+        outputs: samples that are made, spread evenly over the inputs (whose border is repeated).
+        inputs: samples there are.
+        reach: distance in inputs beyond which weights are zero.
+        weigh: distances (o i) -> weights (B or 1, o, i), normalised here to a sum of one.
+        like: gives dtype and device.
+    """
+    ratio, tile = inputs / outputs, max(_TILE, math.ceil(reach))
+    place = torch.arange(outputs, device=like.device, dtype=like.dtype)
+    place = ((place + 0.5) * ratio - 0.5).clamp(0, inputs - 1)
+    at = torch.arange(inputs, device=like.device, dtype=like.dtype)
+    for start in range(0, outputs, tile):
+        made = place[start : start + tile]
+        low = math.floor((start + 0.5) * ratio - 0.5 - reach)
+        high = math.ceil((start + len(made) - 0.5) * ratio - 0.5 + reach) + 1
+        used = slice(max(low, 0), min(high, inputs))
+        weights = weigh((made[:, None] - at[used]).abs())
+        yield used, weights / weights.sum(-1, keepdim=True)
 
 
-def _separable(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Applies B H H weights along the height and B W W weights along the width."""
-    return _along_width(_along_width(images, columns).mT, rows).mT.contiguous()
+def _separable(
+    images: Tensor, size: Sequence[int], reach: float, weigh: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Brings images to `size` = (height, width) by weights of the distance along each axis."""
+    height, width = images.shape[-2:]
+    tiles = _tiles(size[1], width, reach, weigh, images)
+    across = torch.cat([_times(images[..., used], weights) for used, weights in tiles], dim=-1)
+    tiles = _tiles(size[0], height, reach, weigh, images)
+    return torch.cat([weights[:, None] @ across[:, :, used] for used, weights in tiles], dim=-2)
 
 
-def _along_width(images: Tensor, weights: Tensor) -> Tensor:
-    """One B W W matrix of weights for all rows and channels of a sample, in a single product."""
-    weights = weights / weights.sum(-1, keepdim=True)
-    return torch.bmm(images.flatten(1, 2), weights.mT).view(images.shape)
+def _times(images: Tensor, weights: Tensor) -> Tensor:
+    """One matrix (B or 1, outputs, W) for all rows and channels of a sample: B C H outputs."""
+    batch, channels, height, _ = images.shape
+    product = torch.bmm(images.flatten(1, 2), weights.expand(batch, -1, -1).mT)
+    return product.view(batch, channels, height, -1)
 
 
 def gaussian(images: Tensor, sigma: Tensor) -> Tensor:
     """Gaussian blur with one `sigma` (length B, > 0) per sample; renormalised at the borders."""
-    height, width = images.shape[-2:]
     rate = -0.5 / sigma.view(-1, 1, 1) ** 2
-    rows = _bell(_distances(height, images) ** 2 * rate)
-    columns = rows if width == height else _bell(_distances(width, images) ** 2 * rate)
-    return _separable(images, rows, columns)
+    reach = _CUT * float(sigma.max())
+    return _separable(images, images.shape[-2:], reach, lambda away: _bell(away**2 * rate))
 
 
 def _bell(exponent: Tensor) -> Tensor:
@@ -52,11 +79,9 @@ def _bell(exponent: Tensor) -> Tensor:
 
 def box(images: Tensor, radius: Tensor) -> Tensor:
     """Mean over squares of side 2 `radius` + 1 (length B, >= 0, may be fractional)."""
-    height, width = images.shape[-2:]
     reach = radius.view(-1, 1, 1) + 1
-    rows = (reach - _distances(height, images)).clamp(0, 1)
-    columns = rows if width == height else (reach - _distances(width, images)).clamp(0, 1)
-    return _separable(images, rows, columns)
+    size, farthest = images.shape[-2:], float(reach.max())
+    return _separable(images, size, farthest, lambda away: (reach - away).clamp(0, 1))
 
 
 def reduce(images: Tensor, factor: int) -> Tensor:
@@ -65,19 +90,8 @@ def reduce(images: Tensor, factor: int) -> Tensor:
 
 
 def enlarge(images: Tensor, size: Sequence[int]) -> Tensor:
-    """Bilinear resize to a larger `size` = (height, width), as two matrix products."""
-    height, width = size
-    rows = _linear_weights(images.shape[-2], height).to(images)
-    columns = _linear_weights(images.shape[-1], width).to(images)
-    return rows @ (images @ columns.T)
-
-
-@lru_cache(maxsize=64)
-def _linear_weights(count: int, size: int) -> Tensor:
-    """The matrix, size x count, that resamples `count` even samples (the border repeated)."""
-    position = (torch.arange(size) + 0.5) * (count / size) - 0.5
-    position = position.clamp(0, count - 1)
-    return (1 - (position[:, None] - torch.arange(count)).abs()).clamp_min(0)
+    """Bilinear resize to a larger `size` = (height, width), as banded matrix products."""
+    return _separable(images, size, 1.0, lambda away: (1 - away).clamp_min(0)[None])
 
 
 def blur(images: Tensor, sigma: Tensor) -> Tensor:
@@ -100,31 +114,15 @@ def blur(images: Tensor, sigma: Tensor) -> Tensor:
 
 
 def _coarseness(sigma: float) -> int:
-    """The power of two that brings `sigma` into [1, 2) pixels, at least 1."""
-    return 2 ** max(0, math.floor(math.log2(max(sigma, 1e-6))))
+    """The power of two that brings `sigma` into [1.5, 3) pixels, at least 1."""
+    return 2 ** max(0, math.floor(math.log2(max(sigma, 1e-6) / 1.5)))
 
 
 def _blur_reduced(images: Tensor, sigma: Tensor, factor: int) -> Tensor:
     if factor == 1:
-        return _blur_short(_blur_short(images, sigma).mT, sigma).mT
+        return gaussian(images, sigma)
     variance = (sigma / factor) ** 2 - 1 / 4  # what the area mean and the enlarging blur already
     return enlarge(gaussian(reduce(images, factor), variance.sqrt()), images.shape[-2:])
-
-
-def _blur_short(images: Tensor, sigma: Tensor) -> Tensor:
-    """Along the width, tap by tap; each sample's kernel ends at three of its own sigmas."""
-    reach = min(math.ceil(3 * float(sigma.max())), images.shape[-1] - 1)
-    at = torch.arange(reach + 1, device=images.device, dtype=images.dtype)
-    weights = (-0.5 * (at / sigma[:, None]) ** 2).exp() * (at <= (3 * sigma[:, None]).ceil())
-    weights = weights / (2 * weights.sum(1, keepdim=True) - weights[:, :1])
-
-    width = images.shape[-1]
-    padded = F.pad(images, (reach, reach, 0, 0), mode="replicate")
-    total = images * per_sample(weights[:, 0])
-    for tap in range(1, reach + 1):
-        left, right = padded[..., reach - tap :][..., :width], padded[..., reach + tap :]
-        total.addcmul_(left + right[..., :width], per_sample(weights[:, tap]))
-    return total
 
 
 def guided(images: Tensor, guide: Tensor, radius: Tensor, epsilon: Tensor, factor: int) -> Tensor:

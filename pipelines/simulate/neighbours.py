@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 Offset = tuple[int, int]
 """Rows down and columns to the right."""
+_STRIP = 64  # rows or columns of one strip
 
 
 def each_photo(apply: Callable[..., Tensor], images: Tensor, *settings: Sequence) -> Tensor:
@@ -32,21 +33,38 @@ def weighted_mean(
         images: B C H W.
         taps: offsets with their weights in relation to the centre's 1; each stands for its
             mirror image too, so only one of the two is listed.
-        weigh: differences (B C h w) -> weights of the same shape or B 1 h w.
+        weigh: differences (B C h w) -> weights of the same shape or B 1 h w, a new tensor.
     """
-    total, weights = torch.zeros_like(images), None
+    total, weights = torch.zeros_like(images), torch.zeros(())
     for (down, right), share in taps:
         here, there = _pair(images.shape, down, right)
         difference = images[there] - images[here]
         weight = weigh(difference).mul_(share)
-        if weights is None:
+        if weights.ndim == 0:
             weights = images.new_ones(*images.shape[:1], weight.shape[1], *images.shape[2:])
         difference.mul_(weight)
         total[here] += difference
         total[there] -= difference
         weights[here] += weight
         weights[there] += weight
-    return images if weights is None else total.div_(weights).add_(images)
+    return total.div_(weights).add_(images)
+
+
+def weighted_mean_along(
+    images: Tensor, steps: Sequence[tuple[int, float]], weigh: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """`weighted_mean` along the width, then along the height; strips stay in the cache.
+
+    Args:
+        images: B C H W.
+        steps: distances in pixels with their weights.
+        weigh: as in `weighted_mean`.
+    """
+    across = [((0, step), share) for step, share in steps]
+    along = [((step, 0), share) for step, share in steps]
+    rows = [weighted_mean(strip, across, weigh) for strip in images.split(_STRIP, dim=2)]
+    columns = torch.cat(rows, dim=2).split(_STRIP, dim=3)
+    return torch.cat([weighted_mean(strip, along, weigh) for strip in columns], dim=3)
 
 
 def _pair(shape: Sequence[int], down: int, right: int) -> tuple[tuple, tuple]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from .colour import luma, rgb_to_ycbcr
-from .filters import blur, enlarge, gaussian, guided, reduce
+from .filters import enlarge, gaussian, guided, reduce
 from .landmarks import FaceRegions
 from .skin_rules import RULES
 
@@ -31,19 +31,22 @@ def skin_likelihood(rgb: Tensor, face: FaceRegions) -> Tensor:
     Returns:
         B 1 H W in [0, 1]; covers neck, ears and the rest of the face's skin.
     """
-    batch, _, height, width = rgb.shape
+    height, width = rgb.shape[-2:]
+    coarse = enlarge(_coarse_likelihood(rgb, face), (height, width))
+    radius = rgb.new_full((len(rgb),), 0.02 * max(height, width))
+    return guided(coarse, luma(rgb), radius, rgb.new_full((len(rgb),), 4e-3), _GRID).clamp(0, 1)
+
+
+def _coarse_likelihood(rgb: Tensor, face: FaceRegions) -> Tensor:
+    """Skin's likelihood before it is refined, on a grid `_GRID` times coarser."""
     colours, skin = rgb_to_ycbcr(reduce(rgb, _GRID)), reduce(face.skin, _GRID) + 1e-6
     skin = skin / skin.sum((2, 3), True)
     offset = colours - (colours * skin).sum((2, 3), True)
     spread = (offset.square() * skin).sum((2, 3), True)
     spread = spread + rgb.new_tensor(_LEAST_SPREAD)[:, None, None] ** 2
     likelihood = (-0.5 / _TOLERANCE**2 * (offset.square() / spread).sum(1, True)).exp()
-
-    sigma = rgb.new_full((batch,), 0.10 * height / _GRID)
-    near = (gaussian(reduce(face.oval, _GRID), sigma) * 3).clamp(0, 1)
-    coarse = enlarge(likelihood * near, (height, width))
-    radius = rgb.new_full((batch,), 0.02 * max(height, width))
-    return guided(coarse, luma(rgb), radius, rgb.new_full((batch,), 4e-3), _GRID).clamp(0, 1)
+    sigma = rgb.new_full((len(rgb),), 0.10 * rgb.shape[-2] / _GRID)
+    return likelihood * (gaussian(reduce(face.oval, _GRID), sigma) * 3).clamp(0, 1)
 
 
 def choose_region(
@@ -67,7 +70,7 @@ def choose_region(
     fill(
         mask,
         (inside >= 0) & (inside < 1),
-        lambda rows: skin_region(rgb[rows], select(face, rows), inside[rows]),
+        lambda rows: skin_region(take(rgb, rows), select(face, rows), take(inside, rows)),
     )
     return mask
 
@@ -94,18 +97,25 @@ def skin_region(rgb: Tensor, face: FaceRegions, choice: Tensor) -> Tensor:
     mask = torch.zeros_like(rgb[:, :1])
     kinds = (choice * 2 * len(RULES)).long()
     for kind, rule in enumerate(RULES):
-        fill(mask, kinds == kind, lambda rows, rule=rule: rule(rgb[rows], select(face, rows)))
+        fill(mask, kinds == kind, lambda rows, rule=rule: rule(take(rgb, rows), select(face, rows)))
     covered = (mask * face.skin).mean((1, 2, 3)) / face.skin.mean((1, 2, 3)).clamp_min(1e-6)
     soft = covered < _LEAST_COVER
     feathered = ~soft & (torch.frac(choice * 97.3) < 0.5)
-    fill(mask, feathered, lambda rows: blur(mask[rows], mask.new_full((int(rows.sum()),), 0.8)))
-    fill(mask, soft, lambda rows: soft_skin(rgb[rows], select(face, rows)))
+    fill(mask, feathered, lambda rows: _barely_soften(take(mask, rows)))
+    fill(mask, soft, lambda rows: soft_skin(take(rgb, rows), select(face, rows)))
     return mask
 
 
 def soft_skin(rgb: Tensor, face: FaceRegions) -> Tensor:
     """The skin of face, neck and ears by the face's own colours, feathered: B 1 H W in [0, 1]."""
-    return soften(torch.maximum(skin_likelihood(rgb, face), face.skin * 0.7))
+    coarse = torch.maximum(_coarse_likelihood(rgb, face), reduce(face.skin, _GRID) * 0.7)
+    return _soften_coarse(coarse, rgb.shape[-2:])
+
+
+def around_face(rgb: Tensor, face: FaceRegions) -> Tensor:
+    """Neck, ears and what else looks like the face's skin outside its oval: B 1 H W in [0, 1]."""
+    coarse = _coarse_likelihood(rgb, face) * (1 - reduce(face.oval, _GRID))
+    return _soften_coarse(coarse, rgb.shape[-2:]) * (1 - face.oval)
 
 
 def select(face: FaceRegions, rows: Tensor) -> FaceRegions:
@@ -116,6 +126,11 @@ def select(face: FaceRegions, rows: Tensor) -> FaceRegions:
     return FaceRegions(face.points[rows], face.height, face.width, images)
 
 
+def take(values: Tensor, rows: Tensor) -> Tensor:
+    """The rows where the boolean `rows` (length B) is true; without a copy where all are."""
+    return values if bool(rows.all()) else values[rows]
+
+
 def fill(target: Tensor, rows: Tensor, make: Callable[[Tensor], Tensor]) -> None:
     """Put `make(rows)` into the rows of `target` where the boolean `rows` (length B) is true."""
     if bool(rows.any()):
@@ -124,6 +139,13 @@ def fill(target: Tensor, rows: Tensor, make: Callable[[Tensor], Tensor]) -> None
 
 def soften(mask: Tensor) -> Tensor:
     """Blurs a B 1 H W mask by 1.5 % of its height, so that no border shows."""
-    sigma = mask.new_full((len(mask),), 0.015 * mask.shape[-2] / _GRID)
-    blurred = gaussian(reduce(mask, _GRID), sigma)
-    return enlarge(blurred, mask.shape[-2:]).clamp(0, 1)
+    return _soften_coarse(reduce(mask, _GRID), mask.shape[-2:])
+
+
+def _barely_soften(mask: Tensor) -> Tensor:
+    return gaussian(mask, mask.new_full((len(mask),), 0.8))
+
+
+def _soften_coarse(mask: Tensor, size: Sequence[int]) -> Tensor:
+    sigma = mask.new_full((len(mask),), 0.015 * size[0] / _GRID)
+    return enlarge(gaussian(mask, sigma), size).clamp(0, 1)

@@ -12,10 +12,20 @@ from .colour import rgb_to_ycbcr
 from .landmarks import FaceRegions
 
 
+def _largest(rgb: Tensor) -> Tensor:
+    red, green, blue = rgb.unbind(1)
+    return torch.maximum(torch.maximum(red, green), blue)
+
+
+def _least(rgb: Tensor) -> Tensor:
+    red, green, blue = rgb.unbind(1)
+    return torch.minimum(torch.minimum(red, green), blue)
+
+
 def kovac(rgb: Tensor, face: FaceRegions) -> Tensor:
     """The RGB rule for daylight of Kovac et al. (EUROCON 2003): B 3 H W in [0, 1] -> B 1 H W."""
     red, green, blue = rgb.unbind(1)
-    spread = rgb.amax(1) - rgb.amin(1)
+    spread = _largest(rgb) - _least(rgb)
     bright = (red > 95 / 255) & (green > 40 / 255) & (blue > 20 / 255)
     warm = (red > blue) & (red - green > 15 / 255)
     return (bright & warm & (spread > 15 / 255))[:, None].to(rgb)
@@ -30,7 +40,7 @@ def crcb_box(rgb: Tensor, face: FaceRegions) -> Tensor:
 def hsv_rule(rgb: Tensor, face: FaceRegions) -> Tensor:
     """Hue from -20 to 50 degrees, saturation .15 to .75 and value over .31: B 1 H W of 0 and 1."""
     red, green, blue = rgb.unbind(1)
-    value, least = rgb.amax(1), rgb.amin(1)
+    value, least = _largest(rgb), _least(rgb)
     chroma = (value - least).clamp_min(1e-6)
     saturation = chroma / value.clamp_min(1e-6)
     sixth = (green - blue) / chroma  # hue in units of 60 degrees where red is largest

@@ -15,11 +15,10 @@ from .draws import between, number, octaves_between, strength
 from .edit import Edit
 from .filters import bilateral, diffuse, enlarge, guided, reduce, soft_core
 from .landmarks import FaceRegions
-from .neighbours import each_photo, weighted_mean
+from .neighbours import each_photo, weighted_mean_along
 from .smoothing_region import FACE_OR_SKIN, smoothed
 
 _SPARSE_WEIGHTS = (0.15 / 0.18, 0.12 / 0.18, 0.09 / 0.18, 0.05 / 0.18)  # taps 1 to 4 each way
-_AXES = ((0, 1), (1, 0))
 
 
 def coarseness(images: Tensor, share: float) -> int:
@@ -64,14 +63,13 @@ def _nine_taps(rgb: Tensor, spacing: int, fall: float, kind: int) -> Tensor:
     def weigh(difference: Tensor) -> Tensor:
         return distance(difference).mul_(-fall).add_(1).clamp_(min=0)
 
-    for down, right in _AXES:
-        offsets = [(down * spacing * tap, right * spacing * tap) for tap in range(1, 5)]
-        rgb = weighted_mean(rgb, list(zip(offsets, _SPARSE_WEIGHTS, strict=True)), weigh)
-    return rgb
+    steps = [(spacing * tap, share) for tap, share in enumerate(_SPARSE_WEIGHTS, 1)]
+    return weighted_mean_along(rgb, steps, weigh)
 
 
 def _distance(difference: Tensor) -> Tensor:
-    return difference.square().sum(1, keepdim=True).sqrt_()
+    red, green, blue = difference.split(1, dim=1)
+    return red.square().addcmul_(green, green).addcmul_(blue, blue).sqrt_()
 
 
 def _green(difference: Tensor) -> Tensor:
@@ -97,10 +95,7 @@ def _surface(rgb: Tensor, spacing: int, rate: float) -> Tensor:
     def weigh(difference: Tensor) -> Tensor:
         return difference.abs().mul_(-rate).add_(1).clamp_(min=0)
 
-    for down, right in _AXES:
-        taps = [((down * spacing * tap, right * spacing * tap), 1.0) for tap in range(1, 4)]
-        rgb = weighted_mean(rgb, taps, weigh)
-    return rgb
+    return weighted_mean_along(rgb, [(spacing * tap, 1.0) for tap in range(1, 4)], weigh)
 
 
 def guided_blur(images: Tensor, degrees: Tensor, variations: Tensor, face: FaceRegions) -> Edit:

@@ -32,12 +32,10 @@ def heal_spots(images: Tensor, degrees: Tensor, variations: Tensor, face: FaceRe
 
     hidden = skin * (1 - cover).clamp_min(0) + 1e-4
     reach = (0.012 * width).clamp_min(0.4)
-    fill = blur(small * hidden, reach) / blur(hidden, reach)
     low = blur(small, (0.004 * width).clamp_min(0.35))
-    change, low, cover = enlarge(torch.cat((fill - low, low, cover), dim=1), rgb.shape[-2:]).split(
-        (3, 3, 1), dim=1
-    )
-    grain = rgb - low
+    fill = blur(small * hidden, reach) / blur(hidden, reach) - low
+    change, cover = enlarge(torch.cat((fill, cover), dim=1), rgb.shape[-2:]).split((3, 1), 1)
+    grain = rgb - blur(rgb, (0.004 * face.scale).clamp_min(0.4))
     shift = max(2, round(0.05 * rgb.shape[-2]))
     near = torch.roll(grain, (shift // 2, shift), dims=(2, 3)).clamp_(-0.03, 0.03)
     smooth = rgb + cover * (change + near - grain)

@@ -9,7 +9,7 @@ from .draws import number
 from .edit import Edit, blend
 from .filters import enlarge, gaussian, per_sample, reduce
 from .landmarks import FaceRegions
-from .regions import fill, select, skin_likelihood, skin_region, soften
+from .regions import around_face, fill, select, skin_region, take
 
 FACE = (0.0, 0.0)
 """Shares of the whole picture and of skin by a colour rule, for engines with a face mask only."""
@@ -48,7 +48,7 @@ def smoothed(
     evened = draw > 0.5
     if bool(evened.any()):
         smooth = smooth.clone()
-        fill(smooth, evened, lambda rows: even(smooth[rows], select(face, rows), share[rows]))
+        fill(smooth, evened, lambda rows: even(take(smooth, rows), select(face, rows), share[rows]))
     return blend(images, smooth, mask, degrees)
 
 
@@ -64,13 +64,15 @@ def _region(
     fill(
         mask,
         (skin >= 0) & (in_face < 0),
-        lambda rows: skin_region(rgb[rows], select(face, rows), skin[rows].clamp(0, 1 - 1e-6)),
+        lambda rows: skin_region(
+            take(rgb, rows), select(face, rows), skin[rows].clamp(0, 1 - 1e-6)
+        ),
     )
     fill(
         mask,
         in_face >= 0,
         lambda rows: _face_mask(
-            rgb[rows], variations[rows], select(face, rows), in_face[rows] < 0.5
+            take(rgb, rows), take(variations, rows), select(face, rows), in_face[rows] < 0.5
         ),
     )
     return mask
@@ -81,9 +83,7 @@ def _face_mask(rgb: Tensor, variations: Tensor, face: FaceRegions, wide: Tensor)
     mask = torch.maximum(face.skin, face.oval * per_sample(_LEAK * variations[:, 3]))
 
     def add_neck(rows: Tensor) -> Tensor:
-        near = select(face, rows)
-        outside = soften(skin_likelihood(rgb[rows], near)) * (1 - near.oval)
-        return torch.maximum(mask[rows], outside)
+        return torch.maximum(mask[rows], around_face(take(rgb, rows), select(face, rows)))
 
     fill(mask, wide, add_neck)
     return mask

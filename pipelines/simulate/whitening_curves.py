@@ -25,7 +25,7 @@ def log_curve(images: Tensor, degrees: Tensor, variations: Tensor, face: FaceReg
 
 
 def gamma_curve(images: Tensor, degrees: Tensor, variations: Tensor, face: FaceRegions) -> Edit:
-    """Power x ** g on gamma-coded values, g from .98 to .8, at least .6, of finite slope at black."""
+    """Power x ** g on gamma-coded values, g from .98 to .8, at least .6; finite slope at black."""
     rgb = unit(images)
     gamma = 1 - strength(degrees, 0.02, 0.2, 0.4)
     toe = 0.02
