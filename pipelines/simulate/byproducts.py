@@ -49,7 +49,7 @@ def _detail(rgb: Tensor, sigma: Tensor, luma_only: Tensor) -> Tensor:
 def tint(images: Tensor, amounts: Tensor, variations: Tensor, face: FaceRegions) -> Tensor:
     """A rosy skin, saturation, brightness and contrast, each up or down, as a style has them."""
     rgb = unit(images)
-    amount = strength(amounts, 0.1, 1.0, 1.6)
+    amount = strength(amounts, 0.1, 0.9, 1.3)
     drawn = [2 * per_sample(number(variations, index)) - 1 for index in range(8)]
     middle = 0.5 + amount * 0.035 * drawn[0]
     slope = 0.25 * amount * 0.2 * drawn[1]
@@ -78,7 +78,7 @@ def phone_camera(images: Tensor, amounts: Tensor, variations: Tensor, face: Face
     weaker at edges; sharpening 1 to 2 px, gain .3 to 1.
     """
     rgb = unit(images)
-    amount = strength(amounts, 0.2, 0.8, 1.2)
+    amount = strength(amounts, 0.08, 0.7, 1.1)
     light = reduce(luma(rgb), 8)
     light = gaussian(light, (0.1 * face.scale / 8).clamp_min(0.5)).clamp(0, 1)
     lift = amount * between(variations, 0, 0.0, 1.2) * (1 - light) ** 3

@@ -71,7 +71,7 @@ def ring_highpass(images: Tensor, degrees: Tensor, variations: Tensor, face: Fac
     times = between(variations, 2, 1.5, 5.4).round()
     spots = _hard_light((green - mean + 0.5).clamp_(0, 1), times)
     gate = luma(rgb) ** between(variations, 3, 0.33, 1.0)
-    cleaned = rgb + strength(degrees, 0.03, 0.12, 0.25) * gate * (rgb - spots)
+    cleaned = rgb + strength(degrees, 0.03, 0.12, 0.20) * gate * (rgb - spots)
     smooth = cleaned + gate * (torch.maximum(cleaned, rgb) - cleaned)
     return smoothed(images, smooth, degrees, variations, face, PICTURE_OR_SKIN)
 
@@ -86,7 +86,7 @@ def green_levels(images: Tensor, degrees: Tensor, variations: Tensor, face: Face
     spots = _hard_light((green - mean + 0.5).clamp_(0, 1), times)
     root = green.clamp_min(1e-4)
     cover = root**0.33 * root**power * gain * root**0.3
-    smooth = rgb + strength(degrees, 0.3, 1.0, 1.8) * cover * (rgb - spots)
+    smooth = rgb + strength(degrees, 0.3, 1.0, 1.4) * cover * (rgb - spots)
     return smoothed(images, smooth, degrees, variations, face, PICTURE_OR_SKIN)
 
 
