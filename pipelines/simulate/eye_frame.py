@@ -56,9 +56,7 @@ class EyeFrame(NamedTuple):
 def eye_frames(
     points: Tensor, amount: Tensor, balance: Tensor, height: int, width: int
 ) -> Iterator[EyeFrame]:
-    """The frame of each eye, with the strength that `balance` (B in [0, 1]) leaves to it of
-    `amount` (B).
-    """
+    """The frame of each eye; `balance` (B in [0, 1]) shares `amount` (B) out between them."""
     points = to_pixels(points, height, width)
     tilt = _BALANCE * (2 * balance - 1)
     eyes = zip(EYES, BROWS, IRISES, EYE_CORNERS, (1 + tilt, 1 - tilt), strict=True)

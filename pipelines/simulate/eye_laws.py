@@ -18,7 +18,7 @@ from .warp import exact_flow
 
 QUADRATIC = Span(0.01, 0.145, 0.40)
 POWER = Span(0.02, 0.30, 1.0)
-RING = Span(0.012, 0.18, 0.70)
+RING = Span(0.02, 0.28, 1.0)
 SMOOTHSTEP = Span(0.006, 0.08, 0.26)
 RINGED = (0.8, 1.2)  # the ring law's radius over two eye widths
 
@@ -84,7 +84,7 @@ def elliptic_law(
 
     Some open the eye more than they widen it, as sliders named after the eye's height do.
     """
-    free = further_numbers(variations[:, 1], 6)
+    free = further_numbers(variations, 6)
     kind = (3 * free[:, 4]).floor()
     shapes = ((_quadratic, QUADRATIC, 1.1), (_ring, RING, 1.4), (_smoothstep, SMOOTHSTEP, 1.0))
     ratio = between(0.6, 0.9, variations[:, 1])
@@ -124,7 +124,7 @@ def _enlarge(
         ratio: B, the radius across the eye over the one along it; None: round.
         widening: B, motion along the eye over motion across it; None: alike.
     """
-    free = further_numbers(variations[:, 1], 4)
+    free = further_numbers(variations, 4)
     ratio = torch.ones_like(reach) if ratio is None else ratio
     widening = torch.ones_like(reach) if widening is None else widening
     eyes = list(eye_frames(points, amount, variations[:, 2], *size))
@@ -148,7 +148,7 @@ def _enlarge(
 
 
 def _centre(eye: EyeFrame, choice: Tensor, shift: Tensor) -> Tensor:
-    """The iris, the middle of the eyelids or a point between, B 2, `shift` eye widths up or down."""
+    """The iris, the eyelids' middle or between, B 2, moved up or down by `shift` eye widths."""
     share = (2 * choice - 0.5).clamp(0, 1)[:, None]
     down = torch.stack((-eye.right[:, 1], eye.right[:, 0]), dim=-1)
     middle = share * eye.iris + (1 - share) * eye.centre

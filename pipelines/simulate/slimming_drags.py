@@ -44,15 +44,15 @@ def local_translation(
 ) -> Tensor:
     """One to four drags on each side, each an image pass of its own, towards the nose or lips."""
     frame = JawFrame.of(points, height, width)
-    free = further_numbers(variations[:, 1], 5)
+    free = further_numbers(variations, 5)
     centres, weights = _drags(frame, variations[:, 0], free)
     mix = torch.stack((free[:, 2], 1 - free[:, 2], free[:, 3] - 0.5), dim=-1)
     target = (frame.points[:, _TARGETS] * (mix / mix.sum(1, keepdim=True))[..., None]).sum(1)
     inward = (target[:, None] - centres) / (target[:, None] - centres).norm(
         dim=-1, keepdim=True
     ).clamp_min(1e-3)
-    radius = between(0.25, 0.5, variations[:, 1]) * frame.width
     motion = frame.sides(NARROWING.at(degrees), variations[:, 2], _BALANCE)
+    radius = (between(0.25, 0.5, variations[:, 1]) * frame.width).maximum(5 * motion.amax(1))
     shape = between(0.3, 4.0, free[:, 4]).maximum(5 * motion.amax(1) / radius)
 
     response = _response(frame, centres, weights, inward, radius, shape)
@@ -115,7 +115,7 @@ def _response(
             across = sign * (unit * frame.right).sum(-1)
             total = total + share * (weight * across.clamp_min(0.3))[:, None]
         shares.append(total.amax(1))
-    return torch.stack(shares, dim=1).clamp_min(0.2)
+    return torch.stack(shares, dim=1).clamp_min(0.6)
 
 
 def chained(points: Tensor, degrees: Tensor, variations: Tensor, height: int, width: int) -> Tensor:
@@ -124,7 +124,7 @@ def chained(points: Tensor, degrees: Tensor, variations: Tensor, height: int, wi
     The variation of the balance also leaves one side out altogether, as slips in engines do.
     """
     frame = JawFrame.of(points, height, width)
-    free = further_numbers(variations[:, 1], 4)
+    free = further_numbers(variations, 4)
     slider = SLIDER.at(degrees)
     angle = torch.pi / between(25.0, 30.0, variations[:, 0])
     reach = 0.15 * 2 * frame.eyes * slider * between(0.8, 1.2, free[:, 0])
@@ -177,7 +177,7 @@ def radial_pinch(
     The variations place the centre, set the radius, the balance, and whether the eyes are spared.
     """
     frame = JawFrame.of(points, height, width)
-    free = further_numbers(variations[:, 1], 3)
+    free = further_numbers(variations, 3)
     chin = frame.points[:, CHIN] - frame.points[:, 4]
     centre = frame.points[:, 4] + between(0.0, 0.55, variations[:, 0])[:, None] * chin
     radius = between(0.75, 1.1, variations[:, 1]) * frame.width

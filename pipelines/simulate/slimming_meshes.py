@@ -14,7 +14,7 @@ from torch import Tensor
 from .jaw_frame import JawFrame
 from .landmarks import BROWS, EYES, FACE_OVAL, FOREHEAD, JAW, LIPS, NOSE, canonical_mesh
 from .strength import Span, between, bump, further_numbers, smoothstep
-from .warp import between_nodes, border_fade, node_grid, smooth_flow
+from .warp import between_nodes, border_fade, node_grid, pixel_grid, smooth_flow
 
 SAMPLES = 64  # flow samples along the shorter side of the photo
 NARROWING = Span(0.008, 0.04, 0.10)
@@ -72,7 +72,7 @@ def moving_least_squares(
 ) -> Tensor:
     """The jaw line moves, features and the photo's border stay; solved on a mesh of 10 to 40 px."""
     frame = JawFrame.of(points, height, width)
-    free = further_numbers(variations[:, 1], 6)
+    free = further_numbers(variations, 6)
     lift = between(0.0, 0.6, variations[:, 0])
     amount = 1.3 * NARROWING.at(degrees)
     jaw, motion = _jaw_motion(frame, amount, variations[:, 2], free, lift, len(JAW))
@@ -85,8 +85,9 @@ def moving_least_squares(
     cell = GRID[0] * (GRID[1] / GRID[0]) ** variations[:, 1] * (min(height, width) / 512)
     nodes = node_grid(cell, height, width)
     maps = _mls_maps(moved, targets, between(1.0, 2.0, free[:, 4]), frame.width)
-    flow = maps(nodes, (3 * free[:, 5]).floor())
-    return between_nodes(flow * border_fade(nodes, height, width), cell, height, width)
+    flow = maps(nodes, (3 * free[:, 5]).floor()) * (degrees > 0)[:, None, None, None]
+    pixels = pixel_grid(height, width, points)
+    return between_nodes(flow, cell, height, width) * border_fade(pixels, height, width)
 
 
 def _border(like: Tensor, height: int, width: int) -> Tensor:
@@ -158,7 +159,7 @@ def contour_spline(
     widths) and the balance of the sides.
     """
     frame = JawFrame.of(points, height, width)
-    free = further_numbers(variations[:, 1], 6)
+    free = further_numbers(variations, 6)
     lift = between(0.0, 0.4, free[:, 4])
     amount = 1.35 * NARROWING.at(degrees)
     count = _OUTLINE * (len(JAW) - 1) + 1
@@ -200,7 +201,7 @@ def head_morph(
     the motion is foreshortened as the head is. What moves between vertices is their local mean.
     """
     frame = JawFrame.of(points, height, width)
-    free = further_numbers(variations[:, 1], 3)
+    free = further_numbers(variations, 3)
     head = _head().to(points)
     camera = torch.linalg.lstsq(
         torch.nn.functional.pad(head, (0, 1), value=1.0).expand(len(points), -1, -1),

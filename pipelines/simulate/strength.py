@@ -7,9 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-BULK = 0.85  # up to this degree a setting stays within what vendors use
-
-_SPREAD = (37.13, 113.71, 311.93, 1031.37, 2791.11, 5477.23)
+from . import draws
 
 
 class Span(NamedTuple):
@@ -17,7 +15,7 @@ class Span(NamedTuple):
 
     Attributes:
         low: Value just above degree 0.
-        bulk: Value at degree `BULK`, the strongest that vendors use.
+        bulk: Value at degree `draws.BULK`, the strongest that vendors use.
         tail: Value at degree 1, as free engines have it at full slider.
     """
 
@@ -27,15 +25,14 @@ class Span(NamedTuple):
 
     def at(self, degrees: Tensor) -> Tensor:
         """The setting at each degree in [0, 1]; exactly 0 at degree 0."""
-        usual = (degrees / BULK).clamp(0, 1)
-        beyond = ((degrees - BULK) / (1 - BULK)).clamp(0, 1)
-        value = self.low * (self.bulk / self.low) ** usual * (self.tail / self.bulk) ** beyond
+        value = draws.strength(degrees, *self).flatten()
         return torch.where(degrees > 0, value, torch.zeros_like(value))
 
 
-def further_numbers(variation: Tensor, count: int) -> Tensor:
-    """More numbers in [0, 1) from the later digits of one variation: B -> B `count`, even."""
-    return (variation[:, None] * variation.new_tensor(_SPREAD[:count])).frac()
+def further_numbers(variations: Tensor, count: int) -> Tensor:
+    """Free numbers in [0, 1) beyond the four variations themselves: B 4 -> B `count`."""
+    first = variations.shape[1]
+    return torch.stack([draws.number(variations, first + i) for i in range(count)], dim=1)
 
 
 def between(low: float, high: float, share: Tensor) -> Tensor:

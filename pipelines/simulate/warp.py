@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 MODES = ("bilinear", "bicubic", "nearest")
 BORDER = 0.08  # over this share of the photo a flow fades out towards the border
-INVERSE_STEPS = {4: 8, 2: 2, 1: 1}  # how often the inverse is renewed on every n-th pixel
+INVERSE_STEPS = {4: 10, 2: 3, 1: 1}  # how often the inverse is renewed on every n-th pixel
 
 
 def pixel_grid(
