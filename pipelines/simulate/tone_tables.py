@@ -24,12 +24,12 @@ def apply_curve(rgb: Tensor, table: Tensor) -> Tensor:
 
     Args:
         rgb: B C H W in [0, 1].
-        table: B C N or B 1 N, outputs for inputs spread evenly over [0, 1].
+        table: B C N, or with 1 for B or C, outputs for inputs spread evenly over [0, 1].
 
     Returns:
         B C H W.
     """
-    table = table.expand(-1, rgb.shape[1], -1)
+    table = table.expand(*rgb.shape[:2], -1)
     position = (rgb * (table.shape[-1] - 1)).flatten(2)
     index = position.long().clamp_(0, table.shape[-1] - 2)
     slope = table.diff(dim=-1)

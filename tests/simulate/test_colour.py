@@ -5,7 +5,7 @@ import pytest
 import torch
 from skimage import color as reference
 
-from frr.pipelines.simulate import colour
+from frr.pipelines.simulate import colour, tone_tables
 
 
 @pytest.fixture
@@ -72,3 +72,43 @@ def test_ranges():
     images = torch.tensor([-1.5, -1.0, 0.0, 1.0, 1.5]).view(1, 1, 1, 5)
     assert colour.unit(images).flatten().tolist() == [0, 0, 0.5, 1, 1]
     assert colour.signed(colour.unit(images)).flatten().tolist() == [-1, -1, 0, 1, 1]
+
+
+def test_curves_are_looked_up_with_linear_interpolation():
+    table = torch.rand(2, 3, 11)
+    rgb = torch.rand(2, 3, 4, 5)
+    rgb[0, 0, 0, :2] = torch.tensor([0.0, 1.0])
+    found = tone_tables.apply_curve(rgb, table)
+    for sample in range(2):
+        for channel in range(3):
+            expected = np.interp(
+                rgb[sample, channel], np.linspace(0, 1, 11), table[sample, channel]
+            )
+            np.testing.assert_allclose(found[sample, channel], expected, atol=1e-5)
+
+
+def test_monotone_spline_meets_its_knots_and_never_falls():
+    x = torch.tensor([[0.0, 0.2, 0.6, 1.0], [0.0, 0.3, 0.5, 1.0]])
+    y = torch.tensor([[0.0, 0.2, 0.6, 1.0], [0.0, 0.5, 0.5, 1.0]])
+    table = tone_tables.monotone_spline(x, y)
+    inputs = torch.linspace(0, 1, tone_tables.NODES)
+    assert torch.allclose(table[0, 0], inputs, atol=1e-5)  # knots on a line give the line
+    assert (table.diff(dim=-1) >= -1e-6).all()
+    met = np.interp(x[1], inputs, table[1, 0])
+    np.testing.assert_allclose(met, y[1], atol=5e-3)
+
+
+def test_a_lut_reproduces_what_is_linear_in_each_channel():
+    gain = torch.tensor([0.5, 0.9]).view(2, 1, 1, 1)
+    rgb = torch.rand(2, 3, 6, 7)
+    lut = tone_tables.make_lut(lambda colours: colours.flip(1) * gain, 2, rgb)
+    assert torch.allclose(tone_tables.apply_lut(rgb, lut), rgb.flip(1) * gain, atol=1e-5)
+
+
+def test_a_lut_of_lab_is_near_the_exact_map(rgb):
+    def lighter(colours):
+        lab = colour.rgb_to_lab(colours)
+        return colour.lab_to_rgb(torch.cat((lab[:, :1] * 0.9 + 8, lab[:, 1:] * 0.9), dim=1))
+
+    found = tone_tables.apply_lut(rgb, tone_tables.make_lut(lighter, 1, rgb))
+    assert (found - lighter(rgb)).abs().mean() < 0.004

@@ -1,14 +1,22 @@
-"""Smoothing: laws that hold for every algorithm, and the filters against references."""
+"""Smoothing: laws that hold for every algorithm, and what sets some apart."""
 
-import numpy as np
 import pytest
 import torch
-from scipy import ndimage
 
-from frr.pipelines.simulate import filters, smoothing
+from frr.pipelines.simulate import smoothing
+from frr.pipelines.simulate.colour import luma, rgb_to_ycbcr, unit
 from frr.pipelines.simulate.landmarks import FaceRegions, canonical_mesh
+from frr.pipelines.simulate.smoothing_region import even
 
 SIZE = 96
+ON_FACE = {  # algorithms that never leave the face's mask
+    "guided_blur", "self_guided_blur", "pyramid_coring", "frequency_separation",
+    "linear_separation", "low_layer", "wavelet_damping", "median", "heal_spots",
+    "dodge_and_burn", "anisotropic_diffusion",
+}  # fmt: skip
+TONED = {"ring_highpass", "green_levels", "curve_highpass"}
+"""High-pass engines: their tone shifts a little, and they know no face."""
+STRENGTHENS_EDGES = TONED
 every_algorithm = pytest.mark.parametrize("name", smoothing.ALGORITHMS)
 
 
@@ -23,7 +31,7 @@ def skins(count=1, noise=0.08):
     return skin + noise * torch.randn(count, 1, SIZE, SIZE)
 
 
-def smooth(name, images, degrees, variations=(0.9, 0.5, 0.5, 0.0)):
+def smooth(name, images, degrees, variations=(0.95, 0.3, 0.5, 0.0)):
     variations = torch.tensor([variations]).expand(len(images), -1)
     degrees = torch.as_tensor(degrees).expand(len(images))
     return smoothing.ALGORITHMS[name](images, degrees, variations, regions(images))
@@ -38,16 +46,29 @@ def test_degree_zero_changes_no_bit_of_its_sample(name):
     assert not torch.equal(edit.image[1], images[1])
 
 
-@every_algorithm
+@pytest.mark.parametrize("name", sorted(set(smoothing.ALGORITHMS) - {"heal_spots"}))
 def test_texture_fades_with_the_degree(name):
-    images = skins().expand(4, -1, -1, -1)
+    images = skins(noise=0.03 if name in STRENGTHENS_EDGES else 0.08).expand(4, -1, -1, -1)
     image = smooth(name, images, [0.1, 0.4, 0.7, 1.0]).image
     inside = regions(images).skin > 0.99
-    spread = torch.stack([one[0][mask[0]].std() for one, mask in zip(image, inside, strict=True)])
-    start = images[0, 0][inside[0, 0]].std()
-    assert spread[0] < 0.97 * start
-    assert (spread.diff() < -0.01 * start).all()
+    spread = torch.stack([one[1][mask[0]].std() for one, mask in zip(image, inside, strict=True)])
+    start = images[0, 1][inside[0, 0]].std()
+    assert spread[0] < 0.998 * start
+    assert (spread.diff() < -0.004 * start).all()
     assert spread[-1] > 0.02 * start
+
+
+@every_algorithm
+def test_the_mean_tone_of_skin_hardly_changes(name):
+    images = skins(4, noise=0.15).clamp(-1, 1)
+    edit = smoothing.ALGORITHMS[name](
+        images, torch.full((4,), 0.8), torch.rand(4, 4), regions(images)
+    )
+    skin = regions(images).skin
+    shift = ((luma(unit(edit.image)) - luma(unit(images))) * skin).sum((1, 2, 3)) / skin.sum(
+        (1, 2, 3)
+    )
+    assert shift.abs().max() < (0.03 if name in TONED else 0.01)
 
 
 @every_algorithm
@@ -61,13 +82,13 @@ def test_strong_edges_stay(name):
     assert step > 0.5 * 0.8
 
 
-@every_algorithm
+@pytest.mark.parametrize("name", sorted(set(smoothing.ALGORITHMS) - TONED))
 def test_even_skin_stays(name):
     images = skins(noise=0.0)
-    assert torch.allclose(smooth(name, images, 1.0).image, images, atol=2e-3)
+    assert torch.allclose(smooth(name, images, 1.0).image, images, atol=5e-3)
 
 
-@every_algorithm
+@pytest.mark.parametrize("name", sorted(set(smoothing.ALGORITHMS) - TONED))
 def test_eyes_and_background_keep_every_bit_when_spared(name):
     images = skins()
     face = regions(images)
@@ -79,24 +100,31 @@ def test_eyes_and_background_keep_every_bit_when_spared(name):
     assert spared[0, 0, eye[1], eye[0]]
 
 
-@every_algorithm
+@pytest.mark.parametrize("name", sorted(set(smoothing.ALGORITHMS) - TONED))
 def test_the_last_variation_lets_eyes_have_a_share(name):
     images = skins()
     eye = (canonical_mesh()[468] * SIZE).long()
     shares = [
-        smooth(name, images, 1.0, (0.9, 0.5, 0.5, leak)).mask[0, 0, eye[1], eye[0]].item()
+        smooth(name, images, 1.0, (0.95, 0.3, 0.5, leak)).mask[0, 0, eye[1], eye[0]].item()
         for leak in (0.0, 0.5, 1.0)
     ]
     assert shares == pytest.approx([0.0, 0.2, 0.4], abs=0.02)
 
 
-@every_algorithm
+@pytest.mark.parametrize("name", sorted(ON_FACE))
 def test_the_first_variation_adds_the_neck(name):
     images = skins()
-    masks = [smooth(name, images, 1.0, (region, 0.5, 0.5, 0.0)).mask for region in (0.1, 0.9)]
+    masks = [smooth(name, images, 1.0, (region, 0.3, 0.5, 0.0)).mask for region in (0.1, 0.9)]
     neck = (..., slice(90, 96), slice(40, 56))
     assert masks[0][neck].mean() > 0.3
     assert masks[1][neck].mean() < 0.05
+
+
+@pytest.mark.parametrize("name", sorted(TONED))
+def test_high_pass_engines_have_no_face_mask(name):
+    images = skins()
+    assert smooth(name, images, 1.0, (0.1, 0.3, 0.5, 0.0)).mask.min() == 1
+    assert smooth(name, images, 1.0, (0.6, 0.3, 0.5, 0.0)).mask[..., 90:, :].max() > 0.99
 
 
 @every_algorithm
@@ -119,63 +147,61 @@ def test_any_size(name, size):
     assert image.abs().max() <= 1
 
 
-def test_gaussian_with_a_width_for_each_sample():
-    images, sigmas = torch.rand(2, 1, 40, 56), torch.tensor([1.0, 2.5])
-    found = filters.gaussian(images, sigmas)[..., 12:-12, 12:-12]
-    for index, sigma in enumerate(sigmas.tolist()):
-        expected = ndimage.gaussian_filter(images[index, 0].numpy(), sigma, truncate=6)
-        np.testing.assert_allclose(found[index, 0], expected[12:-12, 12:-12], atol=1e-3)
+@pytest.mark.parametrize("name", ["local_statistics", "dodge_and_burn"])
+def test_light_changes_but_no_colour(name):
+    images = skins().clamp(-0.9, 0.9)
+    images[:, 2] += 0.1 * torch.rand_like(images[:, 2])
+    change = rgb_to_ycbcr(unit(smooth(name, images, 1.0).image)) - rgb_to_ycbcr(unit(images))
+    assert change[:, 0].abs().max() > 0.01
+    assert change[:, 1:].abs().max() < 1e-5
 
 
-def test_box_with_a_width_for_each_sample():
-    images = torch.rand(2, 1, 24, 30)
-    found = filters.box(images, torch.tensor([1.0, 1.5]))[..., 4:-4, 4:-4]
-    for index, kernel in enumerate(([1, 1, 1], [0.5, 1, 1, 1, 0.5])):
-        weights = np.outer(kernel, kernel) / np.sum(kernel) ** 2
-        expected = ndimage.convolve(images[index, 0].numpy(), weights)
-        np.testing.assert_allclose(found[index, 0], expected[4:-4, 4:-4], atol=1e-6)
+def test_pores_stay_where_only_the_low_layer_is_smoothed():
+    """A fine chequered pattern survives; a blotch of 3 % of the face's width does not."""
+    rows = torch.arange(256)
+    pores = 0.02 * ((rows[:, None] + rows) % 2 * 2 - 1)
+    images = skins(noise=0.0)[..., :1, :1].expand(1, 3, 256, 256) + pores
+    blotch = 0.1 * (-0.5 * ((rows[:, None] - 150) ** 2 + (rows - 100) ** 2) / 3.0**2).exp()
+    image = smooth("low_layer", images + blotch, 1.0).image
+    assert (image - images)[0, 0, 150, 100] < 0.6 * 0.1
+    fine = image[0, 0, 140:160, 90:110]
+    assert (fine[:, 1:] - fine[:, :-1]).abs().mean() == pytest.approx(0.04, rel=0.1)
 
 
-def test_linear_filters_keep_constants_up_to_the_border():
-    images = torch.full((1, 2, 17, 23), 0.3)
-    width = torch.tensor([3.0])
-    for image in (filters.gaussian(images, width), filters.box(images, width)):
-        assert torch.allclose(image, images, atol=1e-6)
+def test_spots_are_healed_and_the_rest_stays():
+    rows = torch.arange(256)
+    images = skins(noise=0.0)[..., :1, :1].expand(1, 3, 256, 256).clone()
+    spot = (-0.5 * ((rows[:, None] - 160) ** 2 + (rows - 90) ** 2) / 1.5**2).exp()
+    edit = smooth("heal_spots", images - 0.3 * spot, 0.5)
+    healed = (edit.image - images)[0, 0]
+    assert healed[160, 90].abs() < 0.08
+    assert healed[:140].abs().max() < 1e-3
 
 
-def test_guided_filter_against_its_definition():
-    guide, images = torch.rand(1, 1, 20, 20), torch.rand(1, 3, 20, 20)
-    radius, epsilon = torch.tensor([2.0]), torch.tensor([0.01])
-
-    def mean(values):
-        return filters.box(values, radius)
-
-    covariance = mean(images * guide) - mean(images) * mean(guide)
-    slope = covariance / (mean(guide * guide) - mean(guide) ** 2 + 0.01)
-    expected = mean(slope) * guide + mean(mean(images) - slope * mean(guide))
-    found = filters.guided(images, guide, radius, epsilon, 1)
-    assert torch.allclose(found, expected, atol=1e-5)
-
-
-def test_one_bilateral_pass_by_hand():
-    image = torch.zeros(1, 1, 3, 3)
-    image[..., 1, 1] = 1.0
-    found = filters.bilateral(image, image, torch.tensor([0.5]), 1)
-    near = np.exp(-0.5 / 0.25)
-    assert found[0, 0, 1, 1].item() == pytest.approx(1 / (1 + 4 * near + 4 * 0.7 * near), abs=1e-6)
-    corner = 0.7 * near / (1 + 2 + 0.7 * near)
-    assert found[0, 0, 0, 0].item() == pytest.approx(corner, abs=1e-6)
+def test_half_of_the_samples_keep_their_light():
+    """A ramp of light over the whole face is evened in about half of the draws, never fully."""
+    images = skins(noise=0.0) + torch.linspace(-0.2, 0.2, SIZE)
+    images = images.expand(64, -1, -1, -1)
+    variations = torch.rand(64, 4)
+    variations[:, 0] = 0.95
+    face = regions(images)
+    image = smoothing.ALGORITHMS["guided_blur"](images, torch.full((64,), 0.5), variations, face)[0]
+    line = image[:, 0, 60, 36:60]
+    slope = (line[:, -1] - line[:, 0]) / (images[:, 0, 60, 59] - images[:, 0, 60, 36])
+    evened = (slope < 0.96).float().mean()
+    assert 0.3 < evened < 0.65
+    assert slope.min() > 0.6
 
 
-def test_diffusion_keeps_the_mean_and_lowers_the_variance():
-    images = (torch.rand(1, 3, 24, 24) * 0.1).expand(2, -1, -1, -1)
-    found = filters.diffuse(images, images[:, :1], torch.tensor([0.005, 0.3]), 5)
-    assert torch.allclose(found.mean((2, 3)), images.mean((2, 3)), atol=1e-6)
-    cautious, bold = (found.var((2, 3)) / images.var((2, 3))).mean(1).tolist()
-    assert bold < 0.7 * cautious < 0.5
+def test_evening_brings_both_sides_nearer_to_their_mean():
+    images = (skins(noise=0.0) + torch.linspace(-0.2, 0.2, SIZE)) * 0.5 + 0.5
+    face = regions(images * 2 - 1)
+    image = even(images, face, torch.tensor([0.5]))
+    before, after = (one[0, 0, 60, 58] - one[0, 0, 60, 38] for one in (images, image))
+    assert 0.4 * before < after < 0.75 * before
+    assert torch.equal(even(images, face, torch.tensor([0.0])), images)
 
 
-def test_soft_core_by_hand():
-    detail = torch.tensor([-0.1, 0.0, 0.1, 10.0]).view(1, 1, 1, 4)
-    found = filters.soft_core(detail, torch.tensor([0.1])).flatten()
-    assert found.tolist() == pytest.approx([-0.05, 0.0, 0.05, 10.0], abs=2e-3)
+def test_families_held_out():
+    assert set(smoothing.HELD_OUT) == TONED | {"anisotropic_diffusion"}
+    assert set(smoothing.HELD_OUT) < set(smoothing.ALGORITHMS)
