@@ -33,7 +33,7 @@ def blend(images: Tensor, edited: Tensor, mask: Tensor, degrees: Tensor) -> Edit
         degrees: B in [0, 1].
     """
     acts = per_sample(degrees) > 0
-    image = signed(edited).sub_(images).mul_(mask).add_(images)
+    image = images.lerp(signed(edited), mask)
     if bool(acts.all()):
         return Edit(image, mask)
     return Edit(torch.where(acts, image, images), mask * acts)

@@ -13,7 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .neighbours import weighted_mean
+
 _TILE = 64  # rows or columns that one product makes
+_RING = (((0, 1), 1.0), ((1, 0), 1.0), ((1, 1), 0.7), ((1, -1), 0.7))  # half of the neighbours
 _CUT = 4.3  # standard deviations at which a Gaussian is cut off; 1e-4 of its peak
 
 
@@ -167,25 +170,9 @@ def bilateral(images: Tensor, guide: Tensor, sigma: Tensor, levels: int) -> Tens
     rate = per_sample(-0.5 / sigma**2)
     stack = torch.cat((images, guide), dim=1)
     for level in range(levels):
-        stack = _bilateral_pass(stack, rate, 2**level)
+        taps = [((down << level, right << level), share) for (down, right), share in _RING]
+        stack = weighted_mean(stack, taps, lambda d: d[:, -1:].square().mul_(rate).exp_())
     return stack[:, :-1]
-
-
-def _bilateral_pass(stack: Tensor, rate: Tensor, step: int) -> Tensor:
-    height, width = stack.shape[-2:]
-    total, weights = stack.clone(), torch.ones_like(stack[:, :1])
-    for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
-        rows, other_rows = slice(0, height - down * step), slice(down * step, None)
-        left, shift = slice(0, width - step), slice(step, None)
-        columns, other_columns = {1: (left, shift), 0: (slice(None),) * 2, -1: (shift, left)}[right]
-        here, there = (..., rows, columns), (..., other_rows, other_columns)
-        share = 1.0 if 0 in (down, right) else 0.7
-        weight = ((stack[here][:, -1:] - stack[there][:, -1:]).square_() * rate).exp_() * share
-        total[here] += weight * stack[there]
-        total[there] += weight * stack[here]
-        weights[here] += weight
-        weights[there] += weight
-    return total / weights
 
 
 def diffuse(images: Tensor, guide: Tensor, contrast: Tensor, steps: int) -> Tensor:
@@ -207,10 +194,10 @@ def diffuse(images: Tensor, guide: Tensor, contrast: Tensor, steps: int) -> Tens
         across *= 0.24 / (1 + across[:, -1:].square() * rate)
         along *= 0.24 / (1 + along[:, -1:].square() * rate)
         stack = stack.clone()
-        stack[..., :-1] += across
-        stack[..., 1:] -= across
-        stack[..., :-1, :] += along
-        stack[..., 1:, :] -= along
+        stack[..., :-1].add_(across)
+        stack[..., 1:].sub_(across)
+        stack[..., :-1, :].add_(along)
+        stack[..., 1:, :].sub_(along)
     return stack[:, :-1]
 
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 Offset = tuple[int, int]
 """Rows down and columns to the right."""
@@ -43,10 +42,10 @@ def weighted_mean(
         if weights.ndim == 0:
             weights = images.new_ones(*images.shape[:1], weight.shape[1], *images.shape[2:])
         difference.mul_(weight)
-        total[here] += difference
-        total[there] -= difference
-        weights[here] += weight
-        weights[there] += weight
+        total[here].add_(difference)
+        total[there].sub_(difference)
+        weights[here].add_(weight)
+        weights[there].add_(weight)
     return total.div_(weights).add_(images)
 
 
@@ -95,9 +94,13 @@ def sparse_mean(images: Tensor, taps: Sequence[tuple[Offset, float]]) -> Tensor:
 
 
 def _repeat_border(images: Tensor, reach: int) -> Tensor:
-    if images.dtype == torch.uint8:
-        return F.pad(images.float(), (reach,) * 4, mode="replicate").to(torch.uint8)
-    return F.pad(images, (reach,) * 4, mode="replicate")
+    """Repeats the border on all four sides; unlike `F.pad`, of bytes too."""
+    sides = (images[..., :1], images[..., -1:])
+    left, right = (side.expand(*images.shape[:-1], reach) for side in sides)
+    wide = torch.cat((left, images, right), dim=-1)
+    sides = (wide[..., :1, :], wide[..., -1:, :])
+    top, bottom = (side.expand(*wide.shape[:-2], reach, -1) for side in sides)
+    return torch.cat((top, wide, bottom), dim=-2)
 
 
 _SORT_COLUMNS = ((0, 1), (1, 2), (0, 1))

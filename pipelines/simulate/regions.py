@@ -66,13 +66,12 @@ def choose_region(
     """
     mask = torch.ones_like(rgb[:, :1])
     inside = (choice - shares[0]) / max(shares[1], 1e-6)
-    fill(mask, choice < shares[0], lambda rows: whole_face(select(face, rows)))
-    fill(
+    mask = replace(mask, choice < shares[0], lambda rows: whole_face(select(face, rows)))
+    return replace(
         mask,
         (inside >= 0) & (inside < 1),
         lambda rows: skin_region(take(rgb, rows), select(face, rows), take(inside, rows)),
     )
-    return mask
 
 
 def whole_face(face: FaceRegions) -> Tensor:
@@ -97,13 +96,14 @@ def skin_region(rgb: Tensor, face: FaceRegions, choice: Tensor) -> Tensor:
     mask = torch.zeros_like(rgb[:, :1])
     kinds = (choice * 2 * len(RULES)).long()
     for kind, rule in enumerate(RULES):
-        fill(mask, kinds == kind, lambda rows, rule=rule: rule(take(rgb, rows), select(face, rows)))
-    covered = (mask * face.skin).mean((1, 2, 3)) / face.skin.mean((1, 2, 3)).clamp_min(1e-6)
+        hard = kinds == kind
+        mask = replace(mask, hard, lambda at, rule=rule: rule(take(rgb, at), select(face, at)))
+    skin = reduce(face.skin, _GRID)
+    covered = (reduce(mask, _GRID) * skin).sum((1, 2, 3)) / skin.sum((1, 2, 3)).clamp_min(1e-6)
     soft = covered < _LEAST_COVER
     feathered = ~soft & (torch.frac(choice * 97.3) < 0.5)
-    fill(mask, feathered, lambda rows: _barely_soften(take(mask, rows)))
-    fill(mask, soft, lambda rows: soft_skin(take(rgb, rows), select(face, rows)))
-    return mask
+    mask = replace(mask, feathered, lambda rows: _barely_soften(take(mask, rows)))
+    return replace(mask, soft, lambda rows: soft_skin(take(rgb, rows), select(face, rows)))
 
 
 def soft_skin(rgb: Tensor, face: FaceRegions) -> Tensor:
@@ -131,10 +131,15 @@ def take(values: Tensor, rows: Tensor) -> Tensor:
     return values if bool(rows.all()) else values[rows]
 
 
-def fill(target: Tensor, rows: Tensor, make: Callable[[Tensor], Tensor]) -> None:
-    """Put `make(rows)` into the rows of `target` where the boolean `rows` (length B) is true."""
-    if bool(rows.any()):
-        target[rows] = make(rows)
+def replace(values: Tensor, rows: Tensor, make: Callable[[Tensor], Tensor]) -> Tensor:
+    """`values` with `make(rows)` in the rows where the boolean `rows` (length B) is true."""
+    if not bool(rows.any()):
+        return values
+    if bool(rows.all()):
+        return make(rows)
+    values = values.clone()
+    values[rows] = make(rows)
+    return values
 
 
 def soften(mask: Tensor) -> Tensor:

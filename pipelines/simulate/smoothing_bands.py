@@ -11,9 +11,10 @@ from torch import Tensor
 from .colour import luma, unit
 from .draws import between, number, octaves_between, strength
 from .edit import Edit
-from .filters import bilateral, blur, box, enlarge, per_sample, reduce, soft_core
+from .filters import bilateral, blur, box, enlarge, reduce, soft_core
 from .landmarks import FaceRegions
 from .neighbours import each_photo, median_of_nine
+from .regions import replace, take
 from .smoothing_edges import coarseness
 from .smoothing_region import ANYWHERE, smoothed
 
@@ -126,11 +127,15 @@ def median(images: Tensor, degrees: Tensor, variations: Tensor, face: FaceRegion
     """
     rgb = unit(images)
     width = octaves_between(variations, 1, 0.015, 0.05).flatten() * face.scale
-    levels = (rgb * 255).round().to(torch.uint8)
+    share, sigma = between(variations, 2, 0.2, 0.6), (0.004 * face.scale).clamp_min(0.4)
+    levels = rgb.mul(255).add_(0.5).to(torch.uint8)
     flat = each_photo(_medians, levels, width.tolist()).to(rgb).div_(255)
-    texture = rgb - blur(rgb, (0.004 * face.scale).clamp_min(0.4))
-    back = per_sample((number(variations, 4) < 0.5).to(rgb)) * between(variations, 2, 0.2, 0.6)
-    smooth = rgb.lerp(flat.add_(back * texture), strength(degrees, 0.2, 0.8, 1.0))
+    flat = replace(
+        flat,
+        number(variations, 4) < 0.5,
+        lambda rows: take(flat + share * (rgb - blur(rgb, sigma)), rows),
+    )
+    smooth = rgb.lerp(flat, strength(degrees, 0.2, 0.8, 1.0))
     return smoothed(images, smooth, degrees, variations, face)
 
 

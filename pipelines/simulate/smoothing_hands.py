@@ -36,8 +36,9 @@ def heal_spots(images: Tensor, degrees: Tensor, variations: Tensor, face: FaceRe
     reach = (0.012 * width).clamp_min(0.4)
     low = blur(small, (0.004 * width).clamp_min(0.35))
     fill = blur(small * hidden, reach) / blur(hidden, reach) - low
-    change, cover = enlarge(torch.cat((fill, cover), dim=1), rgb.shape[-2:]).split((3, 1), 1)
-    grain = rgb - blur(rgb, (0.004 * face.scale).clamp_min(0.4))
+    coarse = enlarge(torch.cat((fill, low, cover), dim=1), rgb.shape[-2:])
+    change, low, cover = coarse.split((3, 3, 1), dim=1)
+    grain = rgb - low
     shift = max(2, round(0.05 * rgb.shape[-2]))
     near = torch.roll(grain, (shift // 2, shift), dims=(2, 3)).clamp_(-0.03, 0.03)
     smooth = rgb + cover * (change + near - grain)
@@ -50,7 +51,8 @@ def _discs(
     """Soft discs, .5 to 2.5 % of the face's width, on what stands out: B 1 h w in [0, 1]."""
     y, width = luma(small), face.scale * small.shape[-2] / face.height
     standing = _blobness(blur(y, (0.008 * width).clamp_min(0.5))) * _room(skin, width, face)
-    peaks = standing * (F.max_pool2d(standing, 9, 1, 4) == standing)
+    highest = F.max_pool2d(F.max_pool2d(standing, (1, 9), 1, (0, 4)), (9, 1), 1, (4, 0))
+    peaks = standing * (highest == standing)
     value, place = peaks.flatten(1).topk(min(_MOST_SPOTS, peaks[0].numel()), dim=1)
     count = strength(degrees, 1.0, 15.0, 30.0).flatten()
 

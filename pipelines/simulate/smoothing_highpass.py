@@ -45,12 +45,15 @@ def _scaled(taps: tuple, unit_px: float, centre: float) -> list:
 
 
 def _hard_light(values: Tensor, times: Tensor) -> Tensor:
-    """Hard light, h <- 2 h^2 below one half, else 1 - 2 (1 - h)^2, `times` over (B 1 1 1)."""
+    """Hard light, h <- 2 h^2 below one half, else 1 - 2 (1 - h)^2, `times` over (B 1 1 1).
+
+    With t = 2 h - 1 both branches are t <- t (2 - |t|).
+    """
+    centred = 2 * values - 1
     for done in range(_MOST_HARD_LIGHTS):
-        near = torch.minimum(values, 1 - values)
-        folded = near.square().mul_(2)
-        values = torch.where(done < times, torch.where(values <= 0.5, folded, 1 - folded), values)
-    return values
+        again = (times > done).to(values)
+        centred = centred.abs().mul_(-again).add_(1 + again).mul_(centred)
+    return centred.add_(1).mul_(0.5)
 
 
 def _ring_unit(variations: Tensor, face: FaceRegions) -> list[float]:
@@ -72,7 +75,7 @@ def ring_highpass(images: Tensor, degrees: Tensor, variations: Tensor, face: Fac
     spots = _hard_light((green - mean + 0.5).clamp_(0, 1), times)
     gate = luma(rgb) ** between(variations, 3, 0.33, 1.0)
     cleaned = rgb + strength(degrees, 0.03, 0.12, 0.20) * gate * (rgb - spots)
-    smooth = cleaned + gate * (torch.maximum(cleaned, rgb) - cleaned)
+    smooth = cleaned.lerp(torch.maximum(cleaned, rgb), gate)
     return smoothed(images, smooth, degrees, variations, face, PICTURE_OR_SKIN)
 
 

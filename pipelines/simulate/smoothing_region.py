@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .colour import unit
 from .draws import number
 from .edit import Edit, blend
 from .filters import enlarge, gaussian, per_sample, reduce
 from .landmarks import FaceRegions
-from .regions import around_face, fill, select, skin_region, take
+from .regions import around_face, replace, select, skin_region, take
 
 FACE = (0.0, 0.0)
 """Shares of the whole picture and of skin by a colour rule, for engines with a face mask only."""
@@ -41,52 +42,45 @@ def smoothed(
         shares: How much of [0, 1] means the whole picture, and how much skin by a colour rule;
             of the rest, half means the face with neck and ears, half the face alone.
     """
-    mask = _region(images, variations, face, shares)
     draw = number(variations, 5)
-    share = (2 * draw - 1).clamp_min(0) * (_EVENING[1] - _EVENING[0]) + _EVENING[0]
-    share = torch.where(draw > 0.5, share * degrees.sqrt(), torch.zeros_like(share))
-    evened = draw > 0.5
-    if bool(evened.any()):
-        smooth = smooth.clone()
-        fill(smooth, evened, lambda rows: even(take(smooth, rows), select(face, rows), share[rows]))
-    return blend(images, smooth, mask, degrees)
+    share = _EVENING[0] + (_EVENING[1] - _EVENING[0]) * (2 * draw - 1).clamp_min(0)
+    share = share * degrees.sqrt()
+    smooth = replace(
+        smooth,
+        draw > 0.5,
+        lambda rows: even(take(smooth, rows), select(face, rows), take(share, rows)),
+    )
+    return blend(images, smooth, _region(images, variations, face, shares), degrees)
 
 
 def _region(
     images: Tensor, variations: Tensor, face: FaceRegions, shares: tuple[float, float]
 ) -> Tensor:
     """The mask that the first variation chooses: B 1 H W in [0, 1]."""
-    choice, rgb = variations[:, 0], images * 0.5 + 0.5
-    mask = torch.ones_like(images[:, :1])
-    skin = (choice - shares[0]) / max(shares[1], 1e-6)
+    choice = variations[:, 0]
+    skin = ((choice - shares[0]) / max(shares[1], 1e-6)).clamp_max(0.999)
     in_face = (choice - sum(shares)) / max(1 - sum(shares), 1e-6)
 
-    fill(
-        mask,
-        (skin >= 0) & (in_face < 0),
-        lambda rows: skin_region(
-            take(rgb, rows), select(face, rows), skin[rows].clamp(0, 1 - 1e-6)
-        ),
-    )
-    fill(
-        mask,
-        in_face >= 0,
-        lambda rows: _face_mask(
-            take(rgb, rows), take(variations, rows), select(face, rows), in_face[rows] < 0.5
-        ),
-    )
-    return mask
+    def make_rule(rows: Tensor) -> Tensor:
+        return skin_region(unit(take(images, rows)), select(face, rows), take(skin, rows))
+
+    def make_face(rows: Tensor) -> Tensor:
+        wide = take(in_face, rows) < 0.5
+        return _face_mask(take(images, rows), take(variations, rows), select(face, rows), wide)
+
+    mask = replace(torch.ones_like(images[:, :1]), (skin >= 0) & (in_face < 0), make_rule)
+    return replace(mask, in_face >= 0, make_face)
 
 
-def _face_mask(rgb: Tensor, variations: Tensor, face: FaceRegions, wide: Tensor) -> Tensor:
+def _face_mask(images: Tensor, variations: Tensor, face: FaceRegions, wide: Tensor) -> Tensor:
     """The face's skin, features by the last variation, neck and ears where `wide`."""
     mask = torch.maximum(face.skin, face.oval * per_sample(_LEAK * variations[:, 3]))
 
     def add_neck(rows: Tensor) -> Tensor:
-        return torch.maximum(mask[rows], around_face(take(rgb, rows), select(face, rows)))
+        around = around_face(unit(take(images, rows)), select(face, rows))
+        return torch.maximum(take(mask, rows), around)
 
-    fill(mask, wide, add_neck)
-    return mask
+    return replace(mask, wide, add_neck)
 
 
 def even(smooth: Tensor, face: FaceRegions, share: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from .draws import between, number, strength
 from .edit import Edit, blend
 from .filters import blur
 from .landmarks import FaceRegions
-from .regions import fill
+from .regions import replace, take
 from .whitening_region import tone_region
 
 
@@ -22,8 +22,8 @@ def soft_light(images: Tensor, degrees: Tensor, variations: Tensor, face: FaceRe
     rgb = unit(images)
     sigma = between(variations, 1, 0.01, 0.03).flatten() * face.scale
     glows = number(variations, 2) < 0.5
-    copy = rgb.clone()
-    fill(copy, glows, lambda rows: blur(rgb[rows], sigma[rows].clamp_min(0.3)))
+    sigma = sigma.clamp_min(0.3)
+    copy = replace(rgb, glows, lambda rows: blur(take(rgb, rows), take(sigma, rows)))
     layer = 0.55 + between(variations, 3, 0.25, 0.45) * copy
     opacity = strength(degrees, 0.05, 0.4, 1.0)
     lit = rgb + opacity * (2 * layer - 1) * rgb * (1 - rgb)
