@@ -96,8 +96,8 @@ class FlowExpert(ModelMixin, ConfigMixin):
     def __init__(
         self,
         operation: str = "face_slimming",
-        widths: tuple[int, int, int] = (48, 72, 96),
-        fine: int = 24,
+        widths: tuple[int, int, int] = (32, 64, 96),
+        fine: int = 16,
     ) -> None:
         super().__init__()
         self.encoder = CoarseEncoder(widths, fine)
@@ -133,8 +133,8 @@ class ToneExpert(ModelMixin, ConfigMixin):
     def __init__(
         self,
         operation: str = "whitening",
-        widths: tuple[int, int, int] = (48, 72, 96),
-        fine: int = 24,
+        widths: tuple[int, int, int] = (32, 64, 96),
+        fine: int = 16,
         depth: int = 8,
         side: int = 16,
     ) -> None:

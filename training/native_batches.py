@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from ..models.native_router import COLOUR_SIDE, NativeView
 from ..pipelines.simulate.effects import FELT
 from ..pipelines.simulate.recipe import OPERATIONS
-from .native_pool import VERSIONS, unpack_traces
+from .native_pool import FLOW_GRID, GEOMETRIC, VERSIONS, unpack_traces
 
 
 class ChainBatch(NamedTuple):
@@ -27,16 +27,32 @@ class ChainBatch(NamedTuple):
     flows: Tensor  # B V 2 2 64 64, thousandths of the side: slimming, eyes
     about: Tensor  # B 4
 
-    def view(self, rows: Tensor | None = None) -> NativeView:
-        """What networks see of all versions, B * V; or of one version a chain, `rows` B."""
-        traces, small, about = self.traces, self.small, self.about[:, None].expand(-1, VERSIONS, -1)
-        if rows is None:
-            traces, small, about = (each.flatten(0, 1) for each in (traces, small, about))
-        else:
-            chains = torch.arange(len(rows))
-            traces, small, about = (each[chains, rows] for each in (traces, small, about))
-        colour = F.avg_pool2d(small, small.shape[-1] // COLOUR_SIDE)
-        return NativeView(traces, colour, (about[:, 1] / 256).log2())
+    def view(self) -> NativeView:
+        """What networks see of all versions, B * V."""
+        traces, small = self.traces.flatten(0, 1), self.small.flatten(0, 1)
+        side = self.about[:, None, 1].expand(-1, VERSIONS).flatten()
+        return see(traces, small, side)
+
+
+class VersionBatch(NamedTuple):
+    """One version of each of B chains, and the version before it."""
+
+    effects: Tensor  # B, of the operation that is learned, in [0, 1]
+    traces: Tensor  # B 59 32 32
+    small: Tensor  # B 3 256 256 in [-1, 1]
+    before: Tensor  # B 3 256 256, the version before that
+    flow: Tensor  # B 2 64 64, what undoes the operation; zeros for photometric ones
+    about: Tensor  # B 4
+
+    def view(self) -> NativeView:
+        """What networks see of the versions."""
+        return see(self.traces, self.small, self.about[:, 1])
+
+
+def see(traces: Tensor, small: Tensor, side: Tensor) -> NativeView:
+    """The view that `native_router.look` would give, from what pools keep."""
+    colour = F.avg_pool2d(small, small.shape[-1] // COLOUR_SIDE)
+    return NativeView(traces, colour, (side / 256).log2())
 
 
 class NativePool:
@@ -84,6 +100,52 @@ class NativePool:
         flows[mirrored] = turned
         traces = traces + 0.03 * torch.randn_like(traces)
         return batch._replace(traces=traces, small=relight(small, rng), flows=flows)
+
+    def versions(self, index: Tensor, rows: Tensor, operation: int) -> VersionBatch:
+        """Version `rows` (B, at least 1) of the chains at `index`, as they are kept."""
+        field = self.fields
+        flow = torch.zeros(len(index), 2, FLOW_GRID, FLOW_GRID)
+        if OPERATIONS[operation] in GEOMETRIC:
+            place = GEOMETRIC.index(OPERATIONS[operation])
+            flow = field["flows"][index, rows, place].float()
+        return VersionBatch(
+            field["effects"][index, rows, operation].float(),
+            unpack_traces(field["traces"][index, rows]),
+            field["small"][index, rows].float() / 127.5 - 1,
+            field["small"][index, rows - 1].float() / 127.5 - 1,
+            flow,
+            field["about"][index].float(),
+        )
+
+    def draw_versions(
+        self, rng: np.random.Generator, count: int, operation: int, later: bool
+    ) -> VersionBatch:
+        """`count` versions that have the operation, some mirrored, in slightly other light.
+
+        Args:
+            rng: source of all randomness.
+            count: of chains, one version each.
+            operation: its place among `OPERATIONS`.
+            later: whether versions may have operations that were added after it.
+        """
+        index = torch.as_tensor(rng.integers(len(self), size=count))
+        rows = self.link(index, operation)
+        if later:
+            rows = torch.maximum(rows, torch.as_tensor(rng.integers(1, VERSIONS, size=count)))
+        batch = self.versions(index, rows, operation)
+        mirrored = torch.as_tensor(rng.random(count) < 0.5)
+        traces, flow = batch.traces, batch.flow
+        pair = torch.stack((batch.small, batch.before), dim=1)
+        for planes in (traces, pair, flow):
+            planes[mirrored] = planes[mirrored].flip(-1)
+        flow[mirrored, 0] *= -1
+        pair = relight(pair, rng)
+        traces = traces + 0.03 * torch.randn_like(traces)
+        return batch._replace(traces=traces, small=pair[:, 0], before=pair[:, 1], flow=flow)
+
+    def link(self, index: Tensor, operation: int) -> Tensor:
+        """The version of each chain that adds the operation, B."""
+        return (self.fields["order"][index] == operation).int().argmax(1) + 1
 
     def batches(self, size: int) -> Iterator[ChainBatch]:
         """All chains in order."""

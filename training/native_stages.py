@@ -13,7 +13,7 @@ from ..models.native_experts import FlowExpert, TextureExpert, ToneExpert, slice
 from ..models.native_router import NativeRouter
 from ..pipelines.simulate.effects import FELT
 from ..pipelines.simulate.recipe import OPERATIONS
-from .native_batches import ChainBatch, NativePool, presence
+from .native_batches import NativePool, presence
 from .native_pool import GEOMETRIC, TILES
 
 
@@ -73,11 +73,6 @@ def _two_hot_loss(logits: Tensor, effects: Tensor) -> Tensor:
     return -(left * (1 - share) + right * share)
 
 
-def link(batch: ChainBatch, operation: str) -> Tensor:
-    """For each chain the version that adds the operation, B."""
-    return (batch.order == OPERATIONS.index(operation)).int().argmax(1) + 1
-
-
 def known_degree(rng: np.random.Generator, effects: Tensor) -> Tensor:
     """The degree B as a user or a router would give it: half of them unknown, the rest inexact."""
     noise = torch.as_tensor(rng.normal(0, 0.05, size=len(effects)), dtype=effects.dtype)
@@ -96,15 +91,11 @@ class FlowStage:
 
     def losses(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """The loss terms of one batch."""
-        batch = self.pool.draw(rng, self.count)
-        first, chains = link(batch, self.operation), torch.arange(self.count)
-        last = torch.as_tensor(rng.integers(0, 5, size=self.count))
-        rows = torch.maximum(first, last)  # the operation alone or with later ones
-        effects = batch.effects[chains, rows, OPERATIONS.index(self.operation)]
-        felt = (effects >= FELT[self.operation]).float()
-        flow = self.model(batch.view(rows), known_degree(rng, effects))
-        truth = batch.flows[chains, rows, GEOMETRIC.index(self.operation)]
-        small = batch.small[chains, rows]
+        place = OPERATIONS.index(self.operation)
+        batch = self.pool.draw_versions(rng, self.count, place, later=True)
+        felt = (batch.effects >= FELT[self.operation]).float()
+        flow, truth = self.model(batch.view(), known_degree(rng, batch.effects)), batch.flow
+        small = F.avg_pool2d(batch.small, 2)
         motion = F.smooth_l1_loss(flow, truth, reduction="none", beta=2.0).mean((1, 2, 3))
         pixels = (move(small, flow) - move(small, truth)).square().mean((1, 2, 3))
         weight = 0.1 + 0.9 * felt
@@ -136,13 +127,11 @@ class ToneStage:
 
     def losses(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """The loss terms of one batch."""
-        batch = self.pool.draw(rng, self.count)
-        rows, chains = link(batch, self.operation), torch.arange(self.count)
-        effects = batch.effects[chains, rows, OPERATIONS.index(self.operation)]
-        felt = (effects >= FELT[self.operation]).float()
-        grid = self.model(batch.view(rows), known_degree(rng, effects))
-        photo = F.avg_pool2d(batch.small[chains, rows], 2)
-        truth = F.avg_pool2d(batch.small[chains, rows - 1], 2)
+        place = OPERATIONS.index(self.operation)
+        batch = self.pool.draw_versions(rng, self.count, place, later=False)
+        felt = (batch.effects >= FELT[self.operation]).float()
+        grid = self.model(batch.view(), known_degree(rng, batch.effects))
+        photo, truth = F.avg_pool2d(batch.small, 4), F.avg_pool2d(batch.before, 4)
         error = (photo + slice_tone(grid, photo) - truth).square().mean((1, 2, 3))
         before = (photo - truth).square().mean((1, 2, 3))
         weight = 0.1 + 0.9 * felt
