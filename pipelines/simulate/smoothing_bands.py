@@ -11,7 +11,7 @@ from torch import Tensor
 from .colour import luma, unit
 from .draws import between, number, octaves_between, strength
 from .edit import Edit
-from .filters import bilateral, blur, box, enlarge, reduce, soft_core
+from .filters import bilateral, blur, box, enlarge, faint_part, reduce
 from .landmarks import FaceRegions
 from .neighbours import each_photo, median_of_nine
 from .regions import replace, take
@@ -34,7 +34,7 @@ def _faint_details(fine: Tensor, threshold: Tensor, room: int) -> Tensor:
     """The sum of faint details of all levels down to a grid `room` times coarser."""
     coarse = reduce(fine, 2)
     detail = fine - enlarge(coarse, fine.shape[-2:])
-    faint = detail - soft_core(detail, threshold)
+    faint = faint_part(detail, threshold)
     if room <= 1:
         return faint
     share = 0.4 if room >= 4 else 1.0
@@ -51,8 +51,7 @@ def frequency_separation(
     width = face.scale * small.shape[-2] / rgb.shape[-2]
     fine = blur(small, (between(variations, 1, 0.005, 0.008).flatten() * width).clamp_min(0.3))
     broad = blur(small, (between(variations, 1, 0.027, 0.047).flatten() * width).clamp_min(0.3))
-    band = fine - broad
-    faint = band - soft_core(band, between(variations, 2, 0.06, 0.12).flatten())
+    faint = faint_part(fine - broad, between(variations, 2, 0.06, 0.12).flatten())
     smooth = rgb - strength(degrees, 0.15, 0.75, 1.0) * enlarge(faint, rgb.shape[-2:])
     return smoothed(images, smooth, degrees, variations, face)
 
@@ -93,7 +92,7 @@ def wavelet_damping(images: Tensor, degrees: Tensor, variations: Tensor, face: F
     for index in range(3):
         share = between(variations, 6 + index, 0.4, 1.0)
         band = levels[index] - levels[index + 1]
-        removed.addcmul_(band - soft_core(band, torch.full_like(degrees, _FORM)), share)
+        removed.addcmul_(faint_part(band, torch.full_like(degrees, _FORM)), share)
     amount = strength(degrees, 0.15, 0.8, 0.95)
     smooth = rgb - amount * enlarge(removed, rgb.shape[-2:])
     return smoothed(images, smooth, degrees, variations, face)

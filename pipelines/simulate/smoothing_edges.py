@@ -13,7 +13,7 @@ from torch import Tensor
 from .colour import luma, unit
 from .draws import between, number, octaves_between, strength
 from .edit import Edit
-from .filters import bilateral, diffuse, enlarge, guided, reduce, soft_core
+from .filters import bilateral, diffuse, enlarge, faint_part, guided, reduce
 from .landmarks import FaceRegions
 from .neighbours import each_photo, weighted_mean_along
 from .smoothing_region import FACE_OR_SKIN, smoothed
@@ -35,9 +35,8 @@ def bilateral_blur(images: Tensor, degrees: Tensor, variations: Tensor, face: Fa
     flat = bilateral(coarse, luma(coarse), sigma, 2)
     both = enlarge(torch.cat((flat - coarse, coarse), dim=1), rgb.shape[-2:])
     change, low = both.chunk(2, dim=1)
-    texture = rgb - low
-    faint = texture - soft_core(texture, 0.6 * sigma)
-    smooth = rgb + strength(degrees, 0.15, 0.7, 0.95) * (change - faint)
+    change = change.sub_(faint_part(rgb - low, 0.6 * sigma))
+    smooth = change.mul_(strength(degrees, 0.15, 0.7, 0.95)).add_(rgb)
     return smoothed(images, smooth, degrees, variations, face, FACE_OR_SKIN)
 
 
@@ -140,7 +139,6 @@ def anisotropic_diffusion(
     flat = diffuse(coarse, luma(coarse), contrast, 16)
     both = enlarge(torch.cat((flat - coarse, coarse), dim=1), rgb.shape[-2:])
     change, low = both.chunk(2, dim=1)
-    texture = rgb - low
-    faint = texture - soft_core(texture, contrast)
-    smooth = rgb + strength(degrees, 0.2, 0.75, 1.0) * (change - 0.4 * faint)
+    change = change.sub_(faint_part(rgb - low, contrast), alpha=0.4)
+    smooth = change.mul_(strength(degrees, 0.2, 0.75, 1.0)).add_(rgb)
     return smoothed(images, smooth, degrees, variations, face)

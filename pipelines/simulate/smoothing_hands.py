@@ -5,6 +5,8 @@ Interface and meaning of the variations as in `smoothing`.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -12,7 +14,7 @@ from torch.nn import functional as F
 from .colour import luma, unit
 from .draws import between, octaves_between, strength
 from .edit import Edit
-from .filters import blur, enlarge, per_sample, reduce, soft_core
+from .filters import blur, enlarge, faint_part, per_sample, reduce
 from .landmarks import FaceRegions
 from .smoothing_edges import coarseness
 from .smoothing_region import smoothed
@@ -54,22 +56,42 @@ def _discs(
     highest = F.max_pool2d(F.max_pool2d(standing, (1, 9), 1, (0, 4)), (9, 1), 1, (4, 0))
     peaks = standing * (highest == standing)
     value, place = peaks.flatten(1).topk(min(_MOST_SPOTS, peaks[0].numel()), dim=1)
-    count = strength(degrees, 1.0, 15.0, 30.0).flatten()
+    count = strength(degrees, 1.0, 15.0, 30.0)[:, 0, 0]
+    order = torch.arange(place.shape[1], device=small.device)
+    used = (order < count) & (value > 0)
+    radius = [
+        octaves_between(variations, 6 + rank, 0.005, 0.02)[:, 0, 0] for rank in order.tolist()
+    ]
+    return _draw_discs(place, used, torch.cat(radius, dim=1) * width[:, None], y)
 
-    rows = torch.arange(small.shape[-2], device=small.device, dtype=small.dtype)[:, None]
-    columns = torch.arange(small.shape[-1], device=small.device, dtype=small.dtype)
-    cover = torch.zeros_like(y)
-    for index in range(place.shape[1]):
-        used = (index < count) & (value[:, index] > 0)
-        if not bool(used.any()):
-            break
-        radius = octaves_between(variations, 6 + index, 0.005, 0.02) * per_sample(width)
-        row = per_sample(place[:, index].div(small.shape[-1], rounding_mode="floor"))
-        column = per_sample(place[:, index] % small.shape[-1])
-        distance = ((rows - row).square() + (columns - column).square()).sqrt_()
-        disc = (1 + radius - distance).div_(1 + 0.25 * radius).clamp_(0, 1)
-        cover = torch.maximum(cover, disc * per_sample(used))
-    return cover
+
+def _draw_discs(place: Tensor, used: Tensor, radius: Tensor, like: Tensor) -> Tensor:
+    """Discs with soft edges about pixels; of overlapping ones the higher cover counts.
+
+    Args:
+        place: B N, flat indices of the centres.
+        used: B N, whether a disc is drawn.
+        radius: B N, in pixels.
+        like: B 1 h w, the grid.
+
+    Returns:
+        B 1 h w in [0, 1].
+    """
+    height, width = like.shape[-2:]
+    reach = math.ceil(float(radius.max())) + 1
+    step = torch.arange(-reach, reach + 1, device=like.device)
+    down, right = step[:, None].expand(-1, len(step)).flatten(), step.repeat(len(step))
+    row = place[:, :, None] // width + down
+    column = place[:, :, None] % width + right
+    inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+
+    away = (down.square() + right.square()).to(like).sqrt()
+    cover = (1 + radius[:, :, None] - away) / (1 + 0.25 * radius[:, :, None])
+    cover = cover.clamp(0, 1) * inside * used[:, :, None]
+    index = row.clamp(0, height - 1) * width + column.clamp(0, width - 1)
+    flat = torch.zeros_like(like).flatten(1)
+    flat = flat.scatter_reduce(1, index.flatten(1), cover.flatten(1), "amax")
+    return flat.view(like.shape)
 
 
 def _blobness(y: Tensor) -> Tensor:
@@ -109,8 +131,7 @@ def dodge_and_burn(images: Tensor, degrees: Tensor, variations: Tensor, face: Fa
     width = face.scale / factor
     fine = _over_skin(y, weight, between(variations, 1, 0.004, 0.012).flatten() * width)
     broad = _over_skin(y, weight, between(variations, 2, 0.03, 0.06).flatten() * width)
-    blotch = (fine - broad) * skin
-    blotch = blotch - soft_core(blotch, torch.full_like(degrees, _STROKE))
+    blotch = faint_part((fine - broad) * skin, torch.full_like(degrees, _STROKE))
     stroke = strength(degrees, 0.2, 0.7, 0.95) * blotch
     smooth = rgb - enlarge(stroke, rgb.shape[-2:])
     return smoothed(images, smooth, degrees, variations, face)

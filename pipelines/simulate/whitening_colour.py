@@ -82,11 +82,11 @@ def hsb(images: Tensor, degrees: Tensor, variations: Tensor, face: FaceRegions) 
 def colour_matrix(images: Tensor, degrees: Tensor, variations: Tensor, face: FaceRegions) -> Edit:
     """Mixes with a colour matrix near the identity that makes grey rosy or cool, and adds light.
 
-    The mixture is .1 to .25, at most .4; what the matrix takes of luma is added again.
+    The mixture is .04 to .25, at most .4; what the matrix takes of luma is added again.
     """
     rgb = unit(images)
-    mix = strength(degrees, 0.10, 0.25, 0.40)
-    offset = strength(degrees, 0.01, 0.05, 0.09) + 0.08 * mix
+    mix = strength(degrees, 0.04, 0.25, 0.40)
+    offset = strength(degrees, 0.005, 0.05, 0.09) + 0.08 * mix
     low, high = rgb.new_tensor((0.98, 0.94, 0.97)), rgb.new_tensor((1.03, 1.00, 1.08))
     drawn = torch.stack([number(variations, index) for index in (1, 2, 3)], dim=1)
     grey = low + (high - low) * drawn
@@ -102,8 +102,8 @@ def colour_matrix(images: Tensor, degrees: Tensor, variations: Tensor, face: Fac
 def beautify_tone(images: Tensor, degrees: Tensor, variations: Tensor, face: FaceRegions) -> Edit:
     """The tone steps of a popular open chain: log curve of w 1.2, RGB gain, saturation gain."""
     rgb = unit(images)
-    beta = strength(degrees, 0.05, 0.20, 0.25)
-    gain = strength(degrees, 0.02, 0.10, 0.12)
+    beta = strength(degrees, 0.03, 0.20, 0.25)
+    gain = strength(degrees, 0.01, 0.09, 0.12)
     saturation = 1 + gain * between(variations, 2, 0.3, 1.2)
     bright = torch.log1p(beta * rgb).div_(torch.log1p(beta)).mul_(1 + gain)
     white = _saturate(bright, saturation)

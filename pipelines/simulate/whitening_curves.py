@@ -47,7 +47,7 @@ def screen(images: Tensor, degrees: Tensor, variations: Tensor, face: FaceRegion
     """Screens a neutral to pinkish white over the picture in linear light, least over blacks."""
     rgb = unit(images)
     tint = number(variations, 2)[:, None] * rgb.new_tensor((0.0, 0.14, 0.08))
-    layer = strength(degrees, 0.03, 0.30, 0.50)[:, 0, 0] * (1 - tint)  # B 3
+    layer = strength(degrees, 0.015, 0.22, 0.45)[:, 0, 0] * (1 - tint)  # B 3
     linear = srgb_to_linear(curve_inputs(rgb))
     opacity = linear / (linear + between(variations, 1, 0.06, 0.20)[:, 0])
     table = linear_to_srgb(1 - (1 - linear) * (1 - opacity * layer[:, :, None]))
