@@ -3,8 +3,11 @@
 import pytest
 import torch
 
-from frr.models.mofrr.expert import IDEM, LOW_SCALE, WaveFRRExpert, haar_synthesis, warp
+from frr.models.mofrr.expert import LOW_SCALE, WaveFRRExpert
+from frr.models.mofrr.idem import IDEM
 from frr.models.mofrr.shared import SharedExpert
+from frr.models.mofrr.warping import warp
+from frr.models.wavelets import haar_synthesis
 
 
 def disturbed(network):
