@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
@@ -19,7 +18,9 @@ from ..sizes import LATENT_STRIDE, SizeRequirements
 from ..unets import make_unet
 from ..wavelets import WaveletTransform
 from .coarse_head import CoarseHead
+from .contract import DenoiserOutput, ExpertOutput
 from .degrees import DegreeEstimator, as_plane, expected_degree
+from .denoising import DenoisingExpert
 from .hfcam import HFCAM
 from .idem import IDEM
 from .warping import upsample_flow, warp
@@ -32,7 +33,7 @@ class ExpertCondition(NamedTuple):
     """What an expert knows of a photo, fixed over the denoising steps (padded sizes)."""
 
     warped: Tensor  # B 3 H' W', the photo after the warp head
-    flow: Tensor  # B 2 H' W', pixels (x, y), backward; zeros without a warp head
+    flow: Tensor | None  # B 2 H' W', pixels (x, y), backward; None without a warp head
     low: Tensor  # B 3 h w, LL2 of `warped` divided by 4, [-1, 1], with the tone head's correction
     tone: Tensor  # B 3 h w, that correction; zeros without a tone head
     details: tuple[Tensor, Tensor]  # level 2: B 3 3 h w, level 1: B 3 3 2h 2w
@@ -49,29 +50,7 @@ class ExpertCondition(NamedTuple):
         return low - self.low + self.tone
 
 
-class DenoiserOutput(NamedTuple):
-    """One denoising step."""
-
-    prediction: (
-        Tensor  # B 3 h w: the clean low band / 4, or the noise with prediction_type="epsilon"
-    )
-    idem_residual: Tensor | None  # B 3 h w: IDEM's estimate of clean minus retouched low band / 4
-
-
-class ExpertOutput(NamedTuple):
-    """A restored photo, taken apart: image = warp(photo, flow) + residual."""
-
-    warped: Tensor  # B 3 H W
-    flow: Tensor  # B 2 H W, pixels (x, y), backward
-    residual: Tensor  # B 3 H W
-
-    @property
-    def image(self) -> Tensor:
-        """B 3 H W, around [-1, 1], not clamped."""
-        return self.warped + self.residual
-
-
-class WaveFRRExpert(ModelMixin, ConfigMixin):
+class WaveFRRExpert(DenoisingExpert):
     """Undoes one retouching operation. At initialisation, and at degree 0, it is the identity.
 
     Args:
@@ -91,6 +70,8 @@ class WaveFRRExpert(ModelMixin, ConfigMixin):
         degree_levels: number of degree levels, spread evenly over (0, 1].
         degree_resnet: keyword arguments of transformers' ResNetConfig for the degree estimator.
     """
+
+    estimates_degrees = True
 
     @register_to_config
     def __init__(
@@ -140,11 +121,6 @@ class WaveFRRExpert(ModelMixin, ConfigMixin):
         """Whether there is a warp head or a tone head, which see the photo's traces."""
         return self.config.has_warp_head or self.config.has_tone_head
 
-    def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
-        """Shape (3, h, w) of the low band on which a photo of this size is denoised."""
-        height, width = self.size_requirements.rounded(height, width)
-        return 3, height // LATENT_STRIDE, width // LATENT_STRIDE
-
     def raw_traces(self, photo: Tensor) -> Tensor:
         """`retouching_traces`: they depend on the photo alone, so that experts can share them."""
         return retouching_traces(photo)
@@ -173,22 +149,18 @@ class WaveFRRExpert(ModelMixin, ConfigMixin):
         low, coarse = self.transform.analysis(low)
         return low / LOW_SCALE, (coarse, fine)
 
-    def prepare(
-        self, photo: Tensor, degree: Tensor | None = None, raw: Tensor | None = None
-    ) -> ExpertCondition:
+    def prepare(self, photo: Tensor, degree: Tensor, raw: Tensor | None = None) -> ExpertCondition:
         """Everything the denoising steps need of a photo.
 
         Args:
             photo: B 3 H W in [-1, 1], any size.
-            degree: B, in [0, 1]; None lets the degree estimator decide.
+            degree: B, in [0, 1].
             raw: `raw_traces` of the photo padded as `size_requirements` ask, where known.
         """
-        if degree is None:
-            _, degree = self.estimate_degree(photo)
         size = (photo.shape[-2], photo.shape[-1])
         warped = self.size_requirements.pad(photo)
         low, details = self.bands(warped)
-        flow = warped.new_zeros(1).expand(len(warped), 2, *warped.shape[-2:])
+        flow = None
         tone = low.new_zeros(1).expand_as(low)
         if self.has_coarse_head:
             traces, unmoved = self.traces(warped, raw), low
@@ -259,24 +231,11 @@ class WaveFRRExpert(ModelMixin, ConfigMixin):
         low_change = condition.low_change(low) * LOW_SCALE
         residual = self.transform.synthesis(self.transform.synthesis(low_change, coarse), fine)
         height, width = condition.size
-        planes = (condition.warped, condition.flow, residual)
-        return ExpertOutput(*(plane[..., :height, :width] for plane in planes))
+        warped, residual = (x[..., :height, :width] for x in (condition.warped, residual))
+        flow = None if condition.flow is None else condition.flow[..., :height, :width]
+        return ExpertOutput(warped, flow, residual)
 
     def reconstruct(self, low: Tensor, condition: ExpertCondition) -> ExpertOutput:
         """Restored photo from the clean low band B 3 h w (LL2 / 4)."""
         coarse, fine = self.refine_details(low, condition)
         return self.reconstruct_changes(low, coarse, fine, condition)
-
-    def forward(
-        self,
-        photo: Tensor,
-        degree: Tensor | None = None,
-        latents: Tensor | None = None,
-        timestep: Tensor | int = 999,
-    ) -> ExpertOutput:
-        """The estimate of one step from `latents` (default zeros); photo B 3 H W in [-1, 1]."""
-        condition = self.prepare(photo, degree)
-        if latents is None:
-            latents = torch.zeros_like(condition.low)
-        low = self.denoise(latents, timestep, condition).prediction
-        return self.reconstruct(low, condition)
