@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
-from ..pipelines.bpfre_memory import bytes_for_picture
+from ..pipelines.bpfre.memory import bytes_for_picture
 from .host import io
 from .hosted_model import HostedModel
 
@@ -19,6 +19,10 @@ class BPFReModel(HostedModel):
     def bytes_for_picture(self, part: str, height: int, width: int) -> int:
         """Activation memory that a network needs for one picture of this size."""
         return bytes_for_picture(self.network(part), height, width)
+
+    def working_size(self, size: int | Literal["config"]) -> int | None:
+        """The working size in pixels; "config" stands for the pipeline's own."""
+        return self.pipeline.config["working_size"] if size == "config" else size
 
     def network(self, part: str) -> Any:
         """The retoucher or the inpainter.

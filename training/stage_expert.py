@@ -12,7 +12,7 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
-from ..models.mofrr_expert import LOW_SCALE, ExpertCondition, WaveFRRExpert
+from ..models.mofrr.expert import LOW_SCALE, ExpertCondition, WaveFRRExpert
 from ..pipelines.simulate.recipe import Recipe
 from .batches import RetouchSource, random_subset, retouch_and_target
 from .losses import degree_classification, edit_weight, flow_error, high_bands, hybrid
@@ -116,7 +116,9 @@ class ExpertStage:
             return terms
         terms["degree"] = 0.05 * degree_classification(logits, true)
         if expert.config.has_warp_head:
-            error = flow_error(condition.flow, photos.flows[:, index], photos.masks[:, index])
+            error = flow_error(
+                cast(Tensor, condition.flow), photos.flows[:, index], photos.masks[:, index]
+            )
             terms["flow"] = 0.1 * error
         return terms
 

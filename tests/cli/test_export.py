@@ -8,7 +8,7 @@ import huggingface_hub
 import pytest
 
 from frr.commands import options
-from frr.pipelines import frr_repository
+from frr.pipelines.repository import writer as frr_repository
 
 
 @pytest.fixture
@@ -36,6 +36,18 @@ def test_a_model_is_written_again_and_pushed(frr, own, monkeypatch):
     frr("export", "--model", own, "-o", "shards", "--shard-size", "40KB")
     assert len(list(Path("shards/merger").glob("*-of-*.safetensors"))) > 1
     assert json.loads(Path("shards/model_index.json").read_text())["working_size"] == 64
+
+
+def test_without_code_as_the_embedded_models_lie(frr, model):
+    frr("export", "--model", model, "-o", "bare", "--without-code")
+    assert not list(Path("bare").rglob("*.py"))
+    index = json.loads(Path("bare/model_index.json").read_text())
+    assert index["_class_name"] == "MoFRRPipeline"
+    assert index["merger"] == ["frr", "ExpertMerger"]
+    frr("export", "--model", "bare", "-o", "whole")
+    assert list(Path("whole").glob("mofrr_pipeline_v*.py"))
+    pushed = ["--model", model, "-o", "x", "--without-code", "--push", "me/x"]
+    assert "--without-code" in frr("export", *pushed, status=2).stderr
 
 
 def test_a_push_without_login_is_refused_before_anything_is_written(frr, model, monkeypatch):

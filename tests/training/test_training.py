@@ -8,10 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from frr.models.mofrr_expert import WaveFRRExpert
-from frr.models.mofrr_merger import ExpertMerger
-from frr.models.mofrr_router import RetouchRouter
-from frr.models.mofrr_shared import SharedExpert
+from frr.models.mofrr.expert import WaveFRRExpert
+from frr.models.mofrr.merger import ExpertMerger
+from frr.models.mofrr.router import RetouchRouter
+from frr.models.mofrr.shared import SharedExpert
 from frr.pipelines.simulate.recipe import OPERATIONS
 from frr.training.batches import RetouchSource, random_subset, retouch_and_target, vary_light
 from frr.training.export import assemble

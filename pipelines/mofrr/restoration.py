@@ -1,0 +1,84 @@
+"""The restoration: the one procedure, whoever calls it.
+
+`MoFRRPipeline.__call__` does, and so does a host that owns the memory and brings its own `Room`.
+"""
+
+import torch
+from torch import Tensor
+
+from ..photos.arrays import to_signed
+from ..room import OPEN, Room
+from .components import SHARED
+from .output import Restoration, leave, repeat, used_degrees
+from .request import Generators, OnStep, Request
+from .routing import Routing
+from .steps import MoFRRSteps, keep
+
+
+class MoFRRRestoration(MoFRRSteps):
+    """The restoration as a method of a pipeline that has the parts `MoFRRPipeline` describes."""
+
+    @torch.no_grad()
+    def restore(
+        self,
+        pixels: Tensor,
+        request: Request,
+        generator: Generators = None,
+        latents: Tensor | None = None,
+        on_step: OnStep = keep,
+        routing: Routing | None = None,
+        room: Room = OPEN,
+    ) -> Restoration:
+        """Restores photos of one size.
+
+        Args:
+            pixels: B 3 H W in [0, 1].
+            request: what is asked of them.
+            generator: one, or a list with one for each photo.
+            latents: the noise, instead of a draw.
+            on_step: (index, timestep, latents) -> latents, called after every step.
+            routing: what to undo, where that is decided already.
+            room: the memory to do it in.
+        """
+        count, size = request.num_samples, request.working_size
+        photo = to_signed(pixels)
+        if routing is None:
+            routing = self.route(photo, request.operations, request.degrees, size, room)
+        acting = self._acting(routing, request)
+        if latents is None and request.output_type != "latent" and not acting.any():
+            return leave(pixels.clone(), routing, count)
+        latents = self.prepare_latents(photo, generator, latents, count, size, request.clip)
+        if isinstance(generator, list):
+            generator = [each for each in generator for _ in range(count)]
+        photo, degrees, running = (repeat(x, count) for x in (photo, routing.degrees, acting))
+        edits, latents = self.run_experts(
+            photo,
+            running,
+            degrees,
+            latents,
+            request.num_inference_steps,
+            generator,
+            on_step,
+            size,
+            request.clip,
+            room,
+        )
+        used = used_degrees(edits, self.operations, routing.degrees, count)
+        result = Restoration(pixels, latents, routing.probabilities, used, acting[:, :-1])
+        if request.output_type == "latent":
+            return result
+        images, spread, applied = self.join(
+            pixels, edits, routing.gates, request.strength, count, request.keep_edits, room
+        )
+        room.show(1, 1, None)
+        return result._replace(images=images, edits=applied, uncertainty=spread)
+
+    def _acting(self, routing: Routing, request: Request) -> Tensor:
+        """Which experts run on which photo, the shared one last: B (K + 1), bool."""
+        shared = routing.active.any(dim=1, keepdim=True)
+        if not request.skip_untouched:
+            shared = torch.ones_like(shared)
+        if self._expert(SHARED) is None:
+            shared = torch.zeros_like(shared)
+        acting = torch.cat((routing.active, shared), dim=1)
+        return acting if request.strength > 0 else torch.zeros_like(acting)

@@ -1,0 +1,79 @@
+"""Who acts: what follows from the router's estimate and the caller's wishes."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Estimate(NamedTuple):
+    """What the router makes of each photo of a batch; K operations."""
+
+    probabilities: Tensor  # B K in [0, 1]
+    degrees: Tensor  # B K in [0, 1]; NaN = the expert's own estimate
+    thresholds: tuple[float, ...]  # K, the probability from which an operation counts as found
+
+    def of_clip(self) -> "Estimate":
+        """The mean of all photos for each of them: they are frames of one clip."""
+        probabilities, degrees = (
+            planes.mean(0, keepdim=True).expand_as(planes).clone() for planes in self[:2]
+        )
+        return self._replace(probabilities=probabilities, degrees=degrees)
+
+
+class Routing(NamedTuple):
+    """What is to be undone on each photo of a batch; K operations."""
+
+    probabilities: Tensor  # B K in [0, 1], the router's; without a router 1 = active, 0 = not
+    degrees: Tensor  # B K in [0, 1]; NaN = the expert's own estimate
+    active: Tensor  # B K bool
+    gates: Tensor  # B K in [0, 1], what the merger sees: probabilities, 1 or 0 where forced
+
+
+def forced(wishes: Sequence[bool | None], photo: Tensor) -> Estimate:
+    """What stands for an estimate of photos B C H W where there is no router: the caller's word."""
+    known = photo.new_tensor([float(bool(wish)) for wish in wishes]).expand(len(photo), -1)
+    return Estimate(known, torch.full_like(known, torch.nan), (1.0,) * len(wishes))
+
+
+def check_experts(
+    wishes: Sequence[bool | None], available: Mapping[str, bool], has_router: bool
+) -> None:
+    """Raises ValueError where a wish cannot be met by the parts that are there."""
+    for (name, present), wish in zip(available.items(), wishes, strict=True):
+        if wish and not present:
+            raise ValueError(
+                f"operation {name!r} is forced on, but {name}_expert is None; load the pipeline "
+                "with it, or leave the operation out"
+            )
+        if wish is None and present and not has_router:
+            raise ValueError(
+                f"the pipeline's router is None, so nothing decides on {name!r}; pass operations= "
+                "(a set of names, or True / False for each), or load the pipeline with its router"
+            )
+
+
+def decide(
+    estimate: Estimate,
+    wishes: Sequence[bool | None],
+    degrees: Sequence[float],
+    available: Sequence[bool],
+) -> Routing:
+    """Joins estimate and wishes: auto operations act where probability >= threshold.
+
+    Args:
+        estimate: the router's, or `forced`.
+        wishes: of each operation True, False or None (auto), see `read_operations`.
+        degrees: of each operation the caller's degree or NaN, see `read_degrees`.
+        available: of each operation whether its expert is there.
+    """
+    probabilities, expected, thresholds = estimate
+    limit, given = probabilities.new_tensor([thresholds, tuple(degrees)])
+    active, gates = probabilities >= limit, probabilities.clone()
+    for index, wish in enumerate(wishes):
+        if wish is not None:
+            active[:, index], gates[:, index] = wish, float(wish)
+    active &= torch.tensor(available, device=active.device)
+    chosen = torch.where(given.isnan(), expected, given)
+    return Routing(probabilities, chosen, active, gates)
