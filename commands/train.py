@@ -36,7 +36,7 @@ def train(stage: str, faces: Path, folder: Path, pairs: Sequence[str], resume: b
     settings = read_settings(pairs)
     keep_freed_memory()
     try:
-        from ..training.stages import run_stage
+        from ..training.stages.registry import run_stage
 
         model = run_stage(stage, settings, folder, faces, resume=resume)
     except ModuleNotFoundError as error:

@@ -15,7 +15,7 @@ from huggingface_hub import ModelCard
 import frr
 from frr import hub
 from frr.pipelines.frr_code import code_files
-from frr.training.card import PICTURE_NAME, weights_digest
+from frr.training.publishing.card import PICTURE_NAME, weights_digest
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTSIDE = {"tests", "benchmarks", "docs", "build", "dist", "runs", "out", "__pycache__"}

@@ -13,14 +13,14 @@ from frr.models.mofrr_router import RetouchRouter
 from frr.pipelines.frr_code import read_code
 from frr.pipelines.mofrr_operations import OPERATIONS
 from frr.pipelines.pipeline_mofrr import MoFRRPipeline
-from frr.training.batches import RetouchSource
-from frr.training.export import assemble
-from frr.training.faces import FaceSet
+from frr.training.data.retouching import RetouchSource
+from frr.training.publishing.assemble_mofrr import assemble
+from frr.training.data.faces import FaceSet
 from frr.training.loop import LoopConfig, train
-from frr.training.stage_expert import ExpertStage
-from frr.training.stage_merger import MergerStage
-from frr.training.stage_router import RouterStage
-from frr.training.stages import make_config
+from frr.training.stages.expert import ExpertStage
+from frr.training.stages.merger import MergerStage
+from frr.training.stages.router import RouterStage
+from frr.training.stages.registry import make_config
 
 FIVE = (*OPERATIONS, "lip_tinting")  # the one declaration
 SIZE = 32

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from frr.training.faces import FaceSet
+from frr.training.data.faces import FaceSet
 
 
 @pytest.fixture(scope="session")

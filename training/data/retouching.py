@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..pipelines.simulate.recipe import OPERATIONS, Export, Recipe, sample_recipe
-from ..pipelines.simulate.simulator import Retouched, retouch
+from ...pipelines.simulate.recipe import OPERATIONS, Export, Recipe, sample_recipe
+from ...pipelines.simulate.simulator import Retouched, retouch
 from .faces import FaceSet, to_signed
 
 

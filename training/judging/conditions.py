@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-from ..pipelines.simulate.recipe import OPERATIONS, Export, Recipe, sample_recipe
-from ..pipelines.simulate.simulator import retouch
-from .faces import FaceSet, to_bytes
+from ...pipelines.simulate.recipe import OPERATIONS, Export, Recipe, sample_recipe
+from ...pipelines.simulate.simulator import retouch
+from ..data.faces import FaceSet, to_bytes
 
 MIXED = "mixed"
 UNTOUCHED = "untouched"

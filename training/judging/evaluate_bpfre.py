@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..pipelines.simulate.blemishes import KINDS, Painted, paint, sample_blemishes
-from .batches import to_8_bits
-from .faces import FaceSet
+from ...pipelines.simulate.blemishes import KINDS, Painted, paint, sample_blemishes
+from ..data.retouching import to_8_bits
+from ..data.faces import FaceSet
 from .metrics import psnr, ssim
 
 PSNR_CAP = 100.0

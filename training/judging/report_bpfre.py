@@ -9,9 +9,9 @@ from typing import Any
 
 from PIL import Image
 
-from ..pipelines.pictures import map_picture, panel, to_picture
+from ...pipelines.pictures import map_picture, panel, to_picture
 from .evaluate_bpfre import RetouchEvaluation, RetouchRow, paint_condition
-from .faces import FaceSet
+from ..data.faces import FaceSet
 
 COLUMNS: tuple[tuple[str, Callable[[RetouchRow], str]], ...] = (
     ("condition", lambda row: row.condition),

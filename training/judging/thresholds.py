@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from .conditions import conditions_of, recipe_for, retouched_faces
-from .faces import FaceSet, to_signed
+from ..data.faces import FaceSet, to_signed
 from .metrics import calibrate_threshold
 
 

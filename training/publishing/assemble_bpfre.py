@@ -5,10 +5,10 @@ from typing import Any
 
 import torch
 
-from ..models.bpfre_retoucher import BlemishRetoucher
-from ..pipelines.pipeline_bpfre import BPFRePipeline
-from .faces import FaceSet
-from .metrics import psnr
+from ...models.bpfre_retoucher import BlemishRetoucher
+from ...pipelines.pipeline_bpfre import BPFRePipeline
+from ..data.faces import FaceSet
+from ..judging.metrics import psnr
 
 THRESHOLDS = (0.004, 0.006, 0.009, 0.013, 0.018, 0.025, 0.035, 0.05)
 CLEAN_PSNR = 44.0  # dB, what clean validation faces must come back at

@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..models.mofrr_expert import WaveFRRExpert
-from ..models.mofrr_merger import ExpertMerger
-from ..models.mofrr_router import RetouchRouter
-from ..models.mofrr_shared import SharedExpert
-from ..models.presets import PRESETS
-from ..pipelines.pipeline_mofrr import MoFRRPipeline
-from .calibrate_router import calibrated_thresholds
-from .faces import FaceSet
-from .stage_expert import make_scheduler
-from .stages import expert_part
+from ...models.mofrr_expert import WaveFRRExpert
+from ...models.mofrr_merger import ExpertMerger
+from ...models.mofrr_router import RetouchRouter
+from ...models.mofrr_shared import SharedExpert
+from ...models.presets import PRESETS
+from ...pipelines.pipeline_mofrr import MoFRRPipeline
+from ..judging.thresholds import calibrated_thresholds
+from ..data.faces import FaceSet
+from ..stages.expert import make_scheduler
+from ..stages.registry import expert_part
 
 MAX_FALSE_POSITIVE_RATE = 0.15  # of each operation, on untouched validation faces
 STAGE_NETWORKS = {"router": RetouchRouter, "shared": SharedExpert, "merger": ExpertMerger}

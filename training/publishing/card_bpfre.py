@@ -9,12 +9,12 @@ import numpy as np
 from huggingface_hub import EvalResult
 from PIL import Image
 
-from ..pipelines.pictures import map_picture, to_picture, to_tensor
-from ..pipelines.simulate.blemishes import paint, sample_blemishes
+from ...pipelines.pictures import map_picture, to_picture, to_tensor
+from ...pipelines.simulate.blemishes import paint, sample_blemishes
 from .card import Evidence, Subject
-from .evaluate_bpfre import RetouchEvaluation
-from .metrics import psnr
-from .report_bpfre import from_json, to_markdown
+from ..judging.evaluate_bpfre import RetouchEvaluation
+from ..judging.metrics import psnr
+from ..judging.report_bpfre import from_json, to_markdown
 
 SUMMARY = """
 A photo of a face goes in; the same face without acne, redness, scars, spots, enlarged pores and

@@ -10,12 +10,12 @@ import torch
 from huggingface_hub import EvalResult
 from PIL import Image
 
-from ..pipelines.pictures import to_picture, to_tensor
-from ..pipelines.simulate.recipe import sample_recipe
-from ..pipelines.simulate.simulator import retouch
+from ...pipelines.pictures import to_picture, to_tensor
+from ...pipelines.simulate.recipe import sample_recipe
+from ...pipelines.simulate.simulator import retouch
 from .card import Evidence, Subject
-from .metrics import psnr
-from .report import Evaluation, from_json, to_markdown
+from ..judging.metrics import psnr
+from ..judging.report_mofrr import Evaluation, from_json, to_markdown
 
 SUMMARY = """
 A photo of a face goes in; an estimate of what it looked like before retouching comes out. A router

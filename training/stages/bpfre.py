@@ -14,11 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..models.bpfre_critic import PixelCritic
-from ..models.bpfre_retoucher import BlemishRetoucher, RetouchOutput
-from .blemish_batches import BlemishBatch, BlemishSource
-from .losses import edit_weight
-from .perceptual import FeatureLoss, haar_features
+from ...models.bpfre_critic import PixelCritic
+from ...models.bpfre_retoucher import BlemishRetoucher, RetouchOutput
+from ..data.blemishes import BlemishBatch, BlemishSource
+from ..losses import edit_weight
+from ..perceptual import FeatureLoss, haar_features
 
 
 class Draw(NamedTuple):

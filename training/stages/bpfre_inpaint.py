@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..models.bpfre_retoucher import BlemishRetoucher, RetouchOutput, fill_smoothly
-from .blemish_batches import BlemishSource
-from .losses import edit_weight
-from .perceptual import FeatureLoss, haar_features
-from .stage_bpfre import difference
+from ...models.bpfre_retoucher import BlemishRetoucher, RetouchOutput, fill_smoothly
+from ..data.blemishes import BlemishSource
+from ..losses import edit_weight
+from ..perceptual import FeatureLoss, haar_features
+from .bpfre import difference
 
 
 @dataclass

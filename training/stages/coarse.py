@@ -14,13 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..models.mofrr_expert import WaveFRRExpert, retouching_traces
-from ..pipelines.simulate.recipe import Recipe
-from ..pipelines.simulate.simulator import Retouched
-from .batches import RetouchSource, retouch_and_target, retouch_to_8_bits
-from .losses import degree_classification, end_point_error, log_error
-from .pool import Pool
-from .stage_expert import recipes_for, told_degrees
+from ...models.mofrr_expert import WaveFRRExpert, retouching_traces
+from ...pipelines.simulate.recipe import Recipe
+from ...pipelines.simulate.simulator import Retouched
+from ..data.retouching import RetouchSource, retouch_and_target, retouch_to_8_bits
+from ..losses import degree_classification, end_point_error, log_error
+from ..data.pools import Pool
+from .expert import recipes_for, told_degrees
 
 
 class CoarseBatch(NamedTuple):

@@ -12,10 +12,10 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
-from ..models.mofrr_expert import LOW_SCALE, ExpertCondition, WaveFRRExpert
-from ..pipelines.simulate.recipe import Recipe
-from .batches import RetouchSource, random_subset, retouch_and_target
-from .losses import degree_classification, edit_weight, flow_error, high_bands, hybrid
+from ...models.mofrr_expert import LOW_SCALE, ExpertCondition, WaveFRRExpert
+from ...pipelines.simulate.recipe import Recipe
+from ..data.retouching import RetouchSource, random_subset, retouch_and_target
+from ..losses import degree_classification, edit_weight, flow_error, high_bands, hybrid
 
 ABSENT_SHARE = 0.1  # photos without the operation
 MIXED_SHARE = 0.25  # photos with the operation among others

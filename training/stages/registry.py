@@ -10,27 +10,27 @@ from typing import Any
 
 import torch
 
-from ..models.bpfre_critic import PixelCritic
-from ..models.bpfre_retoucher import BlemishRetoucher
-from ..models.mofrr_expert import WaveFRRExpert
-from ..models.mofrr_merger import ExpertMerger
-from ..models.mofrr_router import RetouchRouter
-from ..models.mofrr_shared import SharedExpert
-from ..models.presets import PRESETS
-from ..pipelines.simulate import bank
-from ..pipelines.simulate.recipe import OPERATIONS
-from .batches import RetouchSource
-from .blemish_batches import BlemishSource
-from .faces import load_faces
-from .loop import LoopConfig, Stage, train
-from .perceptual import feature_loss
-from .stage_bpfre import BPFReStage
-from .stage_coarse import CoarseStage, ToneStage, WarpStage
-from .stage_expert import ExpertStage
-from .stage_inpaint import InpaintStage
-from .stage_merger import MergerStage
-from .stage_router import RouterStage
-from .stage_shared import SharedStage
+from ...models.bpfre_critic import PixelCritic
+from ...models.bpfre_retoucher import BlemishRetoucher
+from ...models.mofrr_expert import WaveFRRExpert
+from ...models.mofrr_merger import ExpertMerger
+from ...models.mofrr_router import RetouchRouter
+from ...models.mofrr_shared import SharedExpert
+from ...models.presets import PRESETS
+from ...pipelines.simulate import bank
+from ...pipelines.simulate.recipe import OPERATIONS
+from ..data.retouching import RetouchSource
+from ..data.blemishes import BlemishSource
+from ..data.faces import load_faces
+from ..loop import LoopConfig, Stage, train
+from ..perceptual import feature_loss
+from .bpfre import BPFReStage
+from .coarse import CoarseStage, ToneStage, WarpStage
+from .expert import ExpertStage
+from .bpfre_inpaint import InpaintStage
+from .merger import MergerStage
+from .router import RouterStage
+from .shared import SharedStage
 
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 

@@ -13,15 +13,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..models.mofrr_router import RetouchRouter
-from .batches import RetouchSource, random_subset, retouch_to_8_bits
-from .faces import to_bytes, to_signed
-from .losses import (
+from ...models.mofrr_router import RetouchRouter
+from ..data.retouching import RetouchSource, random_subset, retouch_to_8_bits
+from ..data.faces import to_bytes, to_signed
+from ..losses import (
     degree_classification,
     location_classification,
     presence_classification,
 )
-from .pool import Pool
+from ..data.pools import Pool
 
 
 class RouterBatch(NamedTuple):

@@ -8,10 +8,10 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
 
-from ..models.mofrr_shared import SharedExpert
-from .batches import RetouchSource, random_subset, retouch_and_target
-from .losses import hybrid
-from .stage_expert import make_scheduler, sample_timesteps
+from ...models.mofrr_shared import SharedExpert
+from ..data.retouching import RetouchSource, random_subset, retouch_and_target
+from ..losses import hybrid
+from .expert import make_scheduler, sample_timesteps
 
 
 @dataclass

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from frr.training.faces import FaceSet, load_faces
+from frr.training.data.faces import FaceSet, load_faces
 
 
 def save(path, side=8, colour=(10, 20, 30), height=None):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from frr.training.ffhqr import FFHQR
+from frr.training.data.ffhqr import FFHQR
 
 
 def write(path, level):

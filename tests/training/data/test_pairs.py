@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from frr.training.pairs import PairFolders, load_pair
+from frr.training.data.pairs import PairFolders, load_pair
 
 
 def save(path, size=(8, 8), colour=(0, 0, 0)):

@@ -8,7 +8,7 @@ from PIL import Image
 
 from frr.pipelines.simulate.recipe import OPERATIONS
 from frr.training import retouchingffhq_plus as plus
-from frr.training.retouchingffhq import (
+from frr.training.data.retouchingffhq import (
     OPERATION_NAMES,
     RetouchingFFHQ,
     read_excluded,

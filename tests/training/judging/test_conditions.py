@@ -5,7 +5,7 @@ import torch
 
 from frr.pipelines.simulate import bank
 from frr.pipelines.simulate.recipe import OPERATIONS
-from frr.training.conditions import (
+from frr.training.judging.conditions import (
     MIXED,
     UNTOUCHED,
     Condition,

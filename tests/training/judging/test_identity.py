@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from frr.training.identity import FaceEmbedder, baseline, distance, load_persons
+from frr.training.judging.identity import FaceEmbedder, baseline, distance, load_persons
 
 HAS_EXTRA = importlib.util.find_spec("dlib") and importlib.util.find_spec("face_recognition_models")
 
@@ -63,7 +63,7 @@ def test_without_the_extra_the_error_says_what_to_install(monkeypatch):
 
 
 def test_without_dlib_the_error_says_what_to_install(monkeypatch, tmp_path):
-    monkeypatch.setattr("frr.training.identity.model_file", lambda name: tmp_path / name)
+    monkeypatch.setattr("frr.training.judging.identity.model_file", lambda name: tmp_path / name)
     monkeypatch.setitem(sys.modules, "dlib", None)
     with pytest.raises(ImportError, match=r"dlib is not .*frr\[identity\]"):
         FaceEmbedder()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from frr.training.metrics import (
+from frr.training.judging.metrics import (
     accuracy,
     balanced_accuracy,
     calibrate_threshold,

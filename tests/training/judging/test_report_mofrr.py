@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from frr.training.identity import Baseline
-from frr.training.report import (
+from frr.training.judging.identity import Baseline
+from frr.training.judging.report_mofrr import (
     Evaluation,
     RestorationRow,
     RouterRow,

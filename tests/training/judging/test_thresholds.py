@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from frr.pipelines.simulate.recipe import OPERATIONS
-from frr.training.calibrate_router import (
+from frr.training.judging.thresholds import (
     RouterScores,
     calibrated_thresholds,
     score_faces,

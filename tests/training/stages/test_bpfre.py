@@ -11,22 +11,22 @@ from safetensors.torch import save_file
 from frr.models.bpfre_critic import PixelCritic
 from frr.models.bpfre_retoucher import BlemishRetoucher, RetouchOutput
 from frr.pipelines.pipeline_bpfre import BPFRePipeline, BPFRePipelineOutput
-from frr.training import report_bpfre
-from frr.training.blemish_batches import BlemishSource
-from frr.training.evaluate_bpfre import (
+from frr.training.judging import report_bpfre
+from frr.training.data.blemishes import BlemishSource
+from frr.training.judging.evaluate_bpfre import (
     _Pixels,
     evaluate_bpfre,
     masked_psnr,
     paint_condition,
     select_large_pose,
 )
-from frr.training.export_bpfre import assemble_bpfre
-from frr.training.faces import FaceSet
+from frr.training.publishing.assemble_bpfre import assemble_bpfre
+from frr.training.data.faces import FaceSet
 from frr.training.loop import LoopConfig, train
 from frr.training.losses import edit_weight
 from frr.training.perceptual import VGGFeatures, feature_loss, haar_features
-from frr.training.stage_bpfre import BPFReStage, detection
-from frr.training.stage_inpaint import InpaintStage, draw_holes
+from frr.training.stages.bpfre import BPFReStage, detection
+from frr.training.stages.bpfre_inpaint import InpaintStage, draw_holes
 
 SMALL = {"channels": (8, 8), "attention_width": 8, "style_width": 8}
 

@@ -13,16 +13,16 @@ from frr.models.mofrr_merger import ExpertMerger
 from frr.models.mofrr_router import RetouchRouter
 from frr.models.mofrr_shared import SharedExpert
 from frr.pipelines.simulate.recipe import OPERATIONS
-from frr.training.batches import RetouchSource, random_subset, retouch_and_target, vary_light
-from frr.training.export import assemble
-from frr.training.faces import load_faces, to_signed
+from frr.training.data.retouching import RetouchSource, random_subset, retouch_and_target, vary_light
+from frr.training.publishing.assemble_mofrr import assemble
+from frr.training.data.faces import load_faces, to_signed
 from frr.training.loop import LoopConfig, seed_step, train
 from frr.training.losses import hybrid
-from frr.training.stage_coarse import ToneStage, WarpStage
-from frr.training.stage_expert import ExpertStage, make_scheduler, sample_timesteps
-from frr.training.stage_merger import MergerStage
-from frr.training.stage_router import RouterStage
-from frr.training.stages import make_config, run_stage
+from frr.training.stages.coarse import ToneStage, WarpStage
+from frr.training.stages.expert import ExpertStage, make_scheduler, sample_timesteps
+from frr.training.stages.merger import MergerStage
+from frr.training.stages.router import RouterStage
+from frr.training.stages.registry import make_config, run_stage
 
 SIZE = 64
 
