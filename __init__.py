@@ -2,15 +2,16 @@
 
 Importing this module imports nothing heavy: the pipelines are resolved when they are first used,
 and the nodes when ComfyUI calls `comfy_entrypoint`. It lets `DiffusionPipeline.from_pretrained`
-load this package's pipelines without the flag `trust_remote_code`: see `pipelines/registration.py`.
+load this package's pipelines without the flag `trust_remote_code`: see `registration.py` in
+`pipelines/repository`.
 """
 
 import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .pipelines.pipeline_bpfre import BPFRePipeline
-    from .pipelines.pipeline_mofrr import MoFRRPipeline
+    from .pipelines.bpfre.pipeline import BPFRePipeline
+    from .pipelines.mofrr.pipeline import MoFRRPipeline
 
 __version__ = "0.1.0"
 WEB_DIRECTORY = "./web"
@@ -30,7 +31,7 @@ async def comfy_entrypoint() -> Any:
 
 
 if __package__:  # test runners import the root by itself, outside any package
-    from .pipelines import registration
+    from .pipelines.repository import registration
 
     registration.install()
 
@@ -38,11 +39,11 @@ if __package__:  # test runners import the root by itself, outside any package
 def __getattr__(name: str) -> Any:
     """Import the pipeline class on first use (PEP 562)."""
     if name == "MoFRRPipeline":
-        from .pipelines.pipeline_mofrr import MoFRRPipeline
+        from .pipelines.mofrr.pipeline import MoFRRPipeline
 
         return MoFRRPipeline
     if name == "BPFRePipeline":
-        from .pipelines.pipeline_bpfre import BPFRePipeline
+        from .pipelines.bpfre.pipeline import BPFRePipeline
 
         return BPFRePipeline
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

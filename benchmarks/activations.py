@@ -16,7 +16,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from frr import MoFRRPipeline, hub
-from frr.pipelines.mofrr_memory import bytes_for_picture
+from frr.pipelines.mofrr.memory import bytes_for_picture
 
 
 class Peak(TorchDispatchMode):

@@ -86,7 +86,7 @@ def quality_against_the_paper(pipe: Any, folder: Path | None, size: int, limit: 
 
 def mean_psnr(pipe: Any, folder: Path, size: int, limit: int) -> tuple[float, float, float]:
     """Mean PSNR in dB of our restorations, of the paper's way's, and of the photos as they came."""
-    from frr.pipelines.quality import psnr
+    from frr.pipelines.photos.quality import psnr
     from frr.pipelines.simulate.recipe import sample_recipe
     from frr.pipelines.simulate.simulator import retouch
     from frr.training.data.faces import load_faces
@@ -151,7 +151,7 @@ def sparse_routing(pipe: Any, size: int, repeats: int, clock: Clock) -> list[Cla
 
 def routed(pipe: Any, image: Tensor) -> Any:
     """The router's verdict on photos as a caller passes them: read, checked, reduced, judged."""
-    from frr.pipelines.frr_images import read_photos, to_signed
+    from frr.pipelines.photos.arrays import read_photos, to_signed
 
     pixels = torch.stack([photo.pixels for photo in read_photos(image)])
     return pipe.route(to_signed(pixels))

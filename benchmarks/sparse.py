@@ -68,7 +68,7 @@ def load_pipeline(model: str | None) -> Any:
 
         pipe = fresh_pipeline()
     else:
-        from frr.pipelines.pipeline_mofrr import MoFRRPipeline
+        from frr.pipelines.mofrr.pipeline import MoFRRPipeline
 
         pipe = MoFRRPipeline.from_pretrained(source)
     pipe.set_progress_bar_config(disable=True)

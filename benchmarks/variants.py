@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from frr.pipelines.quality import psnr
+from frr.pipelines.photos.quality import psnr
 
 from .must_show import PAIR
 from .timing import Clock, take_turns

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from frr.models.mofrr_merger import ExpertMerger
+from frr.models.mofrr.merger import ExpertMerger
 from frr.training.publishing.assemble_mofrr import fresh_pipeline
 
 from .sparse import costliest_first, embedded_model, load_pipeline

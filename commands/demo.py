@@ -16,7 +16,7 @@ from .reports import compare
 if TYPE_CHECKING:
     from PIL import Image
 
-    from ..pipelines.mofrr_result import MoFRRPipelineOutput
+    from ..pipelines.mofrr.output import MoFRRPipelineOutput
     from ..pipelines.simulate.recipe import Recipe
 
 # scikit-image's astronaut (Eileen Collins, NASA, public domain), 512 x 512: centres of the eyes
@@ -59,7 +59,7 @@ def demo(
     """
     import torch
 
-    from ..pipelines.pictures import error_picture, panel
+    from ..pipelines.photos.drawings import error_picture, panel
 
     pipe = options.load_pipeline(model, device, dtype)
     before = portrait()
@@ -150,7 +150,7 @@ def recipe() -> Recipe:
 
 def retouch_portrait(portrait: Image.Image) -> Image.Image:
     """Retouch the portrait by the demo's recipe."""
-    from ..pipelines.pictures import to_picture, to_tensor
+    from ..pipelines.photos.drawings import to_picture, to_tensor
     from ..pipelines.simulate.simulator import retouch
 
     return to_picture(retouch(to_tensor(portrait), [recipe()]).image[0])

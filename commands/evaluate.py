@@ -14,7 +14,7 @@ from . import options
 from .bpfre import evaluate_bpfre, pipeline_option
 
 if TYPE_CHECKING:
-    from ..pipelines.pipeline_mofrr import MoFRRPipeline
+    from ..pipelines.mofrr.pipeline import MoFRRPipeline
     from ..training.data.faces import FaceSet
     from ..training.judging.report_mofrr import Evaluation
 

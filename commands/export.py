@@ -11,8 +11,8 @@ from . import options
 from .bpfre import pipeline_option
 
 if TYPE_CHECKING:
-    from ..pipelines.pipeline_bpfre import BPFRePipeline
-    from ..pipelines.pipeline_mofrr import MoFRRPipeline
+    from ..pipelines.bpfre.pipeline import BPFRePipeline
+    from ..pipelines.mofrr.pipeline import MoFRRPipeline
 
 
 @click.command(short_help="Write a model folder that loads anywhere; push it.")

@@ -13,10 +13,10 @@ from . import options
 if TYPE_CHECKING:
     from PIL import Image
 
-    from ..pipelines.face_detector import FaceDetector
-    from ..pipelines.faces import Alignment
-    from ..pipelines.mofrr_result import MoFRRPipelineOutput
-    from ..pipelines.pipeline_mofrr import MoFRRPipeline
+    from ..pipelines.mofrr.output import MoFRRPipelineOutput
+    from ..pipelines.mofrr.pipeline import MoFRRPipeline
+    from ..pipelines.photos.detector import FaceDetector
+    from ..pipelines.photos.faces import Alignment
 
 ALL, LARGEST = "all", "largest"
 
@@ -47,7 +47,7 @@ def load_detector() -> FaceDetector:
     Raises:
         click.ClickException: the extra is not installed.
     """
-    from ..pipelines.face_detector import FaceDetector
+    from ..pipelines.photos.detector import FaceDetector
 
     try:
         return FaceDetector()
@@ -86,8 +86,8 @@ def restore_faces(
     """
     import torch
 
-    from ..pipelines.faces import crop, crop_side, paste
-    from ..pipelines.frr_images import read_photos, write_images
+    from ..pipelines.photos.arrays import read_photos, write_images
+    from ..pipelines.photos.faces import crop, crop_side, paste
 
     pixels, alpha = read_photos(photo)[0]
     found = detector.find(pixels)

@@ -15,9 +15,9 @@ from ..pipelines.freed_memory import keep_freed_memory
 if TYPE_CHECKING:
     from PIL import Image
 
-    from ..pipelines.mofrr_result import MoFRRPipelineOutput
-    from ..pipelines.pipeline_bpfre import BPFRePipeline
-    from ..pipelines.pipeline_mofrr import MoFRRPipeline
+    from ..pipelines.bpfre.pipeline import BPFRePipeline
+    from ..pipelines.mofrr.output import MoFRRPipelineOutput
+    from ..pipelines.mofrr.pipeline import MoFRRPipeline
     from ..training.data.faces import FaceSet
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -98,7 +98,7 @@ def load_pipeline(name: str, device: str | None, dtype: str) -> MoFRRPipeline:
     Raises:
         click.ClickException: it cannot be loaded.
     """
-    from ..pipelines.pipeline_mofrr import MoFRRPipeline
+    from ..pipelines.mofrr.pipeline import MoFRRPipeline
 
     return _load(MoFRRPipeline, name, device, dtype)
 
@@ -109,7 +109,7 @@ def load_bpfre(name: str, device: str | None, dtype: str) -> BPFRePipeline:
     Raises:
         click.ClickException: it cannot be loaded.
     """
-    from ..pipelines.pipeline_bpfre import BPFRePipeline
+    from ..pipelines.bpfre.pipeline import BPFRePipeline
 
     return _load(BPFRePipeline, name, device, dtype)
 
@@ -165,7 +165,7 @@ def restore_photo(
     """Restore one photo, a picture or a tensor; also returns all the pipeline says about it."""
     from PIL import Image
 
-    from ..pipelines.mofrr_result import MoFRRPipelineOutput
+    from ..pipelines.mofrr.output import MoFRRPipelineOutput
 
     output = pipe(photo, output_type="pil", **arguments)
     assert isinstance(output, MoFRRPipelineOutput)

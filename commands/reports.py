@@ -18,8 +18,8 @@ from .photos import Job, open_photo, save_photo
 if TYPE_CHECKING:
     from PIL import Image
 
-    from ..pipelines.mofrr_result import MoFRRPipelineOutput
-    from ..pipelines.pipeline_mofrr import MoFRRPipeline
+    from ..pipelines.mofrr.output import MoFRRPipelineOutput
+    from ..pipelines.mofrr.pipeline import MoFRRPipeline
 
 
 class References:
@@ -136,7 +136,7 @@ class Report:
 
 def compare(photo: Image.Image, restored: Image.Image, truth: Image.Image) -> dict[str, float]:
     """PSNR in dB of the photo and of its restoration against the true photo."""
-    from ..pipelines.pictures import to_tensor
+    from ..pipelines.photos.drawings import to_tensor
     from ..training.judging.metrics import psnr
 
     values = [float(psnr(to_tensor(p), to_tensor(truth))) for p in (photo, restored)]
@@ -145,7 +145,7 @@ def compare(photo: Image.Image, restored: Image.Image, truth: Image.Image) -> di
 
 def write_expert_pictures(output: MoFRRPipelineOutput, folder: Path) -> None:
     """Write image, residual (4 times, around grey) and flow (as colours) of each active expert."""
-    from ..pipelines.pictures import flow_picture, residual_picture
+    from ..pipelines.photos.drawings import flow_picture, residual_picture
 
     assert output.expert_images and output.residuals and output.flows
     folder.mkdir(parents=True, exist_ok=True)

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     import torch
     from PIL import Image
 
-    from ..pipelines.face_detector import FaceDetector
-    from ..pipelines.mofrr_result import MoFRRPipelineOutput
-    from ..pipelines.pipeline_mofrr import MoFRRPipeline
+    from ..pipelines.mofrr.output import MoFRRPipelineOutput
+    from ..pipelines.mofrr.pipeline import MoFRRPipeline
+    from ..pipelines.photos.detector import FaceDetector
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from .photos import FORMATS, Job, Problems, find, guard, open_photo, plan, save_
 if TYPE_CHECKING:
     from PIL import Image
 
-    from ..pipelines.pipeline_bpfre import BPFRePipeline, BPFRePipelineOutput
+    from ..pipelines.bpfre.pipeline import BPFRePipeline, BPFRePipelineOutput
 
 _existing = click.Path(exists=True, path_type=Path)
 working_size = click.option(
@@ -136,7 +136,7 @@ def _stages(job: Job) -> tuple[Path, ...]:
 
 
 def _write_stages(job: Job, output: BPFRePipelineOutput) -> None:
-    from ..pipelines.pictures import map_picture
+    from ..pipelines.photos.drawings import map_picture
 
     coarse, *maps = _stages(job)
     save_photo(output.coarse_images[0], coarse)

@@ -188,7 +188,7 @@ def write_retouched(
     job: Job, chosen: Wishes, points: Landmarks, guarded: Callable[[Path], None]
 ) -> None:
     """Write the retouched photo, its alpha channel as it was, and its recipe."""
-    from ..pipelines.pictures import to_picture, to_tensor
+    from ..pipelines.photos.drawings import to_picture, to_tensor
     from ..pipelines.simulate.simulator import retouch
 
     guarded(job.target)
@@ -208,7 +208,7 @@ def write_sheets(
     job: Job, chosen: Wishes, points: Landmarks, guarded: Callable[[Path], None]
 ) -> None:
     """Write a contact sheet for each operation: algorithms by rows, degrees by columns."""
-    from ..pipelines.pictures import to_tensor
+    from ..pipelines.photos.drawings import to_tensor
     from ..pipelines.simulate.sheet import contact_sheet
 
     targets = {

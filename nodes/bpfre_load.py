@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import hub
-from ..pipelines.pipeline_bpfre import BPFRePipeline
+from ..pipelines.bpfre.pipeline import BPFRePipeline
 from .bpfre_model import BPFReModel, BPFReModelSocket
 from .host import io
 from .model_choice import ModelChoice

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..pipelines.bpfre_memory import bytes_for_picture
+from ..pipelines.bpfre.memory import bytes_for_picture
 from .host import io
 from .hosted_model import HostedModel
 

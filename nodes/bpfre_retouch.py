@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..pipelines.pictures import MAP_WHITE
-from ..pipelines.pipeline_bpfre import LEAST_TILE, Retouched
+from ..pipelines.bpfre.pipeline import LEAST_TILE, Retouched
+from ..pipelines.photos.drawings import MAP_WHITE
 from . import bpfre_work
 from .bpfre_model import INPAINTER, RETOUCHER, BPFReModel, BPFReModelSocket
 from .face_crops import Frames, cut_faces, read_faces

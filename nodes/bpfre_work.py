@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..pipelines.bpfre_tiles import TILES_AT_ONCE, Network, tile_starts
-from ..pipelines.frr_images import to_signed, to_working_size, working_shape
-from ..pipelines.pictures import to_picture
-from ..pipelines.pipeline_bpfre import Retouched, planes_of
+from ..pipelines.bpfre.findings import TILES_AT_ONCE, Network, tile_starts
+from ..pipelines.bpfre.pipeline import Retouched, planes_of
+from ..pipelines.photos.arrays import to_signed, to_working_size, working_shape
+from ..pipelines.photos.drawings import to_picture
 from . import host
 from .bpfre_model import INPAINTER, RETOUCHER, BPFReModel
 

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..pipelines.frr_images import to_signed
-from ..pipelines.pictures import error_picture, panel, to_picture, to_tensor
-from ..pipelines.quality import SSIM_WINDOW, psnr, ssim
+from ..pipelines.photos.arrays import to_signed
+from ..pipelines.photos.drawings import error_picture, panel, to_picture, to_tensor
+from ..pipelines.photos.quality import SSIM_WINDOW, psnr, ssim
 from . import host
 from .host import io
 from .photos import read_image, write_image

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..pipelines.faces import Alignment, crop, crop_side, paste
+from ..pipelines.photos.faces import Alignment, crop, crop_side, paste
 from .photos import read_boxes, read_landmarks
 
 Frames = Sequence[Sequence[Alignment]]  # for each picture its faces

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..pipelines.face_detector import FaceDetector
+from ..pipelines.photos.detector import FaceDetector
 from .face_crops import Faces, Frames, cut_faces, read_faces
 from .host import io
 from .inputs import face_inputs, mask_input

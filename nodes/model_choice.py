@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 
 from .. import hub
-from ..pipelines.frr_repository import INDEX_NAME
+from ..pipelines.repository.writer import INDEX_NAME
 from . import host
 from .host import io
 

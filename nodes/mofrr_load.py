@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from .. import hub
-from ..pipelines.mofrr_file import load_single_file
-from ..pipelines.pipeline_mofrr import MoFRRPipeline
+from ..pipelines.mofrr.pipeline import MoFRRPipeline
+from ..pipelines.mofrr.single_file import load_single_file
 from . import host
 from .host import io
 from .model_choice import ModelChoice

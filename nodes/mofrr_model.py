@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..pipelines.mofrr_memory import bytes_for_picture
+from ..pipelines.mofrr.memory import bytes_for_picture
 from .host import io
 from .hosted_model import HostedModel
 

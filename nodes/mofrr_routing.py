@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ..pipelines.mofrr_routing import Routing
+from ..pipelines.mofrr.routing import Routing
 from ..pipelines.simulate.recipe import OPERATIONS
 from .host import io
 from .inputs import share_input

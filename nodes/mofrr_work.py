@@ -12,13 +12,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..pipelines.frr_images import add_residual, to_signed, to_unit, working_shape
-from ..pipelines.mofrr_edits import AppliedEdit, ExpertEdit
-from ..pipelines.mofrr_frames import estimate_degree, one_verdict, read_size, run_expert_in_tiles
-from ..pipelines.mofrr_result import summarise_samples
-from ..pipelines.mofrr_routing import Routing
-from ..pipelines.pictures import to_picture
-from ..pipelines.tiles import blend_tiles, spans
+from ..pipelines.mofrr.edits import AppliedEdit, ExpertEdit
+from ..pipelines.mofrr.output import summarise_samples
+from ..pipelines.mofrr.routing import Routing
+from ..pipelines.mofrr.tiled import estimate_degree, one_verdict, read_size, run_expert_in_tiles
+from ..pipelines.photos.arrays import add_residual, to_signed, to_unit, working_shape
+from ..pipelines.photos.drawings import to_picture
+from ..pipelines.photos.tiles import blend_tiles, spans
 from . import host
 from .mofrr_model import MoFRRModel
 from .mofrr_routing import Verdict

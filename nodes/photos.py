@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..pipelines.faces import Alignment, FaceBox, align_box, align_mesh
+from ..pipelines.photos.faces import Alignment, FaceBox, align_box, align_mesh
 from . import host
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..pipelines.frr_images import to_signed, to_unit
+from ..pipelines.photos.arrays import to_signed, to_unit
 from ..pipelines.simulate import bank
 from ..pipelines.simulate.recipe import OPERATIONS, Export, Recipe, Step
 from ..pipelines.simulate.simulator import retouch

@@ -14,7 +14,7 @@ from huggingface_hub import ModelCard
 
 import frr
 from frr import hub
-from frr.pipelines.frr_code import code_files
+from frr.pipelines.repository.code import code_files
 from frr.training.publishing.card import PICTURE_NAME, weights_digest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -88,7 +88,7 @@ def test_wheel_holds_the_package_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     outside = {name.split("/")[0] for name in names} - {"frr", f"frr-{frr.__version__}.dist-info"}
     assert outside == set()
-    assert {"frr/py.typed", "frr/cli.py", "frr/pipelines/pipeline_mofrr.py"} <= set(names)
+    assert {"frr/py.typed", "frr/cli.py", "frr/pipelines/mofrr/pipeline.py"} <= set(names)
     assert not any("tests" in name for name in names)
 
 

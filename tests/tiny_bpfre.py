@@ -19,8 +19,8 @@ def network(kind: type, inpainting: bool = False):
 
 def pipeline(**settings):
     """A `BPFRePipeline` of both networks; settings and parts may be given."""
-    from frr.models.bpfre_retoucher import BlemishRetoucher
-    from frr.pipelines.pipeline_bpfre import BPFRePipeline
+    from frr.models.bpfre.retoucher import BlemishRetoucher
+    from frr.pipelines.bpfre.pipeline import BPFRePipeline
 
     parts = {
         "retoucher": network(BlemishRetoucher),

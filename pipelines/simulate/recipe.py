@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..mofrr_operations import OPERATIONS as OPERATIONS
+from ..operations import OPERATIONS as OPERATIONS
 from . import bank
 
 SPLITS = ("seen", "unseen", "all")

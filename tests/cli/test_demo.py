@@ -7,7 +7,7 @@ from PIL import Image
 from skimage import data
 
 from frr.commands.demo import RECIPE, SIZE, aligned_corners, portrait
-from frr.pipelines.pictures import LABEL_HEIGHT
+from frr.pipelines.photos.drawings import LABEL_HEIGHT
 from frr.pipelines.simulate import bank
 from frr.pipelines.simulate.landmarks import IRISES, canonical_mesh
 from frr.pipelines.simulate.recipe import OPERATIONS

@@ -8,7 +8,7 @@ import huggingface_hub
 import pytest
 
 from frr.commands import options
-from frr.pipelines import frr_repository
+from frr.pipelines.repository import writer as frr_repository
 
 
 @pytest.fixture

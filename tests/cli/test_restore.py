@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from frr.pipelines.faces import Alignment
-from frr.pipelines.pipeline_mofrr import MoFRRPipeline
+from frr.pipelines.mofrr.pipeline import MoFRRPipeline
+from frr.pipelines.photos.faces import Alignment
 
 SIDE = 64
 OPERATIONS = ("whitening", "smoothing", "face_slimming", "eye_enlarging")
@@ -307,6 +307,6 @@ def test_faces_that_are_not_there(frr, whole_photo, model, monkeypatch):
 
 
 def test_without_the_extra_faces_says_what_to_install(frr, whole_photo, model, monkeypatch):
-    monkeypatch.setattr("frr.pipelines.face_detector.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("frr.pipelines.photos.detector.importlib.util.find_spec", lambda name: None)
     shown = frr("restore", whole_photo, "-o", "o", "--model", model, "--faces", "all", status=1)
     assert "pip install 'frr[identity]'" in shown.stderr

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from frr.models.bpfre_retoucher import BlemishRetoucher
-from frr.pipelines.pipeline_bpfre import BPFRePipeline
+from frr.models.bpfre.retoucher import BlemishRetoucher
+from frr.pipelines.bpfre.pipeline import BPFRePipeline
 
 SMALL = {"channels": (8, 8), "attention_width": 8, "style_width": 8}
 

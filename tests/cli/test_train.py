@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from frr.models.mofrr_router import RetouchRouter
+from frr.models.mofrr.router import RetouchRouter
 from frr.pipelines.simulate.recipe import OPERATIONS
 
 QUICK = ["--set", "steps=2", "--set", "size=64", "--set", "batch_size=1", "--set", "log_every=1"]

@@ -53,8 +53,8 @@ def astronaut(size: int = 256):
     import torch
     from skimage import data
 
-    from frr.pipelines.faces import align_points, crop
-    from frr.pipelines.pictures import to_picture
+    from frr.pipelines.photos.drawings import to_picture
+    from frr.pipelines.photos.faces import align_points, crop
 
     photo = torch.from_numpy(data.astronaut()).permute(2, 0, 1) / 255
     place = align_points(torch.tensor(POINTS), POINTS_IN_MESH)
@@ -65,8 +65,8 @@ def blemished(portrait):
     """An aligned portrait with painted blemishes, and what it should become."""
     import numpy as np
 
-    from frr.pipelines.pictures import to_picture, to_tensor
-    from frr.pipelines.simulate.blemishes import paint, sample_blemishes
+    from frr.pipelines.photos.drawings import to_picture, to_tensor
+    from frr.pipelines.simulate.blemishes.painter.painter import paint, sample_blemishes
 
     chosen = sample_blemishes(np.random.default_rng(3))
     painted = paint(to_tensor(portrait), [chosen], by_kind=False)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from frr import hub
-from frr.pipelines.pictures import panel
+from frr.pipelines.photos.drawings import panel
 
 WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
 PORTRAIT, BLEMISHED, PAINTED = "example.png", "blemished.png", "painted.png"

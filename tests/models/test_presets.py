@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from frr.models.mofrr_expert import WaveFRRExpert
-from frr.models.mofrr_merger import ExpertMerger
-from frr.models.mofrr_router import RetouchRouter
-from frr.models.mofrr_shared import SharedExpert
+from frr.models.mofrr.expert import WaveFRRExpert
+from frr.models.mofrr.merger import ExpertMerger
+from frr.models.mofrr.router import RetouchRouter
+from frr.models.mofrr.shared import SharedExpert
 from frr.models.presets import PRESETS
 
 CLASSES = {

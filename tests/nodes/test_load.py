@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from frr import hub
-from frr.pipelines.mofrr_file import load_single_file, save_single_file
+from frr.pipelines.mofrr.single_file import load_single_file, save_single_file
 
 EMBEDDED = "mofrr-tiny (embedded)"
 

@@ -9,11 +9,11 @@ import torch
 from diffusers import DDIMScheduler
 from torch import nn
 
-from frr.models.mofrr_expert import WaveFRRExpert
-from frr.models.mofrr_merger import ExpertMerger
-from frr.models.mofrr_router import RetouchRouter
-from frr.models.mofrr_shared import SharedExpert
-from frr.pipelines.pipeline_mofrr import MoFRRPipeline
+from frr.models.mofrr.expert import WaveFRRExpert
+from frr.models.mofrr.merger import ExpertMerger
+from frr.models.mofrr.router import RetouchRouter
+from frr.models.mofrr.shared import SharedExpert
+from frr.pipelines.mofrr.pipeline import MoFRRPipeline
 
 UNET = {"denoiser_channels": (16, 16), "attention_levels": (), "coarse_channels": (16, 16)}
 RESNET = {

@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub import ModelCard
 from PIL import Image
 
-from frr.pipelines.pictures import to_picture
+from frr.pipelines.photos.drawings import to_picture
 from frr.training.publishing import card
 from frr.training.publishing.card_mofrr import SUBJECT
 from frr.training.judging.report_mofrr import Evaluation, RestorationRow, RouterRow, to_json

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...pipelines.simulate.blemishes import Blemish, paint, paintable_skin, sample_blemishes
+from ...pipelines.simulate.blemishes.painter import Blemish, paint, paintable_skin, sample_blemishes
 from .retouching import to_8_bits
 from .faces import FaceSet
 

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...pipelines.simulate.blemishes import KINDS, Painted, paint, sample_blemishes
+from ...pipelines.simulate.blemishes.painter import KINDS, Painted, paint, sample_blemishes
 from ..data.retouching import to_8_bits
 from ..data.faces import FaceSet
 from .metrics import psnr, ssim

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...pipelines.face_detector import POINTS_FILE, import_dlib, model_file
+from ...pipelines.photos.detector import POINTS_FILE, import_dlib, model_file
 from ..data.faces import list_images
 
 EMBEDDING_FILE = "dlib_face_recognition_resnet_model_v1.dat"

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...pipelines.quality import SSIM_WINDOW as SSIM_WINDOW
-from ...pipelines.quality import psnr as psnr
-from ...pipelines.quality import ssim as ssim
+from ...pipelines.photos.quality import SSIM_WINDOW as SSIM_WINDOW
+from ...pipelines.photos.quality import psnr as psnr
+from ...pipelines.photos.quality import ssim as ssim
 
 
 def roc_auc(scores: ArrayLike, labels: ArrayLike) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from ...pipelines.pictures import map_picture, panel, to_picture
+from ...pipelines.photos.drawings import map_picture, panel, to_picture
 from .evaluate_bpfre import RetouchEvaluation, RetouchRow, paint_condition
 from ..data.faces import FaceSet
 

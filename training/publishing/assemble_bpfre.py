@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
-from ...models.bpfre_retoucher import BlemishRetoucher
-from ...pipelines.pipeline_bpfre import BPFRePipeline
+from ...models.bpfre.retoucher import BlemishRetoucher
+from ...pipelines.bpfre.pipeline import BPFRePipeline
 from ..data.faces import FaceSet
 from ..judging.metrics import psnr
 

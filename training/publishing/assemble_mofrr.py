@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ...models.mofrr_expert import WaveFRRExpert
-from ...models.mofrr_merger import ExpertMerger
-from ...models.mofrr_router import RetouchRouter
-from ...models.mofrr_shared import SharedExpert
+from ...models.mofrr.expert import WaveFRRExpert
+from ...models.mofrr.merger import ExpertMerger
+from ...models.mofrr.router import RetouchRouter
+from ...models.mofrr.shared import SharedExpert
 from ...models.presets import PRESETS
-from ...pipelines.pipeline_mofrr import MoFRRPipeline
+from ...pipelines.mofrr.pipeline import MoFRRPipeline
 from ..judging.thresholds import calibrated_thresholds
 from ..data.faces import FaceSet
 from ..stages.expert import make_scheduler

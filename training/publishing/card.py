@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from PIL import Image
 
-from ...pipelines.frr_repository import CARD_NAME, CHECKSUMS_NAME
-from ...pipelines.pictures import panel
+from ...pipelines.photos.drawings import panel
+from ...pipelines.repository.writer import CARD_NAME, CHECKSUMS_NAME
 
 PICTURE_NAME = "before_after.png"
 SUBJECTS = {"BPFRePipeline": "card_bpfre", "MoFRRPipeline": "card_mofrr"}

@@ -9,8 +9,8 @@ import numpy as np
 from huggingface_hub import EvalResult
 from PIL import Image
 
-from ...pipelines.pictures import map_picture, to_picture, to_tensor
-from ...pipelines.simulate.blemishes import paint, sample_blemishes
+from ...pipelines.photos.drawings import map_picture, to_picture, to_tensor
+from ...pipelines.simulate.blemishes.painter import paint, sample_blemishes
 from .card import Evidence, Subject
 from ..judging.evaluate_bpfre import RetouchEvaluation
 from ..judging.metrics import psnr

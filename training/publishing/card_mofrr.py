@@ -10,7 +10,7 @@ import torch
 from huggingface_hub import EvalResult
 from PIL import Image
 
-from ...pipelines.pictures import to_picture, to_tensor
+from ...pipelines.photos.drawings import to_picture, to_tensor
 from ...pipelines.simulate.recipe import sample_recipe
 from ...pipelines.simulate.simulator import retouch
 from .card import Evidence, Subject

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...models.bpfre_critic import PixelCritic
-from ...models.bpfre_retoucher import BlemishRetoucher, RetouchOutput
+from ...models.bpfre.critic import PixelCritic
+from ...models.bpfre.retoucher import BlemishRetoucher, RetouchOutput
 from ..data.blemishes import BlemishBatch, BlemishSource
 from ..losses import edit_weight
 from ..perceptual import FeatureLoss, haar_features

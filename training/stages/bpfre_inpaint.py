@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...models.bpfre_retoucher import BlemishRetoucher, RetouchOutput, fill_smoothly
+from ...models.bpfre.retoucher import BlemishRetoucher, RetouchOutput, fill_smoothly
 from ..data.blemishes import BlemishSource
 from ..losses import edit_weight
 from ..perceptual import FeatureLoss, haar_features

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...models.mofrr_expert import WaveFRRExpert, retouching_traces
+from ...models.mofrr.expert import WaveFRRExpert, retouching_traces
 from ...pipelines.simulate.recipe import Recipe
 from ...pipelines.simulate.simulator import Retouched
 from ..data.retouching import RetouchSource, retouch_and_target, retouch_to_8_bits

@@ -12,7 +12,7 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
-from ...models.mofrr_expert import LOW_SCALE, ExpertCondition, WaveFRRExpert
+from ...models.mofrr.expert import LOW_SCALE, ExpertCondition, WaveFRRExpert
 from ...pipelines.simulate.recipe import Recipe
 from ..data.retouching import RetouchSource, random_subset, retouch_and_target
 from ..losses import degree_classification, edit_weight, flow_error, high_bands, hybrid

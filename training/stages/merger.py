@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...models.mofrr_expert import WaveFRRExpert
-from ...models.mofrr_merger import ExpertMerger
-from ...models.mofrr_router import RetouchRouter
-from ...models.mofrr_shared import SharedExpert
+from ...models.mofrr.expert import WaveFRRExpert
+from ...models.mofrr.merger import ExpertMerger
+from ...models.mofrr.router import RetouchRouter
+from ...models.mofrr.shared import SharedExpert
 from ..data.retouching import RetouchSource, random_subset, retouch_and_target
 from ..data.faces import to_bytes, to_signed
 from ..losses import hybrid

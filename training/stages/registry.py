@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 
-from ...models.bpfre_critic import PixelCritic
-from ...models.bpfre_retoucher import BlemishRetoucher
-from ...models.mofrr_expert import WaveFRRExpert
-from ...models.mofrr_merger import ExpertMerger
-from ...models.mofrr_router import RetouchRouter
-from ...models.mofrr_shared import SharedExpert
+from ...models.bpfre.critic import PixelCritic
+from ...models.bpfre.retoucher import BlemishRetoucher
+from ...models.mofrr.expert import WaveFRRExpert
+from ...models.mofrr.merger import ExpertMerger
+from ...models.mofrr.router import RetouchRouter
+from ...models.mofrr.shared import SharedExpert
 from ...models.presets import PRESETS
 from ...pipelines.simulate import bank
 from ...pipelines.simulate.recipe import OPERATIONS

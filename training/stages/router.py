@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...models.mofrr_router import RetouchRouter
+from ...models.mofrr.router import RetouchRouter
 from ..data.retouching import RetouchSource, random_subset, retouch_to_8_bits
 from ..data.faces import to_bytes, to_signed
 from ..losses import (

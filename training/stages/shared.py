@@ -8,7 +8,7 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
 
-from ...models.mofrr_shared import SharedExpert
+from ...models.mofrr.shared import SharedExpert
 from ..data.retouching import RetouchSource, random_subset, retouch_and_target
 from ..losses import hybrid
 from .expert import make_scheduler, sample_timesteps

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
-from frr.models.bpfre_critic import PixelCritic
-from frr.models.bpfre_retoucher import BlemishRetoucher, RetouchOutput
-from frr.pipelines.pipeline_bpfre import BPFRePipeline, BPFRePipelineOutput
+from frr.models.bpfre.critic import PixelCritic
+from frr.models.bpfre.retoucher import BlemishRetoucher, RetouchOutput
+from frr.pipelines.bpfre.pipeline import BPFRePipeline, BPFRePipelineOutput
 from frr.training.judging import report_bpfre
 from frr.training.data.blemishes import BlemishSource
 from frr.training.judging.evaluate_bpfre import (

@@ -8,12 +8,17 @@ import pytest
 import torch
 from PIL import Image
 
-from frr.models.mofrr_expert import WaveFRRExpert
-from frr.models.mofrr_merger import ExpertMerger
-from frr.models.mofrr_router import RetouchRouter
-from frr.models.mofrr_shared import SharedExpert
+from frr.models.mofrr.expert import WaveFRRExpert
+from frr.models.mofrr.merger import ExpertMerger
+from frr.models.mofrr.router import RetouchRouter
+from frr.models.mofrr.shared import SharedExpert
 from frr.pipelines.simulate.recipe import OPERATIONS
-from frr.training.data.retouching import RetouchSource, random_subset, retouch_and_target, vary_light
+from frr.training.data.retouching import (
+    RetouchSource,
+    random_subset,
+    retouch_and_target,
+    vary_light,
+)
 from frr.training.publishing.assemble_mofrr import assemble
 from frr.training.data.faces import load_faces, to_signed
 from frr.training.loop import LoopConfig, seed_step, train

@@ -1,0 +1,1 @@
+"""BPFRe's networks: the retoucher, which also fills holes, and its critic."""

@@ -1,0 +1,1 @@
+"""MoFRR's networks: router, experts, merger."""

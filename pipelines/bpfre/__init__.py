@@ -1,0 +1,1 @@
+"""BPFRe: blemishes found and retouched, holes filled."""

@@ -1,0 +1,1 @@
+"""MoFRR: a retouched photo in, the photo before retouching out."""

@@ -1,0 +1,183 @@
+"""Experts at work: the noise they start from, and the loop that denoises it."""
+
+import inspect
+import warnings
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import torch
+from diffusers.utils.torch_utils import randn_tensor
+from torch import Tensor
+
+from .components import dtype_of
+from .edits import ExpertEdit, put, take
+from .request import Generators, OnEstimate, OnStep, check_generators
+
+
+def awake(network: Any) -> Any:
+    """Has accelerate bring an offloaded network to its device: its hooks watch `forward` alone."""
+    hook = getattr(network, "_hf_hook", None)
+    if hook is not None and hasattr(hook, "pre_forward"):
+        hook.pre_forward(network)
+    return network
+
+
+class WorkingPhotos:
+    """Photos at working size, and what several experts need of them, each made once.
+
+    Args:
+        photo: B 3 H W in [-1, 1], sides padded to the multiple that networks need.
+        touched: n, the places in the batch of the photos that any expert works on.
+    """
+
+    def __init__(self, photo: Tensor, touched: Tensor) -> None:
+        self.photo = take(photo, touched)
+        self.places = torch.empty(len(photo), dtype=torch.long, device=photo.device)
+        self.places[touched] = torch.arange(len(touched), device=photo.device)
+        self._raw: dict[Any, Tensor] = {}
+
+    def of(self, rows: Tensor) -> Tensor:
+        """The photos at `rows` of the batch."""
+        return take(self.photo, self.places[rows])
+
+    def raw_traces(self, expert: Any, rows: Tensor) -> Tensor | None:
+        """What experts of one class all see of the photos; None where this one sees them padded."""
+        sides = self.photo.shape[-2:]
+        if any(side % expert.size_multiple for side in sides):
+            return None
+        key = type(expert), dtype_of(expert)
+        if key not in self._raw:
+            self._raw[key] = expert.raw_traces(self.photo.to(key[1]))
+        return take(self._raw[key], self.places[rows])
+
+
+class ExpertRun:
+    """One expert at work on the photos of a batch where it is active.
+
+    Args:
+        expert: the network.
+        rows: n, the places of its photos in the batch, ascending.
+        photos: the batch at working size.
+        degree: n in [0, 1], NaN where the expert is to estimate it; None for the shared expert.
+        all_known: whether no degree is NaN.
+    """
+
+    def __init__(
+        self,
+        expert: Any,
+        rows: Tensor,
+        photos: WorkingPhotos,
+        degree: Tensor | None,
+        all_known: bool = False,
+    ) -> None:
+        if hasattr(expert, "_orig_mod"):
+            warnings.warn(
+                "torch.compile of a whole expert compiles its forward, which the pipeline does not "
+                "call, and changes nothing; compile what takes the time: expert.denoiser.compile()",
+                stacklevel=2,
+            )
+        self.expert, self.rows = awake(expert), rows
+        self.dtype = dtype_of(expert)
+        photo = photos.of(rows).to(self.dtype)
+        if degree is None:
+            self.degree = photo.new_full((len(rows),), torch.nan, dtype=torch.float32)
+            self.condition = expert.prepare(photo)
+            return
+        self.degree, raw = degree.float(), None
+        if not all_known or expert.has_coarse_head:
+            raw = photos.raw_traces(expert, rows)
+        if not all_known:
+            estimate = expert.estimate_degree(photo, raw)[1].float()
+            self.degree = torch.where(self.degree.isnan(), estimate, self.degree)
+        self.condition = expert.prepare(photo, self.degree.to(self.dtype), raw)
+
+    def predict(self, latents: Tensor, timestep: Tensor) -> Tensor:
+        """One denoising step on latents n 3 h w in float32."""
+        latents = latents.to(self.dtype)
+        return awake(self.expert).denoise(latents, timestep, self.condition).prediction.float()
+
+    def edit(self, low: Tensor, shape: tuple[int, int]) -> ExpertEdit:
+        """The edit, cropped to `shape`, that follows from the denoised latents n 3 h w."""
+        answer = awake(self.expert).reconstruct(low.to(self.dtype), self.condition)
+        moves = self.expert.config.get("has_warp_head", False)
+        flow, residual = (
+            planes.float()[..., : shape[0], : shape[1]] for planes in (answer.flow, answer.residual)
+        )
+        return ExpertEdit(self.rows, flow if moves else None, residual, self.degree)
+
+
+def draw_noise(
+    photos: int,
+    shape: tuple[int, ...],
+    num_samples: int,
+    generator: Generators,
+    device: torch.device,
+) -> Tensor:
+    """Standard normal noise, photos * num_samples x shape in float32, samples of a photo adjacent.
+
+    Raises:
+        ValueError: a list of generators that is not one for each photo.
+    """
+    if not isinstance(generator, list):
+        return randn_tensor((photos * num_samples, *shape), generator, device, torch.float32)
+    check_generators(generator, photos)
+    shape = (num_samples, *shape)
+    return torch.cat([randn_tensor(shape, each, device, torch.float32) for each in generator])
+
+
+def check_latents(latents: Any, expected: tuple[int, ...]) -> None:
+    """Raises ValueError unless `latents` is a tensor of the expected shape."""
+    came = tuple(latents.shape) if isinstance(latents, Tensor) else type(latents).__name__
+    if came != expected:
+        raise ValueError(
+            f"latents of shape {came} came; expected {expected}: photos * num_samples, experts "
+            "(the shared one last), and the low band's channels, height and width"
+        )
+
+
+def check_scheduler(scheduler: Any, experts: Collection[Any]) -> None:
+    """Raises ValueError where the scheduler would misread what an expert predicts."""
+    expected = scheduler.config.get("prediction_type")
+    for expert in experts:
+        predicted = expert.config.get("prediction_type", "sample")
+        if predicted != expected:
+            raise ValueError(
+                f"{type(scheduler).__name__} has prediction_type {expected!r}, but a "
+                f"{type(expert).__name__} predicts {predicted!r}; take a scheduler made with "
+                f"prediction_type={predicted!r}"
+            )
+
+
+def denoise(
+    scheduler: Any,
+    latents: Tensor,
+    runs: Mapping[int, ExpertRun],
+    generator: Generators,
+    on_step: OnStep,
+    on_estimate: OnEstimate | None = None,
+) -> Tensor:
+    """Steps the latents of all experts as one tensor through the scheduler's timesteps.
+
+    Args:
+        scheduler: with its timesteps set.
+        latents: B E 3 h w, float32.
+        runs: the active experts by their place in E; where none is active the prediction is zero,
+            and the result there has no meaning.
+        generator: for schedulers that draw noise in their steps.
+        on_step: called after every step; returns the latents to go on with.
+        on_estimate: called in every step with its index and what the experts predict.
+    """
+    options: dict[str, Any] = {"return_dict": False}
+    if "generator" in inspect.signature(scheduler.step).parameters:
+        options["generator"] = generator
+    for index, timestep in enumerate(scheduler.timesteps):
+        scaled = scheduler.scale_model_input(latents, timestep)
+        prediction = torch.zeros_like(latents)
+        for place, run in runs.items():
+            low = run.predict(take(scaled[:, place], run.rows), timestep)
+            put(prediction[:, place], run.rows, low)
+        if on_estimate is not None:
+            on_estimate(index, prediction)
+        latents = scheduler.step(prediction, timestep, latents, **options)[0]
+        latents = on_step(index, timestep, latents)
+    return latents

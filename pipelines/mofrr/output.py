@@ -1,0 +1,176 @@
+"""What MoFRR's pipeline answers with."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from diffusers.utils import BaseOutput
+from PIL import Image
+from torch import Tensor
+
+from ..photos.arrays import stack_images, to_unit, write_images
+from .edits import AppliedEdit
+from .routing import Routing
+
+
+class Restoration(NamedTuple):
+    """A batch of B photos of one size, restored; the output is made from such batches."""
+
+    images: Tensor  # B 3 H W in [0, 1]
+    latents: Tensor | None  # B * num_samples, K + 1, 3, h, w; None where no expert ran
+    routing: Tensor  # B K
+    degrees: Tensor  # B K
+    active: Tensor  # B K
+    edits: Mapping[str, AppliedEdit] = {}  # of each active expert, its rows counting photos
+    uncertainty: Tensor | None = None  # B 1 H W
+
+    def by_photo(self, name: str, field: str) -> list[Tensor | None]:
+        """A field of an expert's edit as a list over the photos, None where it did not run."""
+        planes: list[Tensor | None] = [None] * len(self.images)
+        if name in self.edits:
+            values = getattr(self.edits[name], field)
+            for row, value in zip(self.edits[name].rows.tolist(), values, strict=True):
+                planes[row] = value
+        return planes
+
+
+class ExpertImages(Mapping[str, list[Any]]):
+    """Each expert's images of all photos, made when they are first looked at.
+
+    Args:
+        parts: the batches of a call.
+        names: of the experts.
+        output_type: the form of the images, as for the call.
+    """
+
+    def __init__(
+        self, parts: Sequence[Restoration], names: Sequence[str], output_type: str
+    ) -> None:
+        self._parts, self._output_type = parts, output_type
+        self._made: dict[str, list[Any] | None] = dict.fromkeys(names)
+
+    def __getitem__(self, name: str) -> list[Any]:
+        """The images of an expert, None for photos on which it did not run."""
+        made = self._made[name]
+        if made is None:
+            made = self._made[name] = self._make(name)
+        return made
+
+    def __iter__(self) -> Iterator[str]:
+        """The experts' names."""
+        return iter(self._made)
+
+    def __len__(self) -> int:
+        """How many experts there are."""
+        return len(self._made)
+
+    def __repr__(self) -> str:
+        """The experts' names; no image is made for it."""
+        return f"{type(self).__name__}({', '.join(self)})"
+
+    def _make(self, name: str) -> list[Any]:
+        planes = [image for part in self._parts for image in part.by_photo(name, "image")]
+        present = [to_unit(each) for each in planes if each is not None]
+        images = iter(write_images(present, [None] * len(present), self._output_type))
+        return [None if each is None else next(images) for each in planes]
+
+
+@dataclass
+class MoFRRPipelineOutput(BaseOutput):
+    """Restored photos and how they came about: B photos, K operations in the pipeline's order.
+
+    Attributes:
+        images: the restored photos in the form that `output_type` asks for: a list of PIL images,
+            an array B H W C or a tensor B C H W in [0, 1] (a list of them where sizes or channels
+            differ), with the photo's alpha where it had one; for "latent" the denoised latents
+            (B * num_samples, K + 1, 3, h, w), and no expert images, residuals, flows, uncertainty.
+        routing: the router's probabilities, B K in [0, 1]; without a router 1 = forced on, 0 = not.
+        degrees: B K in [0, 1], the degree each expert worked with; 0 where it did not run.
+        active: B K, bool: which experts ran.
+        expert_images: of each expert (the operations, then "shared") a list over the photos: the
+            photo as this expert alone restores it, in the form of `images`; None where it did not
+            run. They are made when they are looked at.
+        residuals: likewise, tensors 3 H W on the [-1, 1] scale, times the strength; there,
+            expert image = warp(photo, flow) + residual.
+        flows: likewise, tensors 2 H W in pixels (x, y), backward.
+        uncertainty: B 1 H W in [0, 1] (a list of them where sizes differ): standard deviation over
+            the samples, root mean square over the channels; None with one sample.
+    """
+
+    images: list[Image.Image] | list[np.ndarray] | list[Tensor] | np.ndarray | Tensor
+    routing: Tensor
+    degrees: Tensor
+    active: Tensor
+    expert_images: Mapping[str, list[Any]] | None = None
+    residuals: dict[str, list[Tensor | None]] | None = None
+    flows: dict[str, list[Tensor | None]] | None = None
+    uncertainty: Tensor | list[Tensor] | None = None
+
+
+def leave(pixels: Tensor, routing: Routing, num_samples: int) -> Restoration:
+    """The photos B 3 H W in [0, 1] as they are: what a call answers in which no expert acts."""
+    idle = torch.zeros_like(routing.active)
+    spread = torch.zeros_like(pixels[:, :1]) if num_samples > 1 else None
+    degrees = torch.zeros_like(routing.degrees)
+    return Restoration(pixels, None, routing.probabilities, degrees, idle, uncertainty=spread)
+
+
+def repeat(planes: Tensor, count: int) -> Tensor:
+    """Each row `count` times, one after the other; without a copy where that is once."""
+    return planes if count == 1 else planes.repeat_interleave(count, 0)
+
+
+def summarise_samples(
+    restored: Tensor, pixels: Tensor, touched: Tensor, num_samples: int
+) -> tuple[Tensor, Tensor | None]:
+    """Mean and spread of each photo's samples.
+
+    Args:
+        restored: B * num_samples, 3, H, W in [0, 1].
+        pixels: B 3 H W in [0, 1], the photos as they came.
+        touched: B, bool; photos that no expert touched stay as they came.
+        num_samples: samples of each photo, which follow one another.
+
+    Returns:
+        B 3 H W and, with more than one sample, the spread B 1 H W.
+    """
+    if num_samples == 1:
+        return restored, None
+    samples = restored.unflatten(0, (len(pixels), num_samples))
+    touched = touched[:, None, None, None]
+    spread = samples.var(dim=1).mean(dim=1, keepdim=True).sqrt() * touched
+    return torch.where(touched, samples.mean(dim=1), pixels), spread
+
+
+def make_output(
+    parts: Sequence[Restoration],
+    alphas: Sequence[Tensor | None],
+    names: Sequence[str],
+    output_type: str,
+) -> MoFRRPipelineOutput:
+    """The output of a call from its batches: the photos' alphas and the experts' names given."""
+
+    def of_all(field: str) -> Tensor:
+        values = [getattr(part, field) for part in parts]
+        return values[0] if len(values) == 1 else torch.cat(values)
+
+    report: dict[str, Any] = {name: of_all(name) for name in ("routing", "degrees", "active")}
+    if output_type == "latent":
+        latents: Any = [part.latents for part in parts]
+        return MoFRRPipelineOutput(latents if len(parts) > 1 else latents[0], **report)
+
+    def by_expert(field: str) -> dict[str, list[Tensor | None]]:
+        return {name: [x for part in parts for x in part.by_photo(name, field)] for name in names}
+
+    restored = [image for part in parts for image in part.images]
+    uncertainty: Any = [part.uncertainty for part in parts]
+    return MoFRRPipelineOutput(
+        stack_images(write_images(restored, alphas, output_type)),
+        **report,
+        expert_images=ExpertImages(parts, names, output_type),
+        residuals=by_expert("residual"),
+        flows=by_expert("shown_flow"),
+        uncertainty=uncertainty if len(parts) > 1 else uncertainty[0],
+    )

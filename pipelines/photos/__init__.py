@@ -1,0 +1,1 @@
+"""Photos as arrays, faces on them, tiles of them, drawings from them, and how close two are."""

@@ -1,0 +1,1 @@
+"""How a pipeline becomes a folder that loads anywhere, and a folder becomes a pipeline."""
