@@ -10,7 +10,7 @@ from .commands.export import export
 from .commands.restore import restore
 from .commands.retouch import inpaint, retouch
 from .commands.simulate import simulate
-from .commands.train import train
+from .commands.train import average, pool, train
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -26,7 +26,9 @@ COMMANDS = (
     inpaint,
     simulate,
     calibrate,
+    pool,
     train,
+    average,
     evaluate,
     export,
     card,

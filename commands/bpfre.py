@@ -25,8 +25,8 @@ pipeline_option = click.option(
 def evaluate_bpfre(faces: FaceSet, folder: Path, given: dict[str, Any]) -> None:
     """Writes bpfre.json, bpfre.md and panel.png, and prints the table."""
     from ..training import report_bpfre as report
-    from ..training.publishing.card import weights_digest
     from ..training.judging.evaluate_bpfre import evaluate_bpfre as measure
+    from ..training.publishing.card import weights_digest
 
     name = hub.BPFRE if given["model"] == hub.DEFAULT else given["model"]
     pipe = options.load_bpfre(name, given["device"], given["dtype"])

@@ -105,8 +105,8 @@ def _assemble(
 ) -> MoFRRPipeline | BPFRePipeline:
     import torch
 
-    from ..training.publishing.assemble_mofrr import assemble
     from ..training.publishing.assemble_bpfre import assemble_bpfre
+    from ..training.publishing.assemble_mofrr import assemble
 
     faces = None if faces_folder is None else options.load_faces(faces_folder, size, limit)
     try:

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...pipelines.simulate.blemishes.painter import Blemish, paint, paintable_skin, sample_blemishes
-from .retouching import to_8_bits
 from .faces import FaceSet
+from .retouching import to_8_bits
 
 
 class BlemishBatch(NamedTuple):

@@ -11,8 +11,18 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from ..settings import Settings, setting
+
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 MESH_POINTS = 478
+
+
+@dataclass(frozen=True, kw_only=True)
+class FacesConfig(Settings):
+    """How a folder of faces is read."""
+
+    size: int = setting(256, "side of the faces in pixels", least=32)
+    limit: int = setting(0, "faces at most, evenly over the names; 0 = all", least=0)
 
 
 @dataclass(frozen=True)

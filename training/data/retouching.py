@@ -1,6 +1,6 @@
 """Training batches made on the fly: faces as bytes on the device, retouched and augmented there."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,9 +9,54 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ...pipelines.simulate import bank
 from ...pipelines.simulate.recipe import OPERATIONS, Export, Recipe, sample_recipe
 from ...pipelines.simulate.simulator import Retouched, retouch
-from .faces import FaceSet, to_signed
+from ..settings import setting
+from .faces import FacesConfig, FaceSet, to_signed
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetouchConfig(FacesConfig):
+    """How faces are varied and retouched."""
+
+    operations: tuple[str, ...] = setting(OPERATIONS, "all that photos get, in the outputs' order")
+    export_probability: float = setting(
+        0.15, "share of the photos compressed or resized after retouching", least=0, most=1
+    )
+    min_degree: float = setting(0.15, "degrees are drawn from here to 1", least=0, most=1)
+    vary_light: float = setting(
+        0.5, "share of the faces whose exposure and white balance vary", least=0, most=1
+    )
+    vary_capture: float = setting(
+        0.6, "share of the faces whose sharpness and noise vary", least=0, most=1
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.operations:
+            raise ValueError("operations must name at least one")
+        if unknown := set(self.operations) - set(bank.ALGORITHMS):
+            raise ValueError(
+                f"operations names {sorted(unknown)}; the simulator has {tuple(bank.ALGORITHMS)}"
+            )
+
+    def check_operation(self, operation: str, choices: Collection[str]) -> None:
+        """Raises ValueError unless the operation is one of the choices that photos get."""
+        known = tuple(name for name in self.operations if name in choices)
+        if operation not in known:
+            raise ValueError(f"this needs operation=NAME, one of {known}; got {operation!r}")
+
+    def source(self, faces: FaceSet) -> "RetouchSource":
+        """Draws and retouches those faces."""
+        return RetouchSource(
+            faces,
+            self.operations,
+            export_probability=self.export_probability,
+            min_degree=self.min_degree,
+            vary_light=self.vary_light,
+            vary_capture=self.vary_capture,
+        )
 
 
 @dataclass(frozen=True)

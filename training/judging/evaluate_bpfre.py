@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...pipelines.simulate.blemishes.painter import KINDS, Painted, paint, sample_blemishes
-from ..data.retouching import to_8_bits
 from ..data.faces import FaceSet
+from ..data.retouching import to_8_bits
 from .metrics import psnr, ssim
 
 PSNR_CAP = 100.0

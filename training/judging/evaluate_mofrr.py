@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .thresholds import RouterScores, join_scores
-from .conditions import Condition, conditions_of, face_seed, recipe_for, retouched_faces
 from ..data.faces import FaceSet, to_signed
+from .conditions import Condition, conditions_of, face_seed, recipe_for, retouched_faces
 from .identity import DriftMeter, FaceEmbedder
 from .metrics import accuracy, balanced_accuracy, psnr, roc_auc, ssim
 from .report_mofrr import Evaluation, RestorationRow, RouterRow
+from .thresholds import RouterScores, join_scores
 
 PSNR_CAP = 100.0
 """Stands in, in averages, for the infinite PSNR in dB of photos that are equal to the bit."""

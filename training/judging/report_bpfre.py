@@ -10,8 +10,8 @@ from typing import Any
 from PIL import Image
 
 from ...pipelines.photos.drawings import map_picture, panel, to_picture
-from .evaluate_bpfre import RetouchEvaluation, RetouchRow, paint_condition
 from ..data.faces import FaceSet
+from .evaluate_bpfre import RetouchEvaluation, RetouchRow, paint_condition
 
 COLUMNS: tuple[tuple[str, Callable[[RetouchRow], str]], ...] = (
     ("condition", lambda row: row.condition),

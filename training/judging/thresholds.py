@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .conditions import conditions_of, recipe_for, retouched_faces
 from ..data.faces import FaceSet, to_signed
+from .conditions import conditions_of, recipe_for, retouched_faces
 from .metrics import calibrate_threshold
 
 

@@ -9,6 +9,7 @@ from ...models.bpfre.retoucher import BlemishRetoucher
 from ...pipelines.bpfre.pipeline import BPFRePipeline
 from ..data.faces import FaceSet
 from ..judging.metrics import psnr
+from ..run_folder import model_folder
 
 THRESHOLDS = (0.004, 0.006, 0.009, 0.013, 0.018, 0.025, 0.035, 0.05)
 CLEAN_PSNR = 44.0  # dB, what clean validation faces must come back at
@@ -25,14 +26,12 @@ def assemble_bpfre(runs: Path | str, faces: FaceSet | None = None) -> BPFRePipel
     Raises:
         ValueError: there is no trained retoucher.
     """
-    folders = [Path(runs) / name / "model" for name in ("bpfre", "bpfre_inpaint")]
-    if not (folders[0] / "config.json").is_file():
-        raise ValueError(f"{folders[0]} holds no trained network: run that stage to its end first")
-    networks: list[Any] = [
-        BlemishRetoucher.from_pretrained(folder).eval() if folder.is_dir() else None
-        for folder in folders
-    ]
-    pipe = BPFRePipeline(networks[0], networks[1])
+    retoucher: Any = BlemishRetoucher.from_pretrained(model_folder(Path(runs) / "bpfre")).eval()
+    inpainter: Any = None
+    if (Path(runs) / "bpfre_inpaint").is_dir():
+        folder = model_folder(Path(runs) / "bpfre_inpaint")
+        inpainter = BlemishRetoucher.from_pretrained(folder).eval()
+    pipe = BPFRePipeline(retoucher, inpainter)
     if faces is not None:
         pipe.register_to_config(threshold=calibrated_threshold(pipe, faces))
     return pipe

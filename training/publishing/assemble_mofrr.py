@@ -10,10 +10,10 @@ from ...models.mofrr.router import RetouchRouter
 from ...models.mofrr.shared import SharedExpert
 from ...models.presets import PRESETS
 from ...pipelines.mofrr.pipeline import MoFRRPipeline
-from ..judging.thresholds import calibrated_thresholds
 from ..data.faces import FaceSet
-from ..stages.expert import make_scheduler
-from ..stages.registry import expert_part
+from ..judging.thresholds import calibrated_thresholds
+from ..run_folder import model_folder
+from ..stages.expert import expert_part, make_scheduler
 
 MAX_FALSE_POSITIVE_RATE = 0.15  # of each operation, on untouched validation faces
 STAGE_NETWORKS = {"router": RetouchRouter, "shared": SharedExpert, "merger": ExpertMerger}
@@ -83,7 +83,4 @@ def _join(
 
 def _trained(kind: Any, run: Path) -> Any:
     """The network that a run folder holds."""
-    folder = run / "model"
-    if not (folder / "config.json").is_file():
-        raise ValueError(f"{folder} holds no trained network: run that stage to its end first")
-    return kind.from_pretrained(folder).eval()
+    return kind.from_pretrained(model_folder(run)).eval()

@@ -11,10 +11,10 @@ from PIL import Image
 
 from ...pipelines.photos.drawings import map_picture, to_picture, to_tensor
 from ...pipelines.simulate.blemishes.painter import paint, sample_blemishes
-from .card import Evidence, Subject
 from ..judging.evaluate_bpfre import RetouchEvaluation
 from ..judging.metrics import psnr
 from ..judging.report_bpfre import from_json, to_markdown
+from .card import Evidence, Subject
 
 SUMMARY = """
 A photo of a face goes in; the same face without acne, redness, scars, spots, enlarged pores and

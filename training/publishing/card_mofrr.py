@@ -13,9 +13,9 @@ from PIL import Image
 from ...pipelines.photos.drawings import to_picture, to_tensor
 from ...pipelines.simulate.recipe import sample_recipe
 from ...pipelines.simulate.simulator import retouch
-from .card import Evidence, Subject
 from ..judging.metrics import psnr
 from ..judging.report_mofrr import Evaluation, from_json, to_markdown
+from .card import Evidence, Subject
 
 SUMMARY = """
 A photo of a face goes in; an estimate of what it looked like before retouching comes out. A router

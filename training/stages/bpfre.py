@@ -7,7 +7,7 @@ M the normalised D2G map.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,9 +16,85 @@ from torch import Tensor
 
 from ...models.bpfre.critic import PixelCritic
 from ...models.bpfre.retoucher import BlemishRetoucher, RetouchOutput
+from ...models.presets import PRESETS
 from ..data.blemishes import BlemishBatch, BlemishSource
+from ..data.faces import FacesConfig
+from ..data.material import Material
 from ..losses import edit_weight
-from ..perceptual import FeatureLoss, haar_features
+from ..perceptual import FeatureLoss, feature_loss, haar_features
+from ..run_folder import model_folder
+from ..settings import setting
+from .base import StageConfig
+
+DETECTION = ("stem", "encoder", "e2d")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlemishConfig(FacesConfig, StageConfig):
+    """Settings of both stages of BPFRe."""
+
+    crop: int = setting(0, "side of the windows trained on; 0 = whole faces", least=0)
+    vgg: str = setting("", "VGG-19 weights for the perceptual loss; empty = Haar bands")
+
+    def retoucher(self, part: str) -> BlemishRetoucher:
+        """The network, laid out as convolutions on CPUs like it."""
+        return self.network(BlemishRetoucher, part).to(memory_format=torch.channels_last)
+
+    def features(self, material: Material) -> FeatureLoss:
+        """The perceptual loss."""
+        features = feature_loss(self.vgg)
+        if isinstance(features, torch.nn.Module):
+            features.to(material.device)
+        return features
+
+
+@dataclass(frozen=True, kw_only=True)
+class BPFReConfig(BlemishConfig):
+    """Settings of stage `bpfre`."""
+
+    batch_size: int = setting(6, "faces or windows of one step", least=1)
+    pair_share: float = setting(1.0, "share of the faces that have pairs", above=0, most=1)
+    paintings: int = setting(0, "paintings of each face; 0 = ever new ones", least=0)
+    unpaired: bool = setting(False, "learn from the other faces too")
+    detection_only: bool = setting(False, "encoder and E2D map alone: a quick first phase")
+    keep_detection: bool = setting(False, "all but encoder and E2D map: the last phase")
+    detection: str = setting("", "run or model folder whose encoder and E2D map to start from")
+    adversarial: float = setting(0.002, "weight of the critic's verdict; 0 = none", least=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.detection_only and self.keep_detection:
+            raise ValueError("detection_only and keep_detection leave nothing to train: choose one")
+
+    def build(self, material: Material) -> "BPFReStage":
+        """The stage, its networks and data loaded."""
+        faces = material.load_faces(self)
+        return BPFReStage(
+            self.joined(),
+            self.critic().to(material.device),
+            BlemishSource(faces, self.pair_share, self.paintings, self.crop, seed=self.seed),
+            batch_size=self.batch_size,
+            unpaired=self.unpaired,
+            detection_only=self.detection_only,
+            keep_detection=self.keep_detection,
+            features=self.features(material),
+            adversarial_weight=self.adversarial,
+        )
+
+    def joined(self) -> BlemishRetoucher:
+        """The retoucher to start from, its encoder and E2D map perhaps another's."""
+        model = self.retoucher("retoucher")
+        if self.detection:
+            other: Any = BlemishRetoucher.from_pretrained(model_folder(self.detection))
+            for name in DETECTION:
+                getattr(model, name).load_state_dict(getattr(other, name).state_dict())
+        return model
+
+    def critic(self) -> PixelCritic:
+        """A critic of the preset with random weights."""
+        torch.manual_seed(self.seed)
+        critic: Any = PixelCritic(**PRESETS[self.preset]["critic"])
+        return critic.to(memory_format=torch.channels_last)
 
 
 class Draw(NamedTuple):
@@ -55,8 +131,8 @@ class BPFReStage:
 
     def __post_init__(self) -> None:
         if self.keep_detection:
-            for part in (self.model.stem, self.model.encoder, self.model.e2d):
-                part.requires_grad_(False)
+            for name in DETECTION:
+                getattr(self.model, name).requires_grad_(False)
 
     def draw(self, rng: np.random.Generator) -> Draw:
         """The faces of a step; there is always at least one pair and one clean face."""

@@ -8,9 +8,25 @@ from torch import Tensor
 
 from ...models.bpfre.retoucher import BlemishRetoucher, RetouchOutput, fill_smoothly
 from ..data.blemishes import BlemishSource
+from ..data.material import Material
 from ..losses import edit_weight
 from ..perceptual import FeatureLoss, haar_features
-from .bpfre import difference
+from ..settings import setting
+from .bpfre import BlemishConfig, difference
+
+
+@dataclass(frozen=True, kw_only=True)
+class InpaintConfig(BlemishConfig):
+    """Settings of stage `bpfre_inpaint`."""
+
+    batch_size: int = setting(6, "faces or windows of one step", least=1)
+
+    def build(self, material: Material) -> "InpaintStage":
+        """The stage, its network and data loaded."""
+        faces = material.load_faces(self)
+        blemishes = BlemishSource(faces, crop=self.crop, windows=1, seed=self.seed)
+        features = self.features(material)
+        return InpaintStage(self.retoucher("inpainter"), blemishes, self.batch_size, features)
 
 
 @dataclass

@@ -5,8 +5,9 @@ expert, which is trained after them.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -15,12 +16,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...models.mofrr.expert import WaveFRRExpert, retouching_traces
+from ...pipelines.simulate import bank
 from ...pipelines.simulate.recipe import Recipe
-from ...pipelines.simulate.simulator import Retouched
-from ..data.retouching import RetouchSource, retouch_and_target, retouch_to_8_bits
+from ..data.material import Material
+from ..data.pools import Batches, PoolConfig, Simulate
+from ..data.retouching import (
+    RetouchConfig,
+    RetouchSource,
+    retouch_and_target,
+    retouch_to_8_bits,
+)
 from ..losses import degree_classification, end_point_error, log_error
-from ..data.pools import Pool
-from .expert import recipes_for, told_degrees
+from ..settings import setting
+from .base import StageConfig
+from .expert import expert_part, recipes_for, told_degrees
 
 
 class CoarseBatch(NamedTuple):
@@ -39,62 +48,168 @@ class CoarseBatch(NamedTuple):
     degree: Tensor
 
 
+class CoarseTruth(NamedTuple):
+    """Retouched photos n 3 H W, what undoes the operation, and the operation's degree n."""
+
+    photos: Tensor
+    truth: Tensor
+    degree: Tensor
+
+
+Retouch = Callable[[RetouchSource, str, Tensor, Tensor | None, Sequence[Recipe]], CoarseTruth]
+
+
+def simulate(
+    source: RetouchSource,
+    operation: str,
+    retouch: Retouch,
+    rng: np.random.Generator,
+    count: int,
+) -> CoarseBatch:
+    """Draws `count` faces and retouches them, mostly by the operation alone."""
+    images, points = source.draw(rng, count)
+    recipes = recipes_for(operation, source, rng, count)
+    photos, truth, degree = retouch(source, operation, images, points, recipes)
+    return CoarseBatch(retouching_traces(photos), low_band(photos), truth, degree)
+
+
+def retouch_with_flow(
+    source: RetouchSource,
+    operation: str,
+    images: Tensor,
+    points: Tensor | None,
+    recipes: Sequence[Recipe],
+) -> CoarseTruth:
+    """Retouched photos, and the undoing flow, n 2 H/8 W/8 in pixels."""
+    photos = retouch_to_8_bits(images, recipes, points, source.operations)
+    index = source.operations.index(operation)
+    flow = F.avg_pool2d(photos.flows[:, index], 8)
+    return CoarseTruth(photos.image, flow, photos.degrees[:, index])
+
+
+def retouch_with_tone(
+    source: RetouchSource,
+    operation: str,
+    images: Tensor,
+    points: Tensor | None,
+    recipes: Sequence[Recipe],
+) -> CoarseTruth:
+    """Retouched photos, and the change of LL2 / 4, n 3 H/4 W/4."""
+    photos, clean = retouch_and_target(images, points, recipes, operation, source.operations)
+    index = source.operations.index(operation)
+    return CoarseTruth(photos.image, low_band(clean - photos.image), photos.degrees[:, index])
+
+
+def low_band(images: Tensor) -> Tensor:
+    """LL2 / 4 of the Haar transform, the mean over 4 x 4 pixels: n 3 H W -> n 3 H/4 W/4."""
+    return F.avg_pool2d(images, 4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoarseSimulation(RetouchConfig):
+    """How the photos are made that a coarse head learns from."""
+
+    operation: str = setting("", "which one the expert undoes")
+    choices: ClassVar[Sequence[str]] = ()
+    retouch: ClassVar[Retouch]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_operation(self.operation, self.choices)
+        if self.size % 8:
+            raise ValueError(f"size must be a multiple of 8 (the grid of traces), got {self.size}")
+
+    def simulator(self, material: Material) -> Simulate:
+        """Makes `CoarseBatch`es."""
+        source = self.source(material.load_faces(self))
+        return partial(simulate, source, self.operation, type(self).retouch)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarpSimulation(CoarseSimulation):
+    """Photos and the flows that undo an operation which moves pixels."""
+
+    choices = bank.GEOMETRIC
+    retouch = staticmethod(retouch_with_flow)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToneSimulation(CoarseSimulation):
+    """Photos and the tone that undoes an operation which changes it."""
+
+    choices = bank.TONAL
+    retouch = staticmethod(retouch_with_tone)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarpPool(WarpSimulation, PoolConfig):
+    """Settings of a pool for stage `warp` (80 kB an item at 256 px)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TonePool(ToneSimulation, PoolConfig):
+    """Settings of a pool for stage `tone` (120 kB an item at 256 px)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarpConfig(WarpSimulation, StageConfig):
+    """Settings of stage `warp`."""
+
+    batch_size: int = setting(32, "photos of one step", least=1)
+
+    def build(self, material: Material) -> "WarpStage":
+        """The stage, its network and data loaded."""
+        expert = self.network(WaveFRRExpert, expert_part(self.operation))
+        return WarpStage(expert, self.batches(material, CoarseBatch), self.batch_size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToneConfig(ToneSimulation, StageConfig):
+    """Settings of stage `tone`."""
+
+    batch_size: int = setting(32, "photos of one step", least=1)
+
+    def build(self, material: Material) -> "ToneStage":
+        """The stage, its network and data loaded."""
+        expert = self.network(WaveFRRExpert, expert_part(self.operation))
+        return ToneStage(expert, self.batches(material, CoarseBatch), self.batch_size)
+
+
 @dataclass
 class CoarseStage(ABC):
     """Trains a head on the coarse grid and the degree estimator of a `WaveFRRExpert`.
 
     Attributes:
-        model: an expert with that head.
-        source: where faces and recipes come from.
-        operation: which operation it undoes.
+        model: an expert with that head, of the Haar wavelet.
+        batches: where photos come from; stored ones are mirrored at random.
         batch_size: photos of one step.
-        pool: photos simulated once for all steps (80 to 120 kB each, mirrored at random); 0
-            simulates new ones for every step.
         degree_weight: weight of the degree's loss.
-        seed: of the pool.
     """
 
     model: WaveFRRExpert
-    source: RetouchSource
-    operation: str
+    batches: Batches[CoarseBatch]
     batch_size: int = 32
-    pool: int = 0
     degree_weight: float = 0.1
-    seed: int = 0
     head: ClassVar[str]
 
     def __post_init__(self) -> None:
         if not self.model.config[f"has_{self.head}_head"]:
-            raise ValueError(f"the expert for {self.operation} has no {self.head} head to train")
-        self.batches = Pool(self.simulate, self.pool, self.seed)
-
-    @abstractmethod
-    def retouch(
-        self, images: Tensor, points: Tensor | None, recipes: Sequence[Recipe]
-    ) -> tuple[Retouched, Tensor]:
-        """Retouched photos, and what undoes the operation."""
+            raise ValueError(f"the expert has no {self.head} head to train")
+        if self.model.config["wavelet"] != "haar":
+            raise ValueError(f"got wavelet {self.model.config['wavelet']!r}; coarse bands are Haar")
 
     @abstractmethod
     def mirror(self, truth: Tensor) -> Tensor:
-        """The same for mirrored photos."""
+        """What undoes the operation on mirrored photos."""
 
     @abstractmethod
     def error(self, traces: Tensor, batch: CoarseBatch, degree: Tensor) -> Tensor:
         """The head's loss, from standardised traces and the degree it is told, B."""
 
-    def simulate(self, rng: np.random.Generator, count: int) -> CoarseBatch:
-        """Draws faces and retouches them."""
-        images, points = self.source.draw(rng, count)
-        recipes = recipes_for(self.operation, self.source, rng, count)
-        photos, truth = self.retouch(images, points, recipes)
-        low, _ = self.model.bands(photos.image)
-        degree = photos.degrees[:, self.source.operations.index(self.operation)]
-        return CoarseBatch(retouching_traces(photos.image), low, truth, degree)
-
     def draw(self, rng: np.random.Generator) -> CoarseBatch:
-        """Photos of one step, those of a pool mirrored at random."""
+        """Photos of one step, stored ones mirrored at random."""
         batch = self.batches.draw(rng, self.batch_size)
-        if not self.pool:
+        if not self.batches.stored:
             return batch
         mirrored = torch.as_tensor(rng.random(self.batch_size) < 0.5)
         mirrored = mirrored.to(batch.low.device)[:, None, None, None]
@@ -125,14 +240,6 @@ class WarpStage(CoarseStage):
 
     head = "warp"
 
-    def retouch(
-        self, images: Tensor, points: Tensor | None, recipes: Sequence[Recipe]
-    ) -> tuple[Retouched, Tensor]:
-        """Retouched photos and the undoing flow, B 2 H/8 W/8 in pixels."""
-        operations = self.source.operations
-        photos = retouch_to_8_bits(images, recipes, points, operations)
-        return photos, F.avg_pool2d(photos.flows[:, operations.index(self.operation)], 8)
-
     def mirror(self, truth: Tensor) -> Tensor:
         """X points the other way."""
         return truth.flip(-1) * truth.new_tensor([-1.0, 1.0])[:, None, None]
@@ -151,14 +258,6 @@ class ToneStage(CoarseStage):
     """
 
     head = "tone"
-
-    def retouch(
-        self, images: Tensor, points: Tensor | None, recipes: Sequence[Recipe]
-    ) -> tuple[Retouched, Tensor]:
-        """Retouched photos and the change of LL2 / 4, B 3 H/4 W/4."""
-        operations = self.source.operations
-        photos, clean = retouch_and_target(images, points, recipes, self.operation, operations)
-        return photos, self.model.bands(clean - photos.image)[0]
 
     def mirror(self, truth: Tensor) -> Tensor:
         """Mirrored as the photo is."""

@@ -13,13 +13,42 @@ from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
 from ...models.mofrr.expert import LOW_SCALE, ExpertCondition, WaveFRRExpert
+from ...pipelines.simulate import bank
 from ...pipelines.simulate.recipe import Recipe
-from ..data.retouching import RetouchSource, random_subset, retouch_and_target
+from ..data.material import Material
+from ..data.retouching import RetouchConfig, RetouchSource, random_subset, retouch_and_target
 from ..losses import degree_classification, edit_weight, flow_error, high_bands, hybrid
+from ..settings import setting
+from .base import StageConfig
 
 ABSENT_SHARE = 0.1  # photos without the operation
 MIXED_SHARE = 0.25  # photos with the operation among others
 HEADS = ("trace_standardization", "degree_estimator", "warp_head", "tone_head")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpertConfig(RetouchConfig, StageConfig):
+    """Settings of stage `expert`."""
+
+    operation: str = setting("", "which one the expert undoes")
+    keep_heads: bool = setting(False, "train all but degree estimator and coarse head")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_operation(self.operation, self.operations)
+
+    def build(self, material: Material) -> "ExpertStage":
+        """The stage, its network and data loaded."""
+        expert = self.network(WaveFRRExpert, expert_part(self.operation))
+        source = self.source(material.load_faces(self))
+        return ExpertStage(expert, source, self.operation, self.batch_size, self.keep_heads)
+
+
+def expert_part(operation: str) -> str:
+    """The preset's name for the expert that undoes an operation."""
+    if operation in bank.GEOMETRIC:
+        return "geometric_expert"
+    return "tonal_expert" if operation in bank.TONAL else "expert"
 
 
 def make_scheduler() -> DDIMScheduler:

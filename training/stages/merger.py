@@ -7,7 +7,8 @@ the router's probabilities are worth, and what to make of an expert that should 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,10 +19,14 @@ from ...models.mofrr.expert import WaveFRRExpert
 from ...models.mofrr.merger import ExpertMerger
 from ...models.mofrr.router import RetouchRouter
 from ...models.mofrr.shared import SharedExpert
-from ..data.retouching import RetouchSource, random_subset, retouch_and_target
 from ..data.faces import to_bytes, to_signed
+from ..data.material import Material
+from ..data.pools import Batches, PoolConfig, Simulate
+from ..data.retouching import RetouchConfig, RetouchSource, random_subset, retouch_and_target
 from ..losses import hybrid
-from ..data.pools import Pool
+from ..run_folder import model_folder
+from ..settings import setting
+from .base import StageConfig
 
 
 class MergerBatch(NamedTuple):
@@ -42,50 +47,81 @@ class MergerBatch(NamedTuple):
     present: Tensor
 
 
+@dataclass(frozen=True, kw_only=True)
+class MergerSimulation(RetouchConfig):
+    """Which networks restore the photos that the merger learns from, and how those are made."""
+
+    models: str = setting("", "folder of the runs router, shared, and one for each operation")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.models:
+            raise ValueError("this needs models=FOLDER, which holds the other stages' runs")
+
+    def simulator(self, material: Material) -> Simulate:
+        """Makes `MergerBatch`es."""
+        folder = Path(self.models)
+        router = RetouchRouter.from_pretrained(model_folder(folder / "router"))
+        networks: list[Any] = [
+            *(WaveFRRExpert.from_pretrained(model_folder(folder / o)) for o in self.operations),
+            SharedExpert.from_pretrained(model_folder(folder / "shared")),
+        ]
+        for network in (router, *networks):
+            network.to(material.device)
+        source = self.source(material.load_faces(self))
+        return Restorations(source, router, networks).simulate
+
+
+@dataclass(frozen=True, kw_only=True)
+class MergerPool(MergerSimulation, PoolConfig):
+    """Settings of a pool: an item is a photo restored by all experts (2.4 MB at 256 px)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MergerConfig(MergerSimulation, StageConfig):
+    """Settings of stage `merger`."""
+
+    batch_size: int = setting(8, "photos of one step", least=1)
+
+    def build(self, material: Material) -> "MergerStage":
+        """The stage, its network and data loaded."""
+        merger = self.network(ExpertMerger, "merger")
+        return MergerStage(merger, self.batches(material, MergerBatch), self.batch_size)
+
+
 @dataclass
-class MergerStage:
-    """Trains an `ExpertMerger`; experts are in the order of the operations, the shared one last.
+class Restorations:
+    """Retouched faces as every expert restores them.
 
     Attributes:
-        model: the merger.
         source: where faces and recipes come from.
         router: it says how likely each operation is, and how strong.
         experts: of the operations, in their order, then the shared one.
-        batch_size: photos of one step.
-        pool: photos restored by all experts once for all steps (2.4 MB each at 256 px); 0 makes
-            new ones for every step.
-        seed: of the pool.
         untouched_share: photos with no operation.
         single_share: photos with one operation; the others have two or more.
-        given_share: photos whose operations are given.
-        wrong_share: chance that an operation is given against the truth.
-        thresholds: range of the thresholds above which a probability means that an expert runs.
     """
 
-    model: ExpertMerger
     source: RetouchSource
     router: RetouchRouter
     experts: Sequence[WaveFRRExpert | SharedExpert]
-    batch_size: int = 8
-    pool: int = 0
-    seed: int = 0
     untouched_share: float = 0.15
     single_share: float = 0.45
-    given_share: float = 0.4
-    wrong_share: float = 0.05
-    thresholds: tuple[float, float] = (0.05, 0.6)
 
     def __post_init__(self) -> None:
-        if len(self.experts) != len(self.source.operations) + 1:
+        operations = self.source.operations
+        if tuple(self.router.config["operations"]) != operations:
             raise ValueError(
-                f"got {len(self.experts)} experts; expected one for each of "
-                f"{self.source.operations} and the shared one"
+                f"the router is for {tuple(self.router.config['operations'])}, the photos get "
+                f"{operations}"
+            )
+        if len(self.experts) != len(operations) + 1:
+            raise ValueError(
+                f"got {len(self.experts)} experts; expected one for each of {operations} and the "
+                "shared one"
             )
         frozen: list[nn.Module] = [self.router, *self.experts]
         for network in frozen:
             network.eval().requires_grad_(False)
-
-        self.batches = Pool(self.simulate, self.pool, self.seed)
 
     @torch.no_grad()
     def simulate(self, rng: np.random.Generator, count: int) -> MergerBatch:
@@ -121,6 +157,27 @@ class MergerStage:
         if kind < self.untouched_share + self.single_share:
             return [operations[int(rng.integers(len(operations)))]]
         return random_subset(rng, operations)
+
+
+@dataclass
+class MergerStage:
+    """Trains an `ExpertMerger`; experts are in the order of the operations, the shared one last.
+
+    Attributes:
+        model: the merger.
+        batches: where restored photos come from.
+        batch_size: photos of one step.
+        given_share: photos whose operations are given.
+        wrong_share: chance that an operation is given against the truth.
+        thresholds: range of the thresholds above which a probability means that an expert runs.
+    """
+
+    model: ExpertMerger
+    batches: Batches[MergerBatch]
+    batch_size: int = 8
+    given_share: float = 0.4
+    wrong_share: float = 0.05
+    thresholds: tuple[float, float] = (0.05, 0.6)
 
     def route(
         self, rng: np.random.Generator, present: Tensor, probabilities: Tensor

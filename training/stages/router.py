@@ -14,14 +14,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...models.mofrr.router import RetouchRouter
-from ..data.retouching import RetouchSource, random_subset, retouch_to_8_bits
 from ..data.faces import to_bytes, to_signed
+from ..data.material import Material
+from ..data.pools import Batches, PoolConfig, Simulate
+from ..data.retouching import RetouchConfig, RetouchSource, random_subset, retouch_to_8_bits
 from ..losses import (
     degree_classification,
     location_classification,
     presence_classification,
 )
-from ..data.pools import Pool
+from ..settings import setting
+from .base import StageConfig
 
 
 class RouterBatch(NamedTuple):
@@ -53,6 +56,39 @@ def simulate(source: RetouchSource, rng: np.random.Generator, count: int) -> Rou
     return RouterBatch(*(part.unflatten(0, (count, -1)) for part in parts))
 
 
+@dataclass(frozen=True, kw_only=True)
+class RouterSimulation(RetouchConfig):
+    """How the photos are made that the router learns from."""
+
+    def simulator(self, material: Material) -> Simulate:
+        """Makes `RouterBatch`es."""
+        return partial(simulate, self.source(material.load_faces(self)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RouterPool(RouterSimulation, PoolConfig):
+    """Settings of a pool: an item is a face in all versions (0.2 MB a photo at 256 px)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RouterConfig(RouterSimulation, StageConfig):
+    """Settings of stage `router`."""
+
+    batch_size: int = setting(6, "faces of one step, each in all its versions", least=1)
+    frozen_statistics: bool = setting(
+        False, "batch normalisation as `start` left it: runs end with it"
+    )
+
+    def build(self, material: Material) -> "RouterStage":
+        """The stage, its network and data loaded."""
+        return RouterStage(
+            self.network(RetouchRouter, "router"),
+            self.batches(material, RouterBatch),
+            faces_per_batch=self.batch_size,
+            frozen_statistics=self.frozen_statistics,
+        )
+
+
 def freeze_statistics(network: nn.Module) -> None:
     """Lets batch normalisation use the statistics it has, and keep them, while training."""
     for module in network.modules():
@@ -66,34 +102,26 @@ class RouterStage:
 
     Attributes:
         model: the router.
-        source: where faces and recipes come from.
+        batches: where faces come from, in all versions; stored ones are mirrored at random.
         faces_per_batch: faces drawn for one step.
-        pool: faces simulated once, at the start, that all steps share (0.2 MB a photo at 256 px;
-            they are mirrored at random); 0 simulates new ones for every step.
         frozen_statistics: whether batch normalisation uses, and keeps, the statistics it came with.
             Those of a batch that holds a face in all versions tell something of the answer, so a
             run ends with them frozen.
         degree_weight: weight of the degree's loss.
         location_weight: weight of the location's loss.
-        seed: of the pool.
     """
 
     model: RetouchRouter
-    source: RetouchSource
+    batches: Batches[RouterBatch]
     faces_per_batch: int = 6
-    pool: int = 0
     frozen_statistics: bool = False
     degree_weight: float = 0.3
     location_weight: float = 0.2
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        self.batches = Pool(partial(simulate, self.source), self.pool, self.seed)
 
     def draw(self, rng: np.random.Generator) -> RouterBatch:
-        """Faces of one step, those of a pool mirrored at random."""
+        """Faces of one step, stored ones mirrored at random."""
         batch = self.batches.draw(rng, self.faces_per_batch)
-        if not self.pool:
+        if not self.batches.stored:
             return batch
         mirrored = torch.as_tensor(rng.random(self.faces_per_batch) < 0.5)
         mirrored = mirrored.to(batch.photos.device)[:, None, None, None, None]

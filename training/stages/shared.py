@@ -9,9 +9,21 @@ from diffusers import DDIMScheduler
 from torch import Tensor
 
 from ...models.mofrr.shared import SharedExpert
-from ..data.retouching import RetouchSource, random_subset, retouch_and_target
+from ..data.material import Material
+from ..data.retouching import RetouchConfig, RetouchSource, random_subset, retouch_and_target
 from ..losses import hybrid
+from .base import StageConfig
 from .expert import make_scheduler, sample_timesteps
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedConfig(RetouchConfig, StageConfig):
+    """Settings of stage `shared`."""
+
+    def build(self, material: Material) -> "SharedStage":
+        """The stage, its network and data loaded."""
+        source = self.source(material.load_faces(self))
+        return SharedStage(self.network(SharedExpert, "shared"), source, self.batch_size)
 
 
 @dataclass

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from frr.pipelines.simulate.recipe import OPERATIONS
-from frr.training import retouchingffhq_plus as plus
+from frr.training.data import retouchingffhq_plus as plus
 from frr.training.data.retouchingffhq import (
     OPERATION_NAMES,
     RetouchingFFHQ,

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from frr.pipelines.simulate.recipe import OPERATIONS
-from frr.training.judging.thresholds import calibrated_thresholds
+from frr.training.data.faces import FaceSet
 from frr.training.judging.conditions import MIXED, UNTOUCHED, Condition, conditions_of, recipe_for
 from frr.training.judging.evaluate_mofrr import evaluate
+from frr.training.judging.thresholds import calibrated_thresholds
 from frr.training.publishing.assemble_mofrr import fresh_pipeline
-from frr.training.data.faces import FaceSet
 
 
 @pytest.fixture(scope="module")

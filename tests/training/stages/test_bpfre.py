@@ -11,8 +11,9 @@ from safetensors.torch import save_file
 from frr.models.bpfre.critic import PixelCritic
 from frr.models.bpfre.retoucher import BlemishRetoucher, RetouchOutput
 from frr.pipelines.bpfre.pipeline import BPFRePipeline, BPFRePipelineOutput
-from frr.training.judging import report_bpfre
 from frr.training.data.blemishes import BlemishSource
+from frr.training.data.faces import FaceSet
+from frr.training.judging import report_bpfre
 from frr.training.judging.evaluate_bpfre import (
     _Pixels,
     evaluate_bpfre,
@@ -20,11 +21,11 @@ from frr.training.judging.evaluate_bpfre import (
     paint_condition,
     select_large_pose,
 )
-from frr.training.publishing.assemble_bpfre import assemble_bpfre
-from frr.training.data.faces import FaceSet
-from frr.training.loop import LoopConfig, train
+from frr.training.loop import LoopConfig, Run, train
 from frr.training.losses import edit_weight
 from frr.training.perceptual import VGGFeatures, feature_loss, haar_features
+from frr.training.publishing.assemble_bpfre import assemble_bpfre
+from frr.training.run_folder import RunFolder
 from frr.training.stages.bpfre import BPFReStage, detection
 from frr.training.stages.bpfre_inpaint import InpaintStage, draw_holes
 
@@ -202,25 +203,18 @@ def test_vgg_weights_are_taken_over(tmp_path, monkeypatch):
 
 
 def test_a_resumed_run_is_the_run_that_was_stopped(faces, tmp_path):
-    config = {"learning_rate": 1e-3, "warmup": 1, "log_every": 1, "threads": 1}
+    config = LoopConfig(
+        steps=4, save_seconds=0.0, learning_rate=1e-3, warmup=1, log_every=1, threads=1
+    )
 
     def run(folder, stops):
         for stop in stops:
             torch.manual_seed(5)
             made = stage(faces, batch_size=2, crop=32)
-            halted = False
-
-            def halt(step, terms, stop=stop):
-                nonlocal halted
-                if step == stop and stop < 4:
-                    halted = True
-                    raise KeyboardInterrupt
-
-            try:
-                loop = LoopConfig(steps=4, save_seconds=0.0, **config)
-                train(made, loop, folder, on_step=halt)
-            except KeyboardInterrupt:
-                assert halted
+            running = Run(made, config, RunFolder(folder), {})
+            for progress in running.steps():
+                if progress.step == stop:
+                    break
         return made
 
     whole, stopped = run(tmp_path / "whole", [4]), run(tmp_path / "stopped", [3, 4])
