@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from frr.models.mofrr.expert import haar_analysis, haar_synthesis
+from frr.models.wavelets import haar_analysis, haar_synthesis
 
 from .timing import Clock, take_turns
 

@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 @click.option("--private", is_flag=True, help="With --push: a new repository is private.")
 @click.option("--dtype", type=click.Choice(options.DTYPES), default="float32", show_default=True)
 @click.option("--variant", help="Part of the weights' file names, as fp16.")
+@click.option(
+    "--without-code",
+    is_flag=True,
+    help="Weights, settings and card only, as in hub/: loads where this package is installed.",
+)
 @click.option("--shard-size", help="Split larger weights, as 2GB.  [default: diffusers']")
 @click.option(
     "--calibrate",
@@ -54,6 +59,7 @@ def export(
     variant: str | None,
     shard_size: str | None,
     overwrite: bool,
+    without_code: bool,
     **source: Any,
 ) -> None:
     """Write a model as a folder that loads anywhere: code, weights, settings, card.
@@ -62,16 +68,22 @@ def export(
     README in the folder stays. Uploading uses the login of `hf auth login` or HF_TOKEN; no token is
     stored here.
     """
+    from ..pipelines.repository.writer import remove_code
+
     if (source["model"] is None) == (source["runs"] is None):
         raise click.UsageError("pass either --model or --runs")
     if (folder / "model_index.json").exists() and not overwrite:
         raise click.UsageError(f"{folder} holds a model: pass --overwrite or choose another -o")
     if push is not None:
+        if without_code:
+            raise click.UsageError("--push uploads what loads anywhere: leave --without-code out")
         _check_login()
     pipe = _assemble(**source) if source["model"] is None else _load(**source)
     hub = {"push_to_hub": True, "repo_id": push, "private": private or None} if push else {}
     try:
         pipe.save_pretrained(folder, variant=variant, max_shard_size=shard_size, **hub)
+        if without_code:
+            remove_code(folder)
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"wrote {folder}" + (f" and pushed it to {push}" if push else ""))

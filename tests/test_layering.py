@@ -26,8 +26,7 @@ def sources() -> list[Path]:
     rooms = [room for room in MAY_IMPORT if (ROOT / room).is_dir()]
     files = [path for room in rooms for path in (ROOT / room).rglob("*.py")]
     inside = [path.relative_to(ROOT) for path in files]
-    shipped = {path for path in inside if path.parts[0] == "hub" and len(path.parts) > 2}
-    return sorted({*inside, *(Path(path.name) for path in ROOT.glob("*.py"))} - shipped)
+    return sorted({*inside, *(Path(path.name) for path in ROOT.glob("*.py"))})
 
 
 def room_of(path: Path) -> str:

@@ -12,7 +12,6 @@ Every network works on the photo folded into `fold` x `fold` blocks of channels.
 the photo plus an edit that the maps gate, so that skin without blemishes keeps its own pixels.
 """
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -21,7 +20,10 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
-_MAP_SCALE = 0.05  # a usual value of the maps on a blemish
+from ..sizes import SizeRequirements
+from .attention import BlemishAttention
+from .synthesis import SynthesisBlock
+from .views import fill_smoothly, local_contrast
 
 
 class RetouchOutput(NamedTuple):
@@ -55,136 +57,6 @@ class ConvBlock(nn.Module):
         """B C h w -> B C' h w."""
         inner = F.leaky_relu(self.first(F.leaky_relu(features, 0.2)), 0.2)
         return self.shortcut(features) + self.second(inner)
-
-
-def local_contrast(photo: Tensor, gain: float = 4.0) -> Tensor:
-    """What departs from its surroundings of 16 pixels, B 3 H W, amplified: blemishes show there."""
-    height, width = photo.shape[-2:]
-    around = F.avg_pool2d(photo, 8, ceil_mode=True, count_include_pad=False)
-    around = F.interpolate(around, (height, width), mode="bilinear", align_corners=False)
-    return (photo - around) * gain
-
-
-def fill_smoothly(photo: Tensor, hole: Tensor) -> Tensor:
-    """Holes filled with means of what surrounds them, the wider the deeper inside (push-pull).
-
-    Args:
-        photo: B C H W.
-        hole: B 1 H W, 1 where the photo is unknown, else 0.
-
-    Returns:
-        The photo, unchanged outside the holes; 0 where nothing is known at all.
-    """
-    known = 1 - hole.to(photo)
-    values = photo * known
-    if photo.shape[-2:] == (1, 1) or bool((known > 0).all()):
-        return torch.where(known > 0, photo, 0)
-    pooled = [F.avg_pool2d(each, 2, ceil_mode=True) for each in (values, known)]
-    coarser = pooled[0] / pooled[1].clamp_min(1e-6)
-    around = fill_smoothly(coarser, (pooled[1] == 0).to(photo))
-    around = F.interpolate(around, photo.shape[-2:], mode="bilinear", align_corners=False)
-    return torch.where(known > 0, photo, around)
-
-
-class FloorAtZero(torch.autograd.Function):
-    """max(x, 0) whose gradient still lifts values below zero: no map can die, none can sink."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:
-        """Any shape."""
-        ctx.save_for_backward(values)
-        return values.clamp_min(0)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        """Passes what descends into the allowed range."""
-        (values,), (gradient,) = ctx.saved_tensors, gradients
-        return gradient * ((values > 0) | (gradient < 0))
-
-
-class BlemishAttention(nn.Module):
-    """Blemish-aware attention: a blemish map, and features in which blemishes are suppressed.
-
-    At each level a small head sees the features and what the coarser level found; the finest
-    level's evidence is the map. Each level's features are multiplied by sigmoid weights that are
-    computed from features and map, one per pixel and channel.
-
-    Args:
-        channels: widths of the levels, finest first.
-        fold: the map is this many times larger than the finest level.
-        width: channels of the evidence passed from level to level.
-    """
-
-    def __init__(self, channels: Sequence[int], fold: int, width: int) -> None:
-        super().__init__()
-        self.fold = fold
-        self.evidence = nn.ModuleList(nn.Conv2d(c, width, 3, padding=1) for c in channels)
-        self.pass_on = nn.ModuleList(nn.Conv2d(width, width, 1) for _ in channels[1:])
-        self.map_head = nn.Conv2d(width, fold * fold, 3, padding=1)
-        self.weights = nn.ModuleList(nn.Conv2d(c + 1, c, 1) for c in channels)
-
-    def forward(self, features: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
-        """Levels, finest first -> the attended levels, and the map B 1 H W."""
-        found = self.evidence[-1](features[-1])
-        for level in reversed(range(len(features) - 1)):
-            coarser = self.pass_on[level](F.leaky_relu(found, 0.2))
-            found = self.evidence[level](features[level]) + F.interpolate(coarser, scale_factor=2)
-        logits = F.pixel_shuffle(self.map_head(F.leaky_relu(found, 0.2)), self.fold)
-        blemishes = FloorAtZero.apply(logits.float() * _MAP_SCALE)
-
-        attended = []
-        for depth, (level, layer) in enumerate(zip(features, self.weights, strict=True)):
-            signal = F.avg_pool2d(blemishes, self.fold * 2**depth) / _MAP_SCALE
-            inputs = torch.cat((level, signal.to(level.dtype)), dim=1)
-            attended.append(level * torch.sigmoid(layer(inputs)))
-        return attended, blemishes
-
-
-class ModulatedConv(nn.Module):
-    """StyleGAN2's convolution: styles scale the inputs, outputs are brought back to unit scale.
-
-    y = conv(x * s) / sqrt(sum over inputs of (w * s)^2), then noise, bias and leaky ReLU
-    (Karras et al., CVPR 2020, section 2.2).
-    """
-
-    def __init__(self, in_channels: int, out_channels: int, style: int) -> None:
-        super().__init__()
-        self.affine = nn.Linear(style, in_channels)
-        self.weight = nn.Parameter(
-            torch.randn(out_channels, in_channels, 3, 3) / (3 * in_channels**0.5)
-        )
-        self.bias = nn.Parameter(torch.zeros(out_channels))
-        self.noise_strength = nn.Parameter(torch.zeros(()))
-        nn.init.ones_(self.affine.bias)
-
-    def forward(self, features: Tensor, style: Tensor, noise: bool) -> Tensor:
-        """B C h w, B S -> B C' h w; with `noise`, fresh Gaussian noise is added."""
-        scale = self.affine(style).float()
-        energy = self.weight.float().square().sum((2, 3)) @ scale.square().T  # C' B
-        demodulation = torch.rsqrt(energy.T + 1e-8)[:, :, None, None].to(features.dtype)
-        modulated = features * scale[:, :, None, None].to(features.dtype)
-        result = F.conv2d(modulated, self.weight.to(features.dtype), padding=1) * demodulation
-        if noise:
-            result = result + self.noise_strength * torch.randn_like(result[:, :1])
-        return F.leaky_relu(result + self.bias[:, None, None], 0.2) * 2**0.5
-
-
-class SynthesisBlock(nn.Module):
-    """One resolution of the generator: the coarser block enlarged, the decoder's level."""
-
-    def __init__(self, coarser: int, channels: int, style: int) -> None:
-        super().__init__()
-        self.join = nn.Conv2d(coarser + channels, channels, 1)
-        self.first = ModulatedConv(channels, channels, style)
-        self.second = ModulatedConv(channels, channels, style)
-
-    def forward(self, features: Tensor | None, level: Tensor, style: Tensor, noise: bool) -> Tensor:
-        """Features of the coarser block (None: there is none) and the decoder's level."""
-        parts = [level]
-        if features is not None:
-            parts.insert(0, F.interpolate(features, size=level.shape[-2:], mode="nearest"))
-        joined = self.join(torch.cat(parts, dim=1))
-        return self.second(self.first(joined, style, noise), style, noise)
 
 
 class BlemishRetoucher(ModelMixin, ConfigMixin):
@@ -262,9 +134,9 @@ class BlemishRetoucher(ModelMixin, ConfigMixin):
                 nn.init.constant_(layer.bias, 2.0)
 
     @property
-    def multiple(self) -> int:
-        """Sides are padded to a multiple of this many pixels."""
-        return self.config.fold * 2 ** (len(self.config.channels) - 1)
+    def size_requirements(self) -> SizeRequirements:
+        """Sides are padded inside, by mirroring where that is possible."""
+        return SizeRequirements(1, self.config.fold * 2 ** (len(self.config.channels) - 1))
 
     def forward(
         self, photo: Tensor, noise: bool = False, hole: Tensor | None = None
@@ -318,7 +190,7 @@ class BlemishRetoucher(ModelMixin, ConfigMixin):
         return 1 - torch.exp(-blemishes / self.config.gate)
 
     def _pad(self, photo: Tensor) -> Tensor:
-        down, right = (-side % self.multiple for side in photo.shape[-2:])
+        down, right = (-side % self.size_requirements.multiple for side in photo.shape[-2:])
         smaller = down < photo.shape[-2] and right < photo.shape[-1]
         return F.pad(photo, (0, right, 0, down), mode="reflect" if smaller else "replicate")
 

@@ -13,6 +13,8 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
+from ..sizes import SizeRequirements
+
 
 class ConvBlock(nn.Module):
     """Two convolutions with group normalisation."""
@@ -54,6 +56,7 @@ class ExpertMerger(ModelMixin, ConfigMixin):
     ) -> None:
         super().__init__()
         experts = len(operations) + 1
+        self.size_requirements = SizeRequirements(1, reduction * 2 ** (len(channels) - 1))
         widths = (3 + 3 * experts + len(operations), *channels)
         self.down = nn.ModuleList(
             ConvBlock(before, after) for before, after in zip(widths, channels, strict=False)
@@ -74,11 +77,7 @@ class ExpertMerger(ModelMixin, ConfigMixin):
 
     def reduce(self, planes: Tensor) -> Tensor:
         """B C H W averaged to 1 / reduction, padded so that every level halves evenly."""
-        multiple = self.config.reduction * 2 ** (len(self.down) - 1)
-        height, width = planes.shape[-2:]
-        bottom, right, padded = -height % multiple, -width % multiple, planes
-        if bottom or right:
-            padded = F.pad(planes, (0, right, 0, bottom), mode="replicate")
+        padded = self.size_requirements.pad(planes)
         if self.config.reduction != 2:
             return F.avg_pool2d(padded, self.config.reduction)
         single = padded.reshape(-1, 1, *padded.shape[-2:])  # the same mean, four times as quick

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ...models.mofrr.expert import warp
+from ...models.mofrr.warping import warp
 from ..photos.arrays import reduce_to, to_shape
 
 

@@ -43,7 +43,7 @@ class WorkingPhotos:
     def raw_traces(self, expert: Any, rows: Tensor) -> Tensor | None:
         """What experts of one class all see of the photos; None where this one sees them padded."""
         sides = self.photo.shape[-2:]
-        if any(side % expert.size_multiple for side in sides):
+        if any(side % expert.size_requirements.multiple for side in sides):
             return None
         key = type(expert), dtype_of(expert)
         if key not in self._raw:

@@ -105,7 +105,7 @@ def own_class(name: Any, options: dict[str, Any]) -> Any | None:
         kind = json.loads(file.read_text(encoding="utf-8"))["_class_name"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    if not isinstance(kind, list) or kind[-1] not in PIPELINES:
+    name = kind[-1] if isinstance(kind, list) and kind else kind
+    if name not in PIPELINES:
         return None
-    module = importlib.import_module(PIPELINES[kind[-1]], __package__)
-    return getattr(module, kind[-1])
+    return getattr(importlib.import_module(PIPELINES[name], __package__), name)

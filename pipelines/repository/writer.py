@@ -27,6 +27,8 @@ from .code import VERSIONED_FILE, Code, flat_name, read_code
 INDEX_NAME = "model_index.json"
 CHECKSUMS_NAME = "SHA256SUMS"
 CARD_NAME = "README.md"
+PART = "_part"  # the end of a stub's name
+PACKAGE = "frr"  # where an index says its classes are, in a folder without code
 CARD_PICTURE = re.compile(r"!\[[^\]]*\]\(([\w-]+\.(?:png|jpg|webp))\)")
 STUB = """\
 # The class is in the file at the repository's root: all experts share that one copy.
@@ -43,13 +45,13 @@ def write_layout(pipeline: Any, folder: Path) -> None:
     """
     code = read_code(type(pipeline))
     networks = _own_networks(pipeline, code)
-    _remove_code(folder)
+    _delete_code_files(folder)
     for name, text in code.texts.items():
         (folder / f"{code.name(name)}.py").write_text(text, encoding="utf-8")
     for name, kind in networks.items():
         module = code.name(flat_name(kind.__module__))
         stub = STUB.format(name=kind.__name__, module=module)
-        (folder / name / f"{module}_part.py").write_text(stub, encoding="utf-8")
+        (folder / name / f"{module}{PART}.py").write_text(stub, encoding="utf-8")
     for name in pipeline.components:
         if (config := _config_file(folder / name)) is not None:
             _strip_paths(config)
@@ -73,9 +75,24 @@ def _own_networks(pipeline: Any, code: Code) -> dict[str, type]:
     return networks
 
 
-def _remove_code(folder: Path) -> None:
+def remove_code(folder: Path) -> None:
+    """Leaves weights, configs and card of a repository, which then loads with the package only.
+
+    The package's own models are kept so: their code is the package's.
+    """
+    _delete_code_files(folder)
+    index = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
+    for name, entry in index.items():
+        if name == "_class_name" and isinstance(entry, list):
+            index[name] = entry[-1]
+        elif isinstance(entry, list) and str(entry[0]).endswith(PART):
+            index[name] = [PACKAGE, entry[1]]
+    (folder / INDEX_NAME).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+
+
+def _delete_code_files(folder: Path) -> None:
     """Removes code files that an earlier version wrote to the folder."""
-    for file in (*folder.glob("*.py"), *folder.glob("*/*_part.py")):
+    for file in (*folder.glob("*.py"), *folder.glob(f"*/*{PART}.py")):
         if VERSIONED_FILE.fullmatch(file.name):
             file.unlink()
 
@@ -107,7 +124,7 @@ def _write_index(pipeline: Any, folder: Path, code: Code, networks: dict[str, ty
     kind = type(pipeline)
     index["_class_name"] = [code.name(flat_name(kind.__module__)), kind.__name__]
     for name, network in networks.items():
-        index[name] = [f"{code.name(flat_name(network.__module__))}_part", network.__name__]
+        index[name] = [f"{code.name(flat_name(network.__module__))}{PART}", network.__name__]
     order = [name for name in inspect.signature(kind.__init__).parameters if name in index]
     first = sorted(name for name in index if name.startswith("_") and name != "_name_or_path")
     rest = sorted(set(index) - set(order) - set(first) - {"_name_or_path"})
@@ -235,5 +252,5 @@ def _upload(
         token=token,
         commit_message=commit_message or f"Upload {what}",
         create_pr=create_pr,
-        delete_patterns=["*_v????????.py", "*_v????????_part.py"],  # other versions' code
+        delete_patterns=["*_v????????.py", f"*_v????????{PART}.py"],  # other versions' code
     )

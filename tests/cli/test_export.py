@@ -38,6 +38,18 @@ def test_a_model_is_written_again_and_pushed(frr, own, monkeypatch):
     assert json.loads(Path("shards/model_index.json").read_text())["working_size"] == 64
 
 
+def test_without_code_as_the_embedded_models_lie(frr, model):
+    frr("export", "--model", model, "-o", "bare", "--without-code")
+    assert not list(Path("bare").rglob("*.py"))
+    index = json.loads(Path("bare/model_index.json").read_text())
+    assert index["_class_name"] == "MoFRRPipeline"
+    assert index["merger"] == ["frr", "ExpertMerger"]
+    frr("export", "--model", "bare", "-o", "whole")
+    assert list(Path("whole").glob("mofrr_pipeline_v*.py"))
+    pushed = ["--model", model, "-o", "x", "--without-code", "--push", "me/x"]
+    assert "--without-code" in frr("export", *pushed, status=2).stderr
+
+
 def test_a_push_without_login_is_refused_before_anything_is_written(frr, model, monkeypatch):
     monkeypatch.setattr(huggingface_hub, "get_token", lambda: None)
     shown = frr("export", "--model", model, "-o", "made", "--push", "me/mofrr", status=1)

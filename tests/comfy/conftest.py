@@ -66,7 +66,7 @@ def blemished(portrait):
     import numpy as np
 
     from frr.pipelines.photos.drawings import to_picture, to_tensor
-    from frr.pipelines.simulate.blemishes.painter.painter import paint, sample_blemishes
+    from frr.pipelines.simulate.blemishes.painter import paint, sample_blemishes
 
     chosen = sample_blemishes(np.random.default_rng(3))
     painted = paint(to_tensor(portrait), [chosen], by_kind=False)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from frr.models.mofrr.expert import WaveletTransform, haar_analysis, haar_synthesis
+from frr.models.wavelets import WaveletTransform, haar_analysis, haar_synthesis
 
 
 def test_one_square_by_hand():

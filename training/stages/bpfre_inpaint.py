@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...models.bpfre.retoucher import BlemishRetoucher, RetouchOutput, fill_smoothly
+from ...models.bpfre.retoucher import BlemishRetoucher, RetouchOutput
+from ...models.bpfre.views import fill_smoothly
 from ..data.blemishes import BlemishSource
 from ..data.material import Material
 from ..losses import edit_weight

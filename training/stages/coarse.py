@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...models.mofrr.expert import WaveFRRExpert, retouching_traces
+from ...models.mofrr.expert import WaveFRRExpert
+from ...models.retouching_traces import retouching_traces
 from ...pipelines.simulate import bank
 from ...pipelines.simulate.recipe import Recipe
 from ..data.material import Material

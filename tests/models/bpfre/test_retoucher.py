@@ -4,13 +4,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from frr.models.bpfre.attention import FloorAtZero
 from frr.models.bpfre.critic import PixelCritic
-from frr.models.bpfre.retoucher import (
-    BlemishRetoucher,
-    FloorAtZero,
-    ModulatedConv,
-    fill_smoothly,
-)
+from frr.models.bpfre.retoucher import BlemishRetoucher
+from frr.models.bpfre.synthesis import ModulatedConv
+from frr.models.bpfre.views import fill_smoothly
 
 SMALL = {"channels": (8, 8, 12), "attention_width": 8, "style_width": 8}
 

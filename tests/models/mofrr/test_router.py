@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from frr.models.mofrr.router import RetouchRouter, RouterOutput, TransformerBlock, pool_to
+from frr.models.mofrr.granularity import TransformerBlock, pool_to
+from frr.models.mofrr.router import RetouchRouter, RouterOutput
 
 
 def test_probabilities_and_degrees_by_hand():

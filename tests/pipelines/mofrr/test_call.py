@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from frr.models.mofrr.expert import warp
+from frr.models.mofrr.warping import warp
 
 OPERATIONS = ("whitening", "smoothing", "face_slimming", "eye_enlarging")
 NAMES = (*OPERATIONS, "shared")

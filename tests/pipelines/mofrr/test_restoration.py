@@ -2,7 +2,7 @@
 
 import torch
 
-from frr.models.mofrr.expert import warp
+from frr.models.mofrr.warping import warp
 from frr.pipelines.mofrr.edits import ExpertEdit
 
 

@@ -1,12 +1,14 @@
 """What is computed once, or not at all, and that nothing changes by it."""
 
 import pickle
+from types import SimpleNamespace
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from frr.models.mofrr.expert import local_log_energy
+from frr.models.retouching_traces import local_log_energy
+from frr.models.sizes import SizeRequirements
 from frr.pipelines.mofrr import output as mofrr_result
 from frr.pipelines.mofrr.components import dtype_of, is_hooked
 from frr.pipelines.mofrr.edits import ExpertEdit, put, take
@@ -42,7 +44,7 @@ def test_traces_are_shared_by_the_photos_that_are_worked_on(pipe):
     expected = expert.raw_traces(batch[2:])
     assert torch.allclose(photos.raw_traces(expert, rows), expected, atol=1e-6)
     padded = WorkingPhotos(batch[..., :24], torch.tensor([0, 2]))
-    expert_of_more_levels = type("Deep", (), {"size_multiple": 16})()
+    expert_of_more_levels = SimpleNamespace(size_requirements=SizeRequirements(1, 16))
     assert padded.raw_traces(expert_of_more_levels, rows) is None
 
 

@@ -24,10 +24,18 @@ EXPERTS = ("whitening", "smoothing", "face_slimming", "eye_enlarging")
 NETWORKS = (*(f"{name}_expert" for name in EXPERTS), "router", "shared_expert", "merger")
 OWN = "mofrr_pipeline"
 CODE = {
+    **{f"models/{name}.py": name for name in ("retouching_traces", "sizes", "unets", "wavelets")},
+    "models/mofrr/coarse_head.py": "mofrr_coarse_head",
+    "models/mofrr/degrees.py": "mofrr_degrees",
     "models/mofrr/expert.py": "mofrr_expert",
+    "models/mofrr/granularity.py": "mofrr_granularity",
+    "models/mofrr/hfcam.py": "mofrr_hfcam",
+    "models/mofrr/idem.py": "mofrr_idem",
     "models/mofrr/merger.py": "mofrr_merger",
     "models/mofrr/router.py": "mofrr_router",
     "models/mofrr/shared.py": "mofrr_shared",
+    "models/mofrr/stem.py": "mofrr_stem",
+    "models/mofrr/warping.py": "mofrr_warping",
     "pipelines/mofrr/components.py": "mofrr_components",
     "pipelines/mofrr/edits.py": "mofrr_edits",
     "pipelines/mofrr/experts.py": "mofrr_experts",

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-OLD = Path(__file__).parent.parent / "data" / "old_exports"
+OLD = Path(__file__).resolve().parents[2] / "data" / "old_exports"
 AS_NAMED = """
 import sys
 from pathlib import Path

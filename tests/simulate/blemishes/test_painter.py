@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from frr.pipelines.simulate.blemishes.painter.painter import (
+from frr.pipelines.simulate.blemishes.painter import (
     KINDS,
     MOLES,
     Blemish,

@@ -1,3 +1,0 @@
-# The class is in the file at the repository's root: all experts share that one copy.
-from . import mofrr_merger_v76aee3e5 as _module
-ExpertMerger = _module.ExpertMerger

@@ -1,0 +1,33 @@
+"""Geometry: photos moved by flows."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def warp(image: Tensor, flow: Tensor) -> Tensor:
+    """Samples `image` at p + flow(p), bilinear, edge pixels repeated outside.
+
+    Args:
+        image: B C H W.
+        flow: B 2 H W, pixels, channel 0 = x, channel 1 = y.
+
+    Returns:
+        B C H W. A flow of zeros gives the image back to the bit.
+    """
+    height, width = image.shape[-2:]
+    flow = flow.float()
+    rows = torch.arange(height, device=flow.device, dtype=torch.float32)
+    columns = torch.arange(width, device=flow.device, dtype=torch.float32)
+    across, down = 2 / max(width - 1, 1), 2 / max(height - 1, 1)
+    x = flow[:, 0].add(columns).mul_(across).sub_(1)
+    y = flow[:, 1].add(rows[:, None]).mul_(down).sub_(1)
+    grid = torch.stack((x, y), dim=-1)
+    moved = F.grid_sample(image.float(), grid, padding_mode="border", align_corners=True)
+    still = (flow[:, :1] == 0) & (flow[:, 1:] == 0)
+    return torch.where(still, image.float(), moved).to(image.dtype)
+
+
+def upsample_flow(flow: Tensor, photo: Tensor) -> Tensor:
+    """A flow in pixels of `photo` on a coarser grid, B 2 h w -> B 2 H W, bilinear."""
+    return F.interpolate(flow.float(), size=photo.shape[-2:], mode="bilinear").to(flow.dtype)
