@@ -7,6 +7,7 @@ from .commands.card import card
 from .commands.demo import demo
 from .commands.evaluate import calibrate, evaluate
 from .commands.export import export
+from .commands.recipe import recipe
 from .commands.restore import restore
 from .commands.retouch import inpaint, retouch
 from .commands.simulate import simulate
@@ -29,6 +30,7 @@ COMMANDS = (
     pool,
     train,
     average,
+    recipe,
     evaluate,
     export,
     card,

@@ -24,7 +24,7 @@ pipeline_option = click.option(
 
 def evaluate_bpfre(faces: FaceSet, folder: Path, given: dict[str, Any]) -> None:
     """Writes bpfre.json, bpfre.md and panel.png, and prints the table."""
-    from ..training import report_bpfre as report
+    from ..training.judging import report_bpfre as report
     from ..training.judging.evaluate_bpfre import evaluate_bpfre as measure
     from ..training.publishing.card import weights_digest
 

@@ -149,9 +149,10 @@ class Run:
         if not self.main:
             return
         model = cast(Any, self.stage.model)
+        made_with = {n: v for n, v in model.config.items() if not n.startswith("_")}
         state = {
             "step": self.step,
-            "network": json.dumps({"class": type(model).__name__, "config": {**model.config}}),
+            "network": json.dumps({"class": type(model).__name__, "config": made_with}),
             "model": model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),

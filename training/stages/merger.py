@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ...models.mofrr.contract import ESTIMATED
 from ...models.mofrr.expert import WaveFRRExpert
 from ...models.mofrr.merger import ExpertMerger
 from ...models.mofrr.router import RetouchRouter
@@ -143,7 +144,7 @@ class Restorations:
         """What each expert, told the degree n K, would change: n E 3 H W."""
         changes = []
         for index, expert in enumerate(self.experts):
-            told = degrees[:, index] if index < degrees.shape[1] else None
+            told = degrees[:, index] if index < degrees.shape[1] else ESTIMATED
             shape = (len(photo), *expert.latent_shape(*photo.shape[-2:]))
             noise = torch.as_tensor(rng.standard_normal(shape, dtype=np.float32))
             changes.append(expert(photo, told, noise.to(photo)).image - photo)
