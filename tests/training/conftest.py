@@ -40,3 +40,14 @@ def faces_dir(tmp_path_factory):
 @pytest.fixture()
 def source(faces_dir):
     return RetouchSource(load_faces(faces_dir, SIZE), max_shift=4)
+
+
+@pytest.fixture(scope="session")
+def squares() -> FaceSet:
+    """Ten plain skin-coloured squares of 64 px, each of its own brightness."""
+    colours = torch.tensor([200, 150, 130])[None, :, None, None] - 5 * torch.arange(10).view(
+        -1, 1, 1, 1
+    )
+    noise = torch.randint(-4, 5, (10, 3, 64, 64), generator=torch.Generator().manual_seed(0))
+    images = (colours + noise).to(torch.uint8)
+    return FaceSet(images, None, tuple(f"{i}.png" for i in range(10)))

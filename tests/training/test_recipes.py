@@ -88,7 +88,8 @@ def names_of(span):
 @pytest.mark.parametrize("file", ["training/RUNS.md", "CONTRIBUTING.md", "README.md"])
 def test_no_text_names_a_setting_that_is_gone(file):
     text = (Path(__file__).resolve().parents[2] / file).read_text(encoding="utf-8")
-    for span in re.findall(r"`([^`\n]+)`", text):
+    commands = re.findall(r"^frr (?:train|pool) .*$", text, re.M)
+    for span in [*re.findall(r"`([^`\n]+)`", text), *commands]:
         named = re.findall(r"--set (\w+)=", span)
         if file.endswith("RUNS.md"):
             named += re.findall(r"^(\w+)=\S+$", span)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -62,7 +62,11 @@ class Fresh(Generic[Batch]):
     """Items simulated anew at every draw."""
 
     simulate: Simulate
-    stored: ClassVar[bool] = False
+
+    @property
+    def stored(self) -> bool:
+        """False: no item comes twice."""
+        return False
 
     def draw(self, rng: np.random.Generator, count: int) -> Batch:
         """`count` new items."""
@@ -82,7 +86,11 @@ class StoredPool(Generic[Batch]):
     folders: tuple[Path, ...]
     kind: Callable[..., Batch]
     device: torch.device | str = "cpu"
-    stored: ClassVar[bool] = True
+
+    @property
+    def stored(self) -> bool:
+        """True: items come again."""
+        return True
 
     @cached_property
     def _files(self) -> list[Any]:

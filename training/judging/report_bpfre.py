@@ -11,7 +11,8 @@ from PIL import Image
 
 from ...pipelines.photos.drawings import map_picture, panel, to_picture
 from ..data.faces import FaceSet
-from .evaluate_bpfre import RetouchEvaluation, RetouchRow, paint_condition
+from .conditions_bpfre import paint_condition
+from .evaluate_bpfre import RetouchEvaluation, RetouchRow
 
 COLUMNS: tuple[tuple[str, Callable[[RetouchRow], str]], ...] = (
     ("condition", lambda row: row.condition),

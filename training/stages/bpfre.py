@@ -71,7 +71,7 @@ class BPFReConfig(BlemishConfig):
         faces = material.load_faces(self)
         return BPFReStage(
             self.joined(),
-            self.critic().to(material.device),
+            self.critic(material.device),
             BlemishSource(faces, self.pair_share, self.paintings, self.crop, seed=self.seed),
             batch_size=self.batch_size,
             unpaired=self.unpaired,
@@ -90,11 +90,11 @@ class BPFReConfig(BlemishConfig):
                 getattr(model, name).load_state_dict(getattr(other, name).state_dict())
         return model
 
-    def critic(self) -> PixelCritic:
+    def critic(self, device: torch.device | str) -> PixelCritic:
         """A critic of the preset with random weights."""
         torch.manual_seed(self.seed)
         critic: Any = PixelCritic(**PRESETS[self.preset]["critic"])
-        return critic.to(memory_format=torch.channels_last)
+        return critic.to(device=device, memory_format=torch.channels_last)
 
 
 class Draw(NamedTuple):

@@ -5,7 +5,7 @@ expert, which is trained after them.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, NamedTuple
@@ -111,7 +111,7 @@ class CoarseSimulation(RetouchConfig):
     """How the photos are made that a coarse head learns from."""
 
     operation: str = setting("", "which one the expert undoes")
-    choices: ClassVar[Sequence[str]] = ()
+    choices: ClassVar[Collection[str]] = ()
     retouch: ClassVar[Retouch]
 
     def __post_init__(self) -> None:

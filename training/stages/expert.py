@@ -145,7 +145,9 @@ class ExpertStage:
             return terms
         terms["degree"] = 0.05 * degree_classification(logits, true)
         if expert.config.has_warp_head:
-            error = flow_error(condition.flow, photos.flows[:, index], photos.masks[:, index])
+            error = flow_error(
+                cast(Tensor, condition.flow), photos.flows[:, index], photos.masks[:, index]
+            )
             terms["flow"] = 0.1 * error
         return terms
 

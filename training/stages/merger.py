@@ -62,7 +62,7 @@ class MergerSimulation(RetouchConfig):
     def simulator(self, material: Material) -> Simulate:
         """Makes `MergerBatch`es."""
         folder = Path(self.models)
-        router = RetouchRouter.from_pretrained(model_folder(folder / "router"))
+        router: Any = RetouchRouter.from_pretrained(model_folder(folder / "router"))
         networks: list[Any] = [
             *(WaveFRRExpert.from_pretrained(model_folder(folder / o)) for o in self.operations),
             SharedExpert.from_pretrained(model_folder(folder / "shared")),
