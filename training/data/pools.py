@@ -7,7 +7,7 @@ says how they were made. A stopped pool goes on where it stopped, with the same 
 import json
 from abc import abstractmethod
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -24,6 +24,7 @@ from ..writing import replacing, write_json
 from .material import Material
 
 Batch = TypeVar("Batch", bound=tuple)  # a named tuple of tensors
+Drawn = TypeVar("Drawn", bound=tuple, covariant=True)
 Simulate = Callable[[np.random.Generator, int], Batch]
 FILE_ITEMS = 64  # items of one file
 _AT_ONCE = 8  # items simulated together
@@ -44,7 +45,7 @@ class PoolConfig(Settings):
         """What makes items from a generator and their number: a named tuple of tensors n ..."""
 
 
-class Batches(Protocol[Batch]):
+class Batches(Protocol[Drawn]):
     """Where a stage draws items from: new ones, or those of pools."""
 
     @property
@@ -52,7 +53,7 @@ class Batches(Protocol[Batch]):
         """Whether the same items come again and again, so that a stage should vary them."""
         ...
 
-    def draw(self, rng: np.random.Generator, count: int) -> Batch:
+    def draw(self, rng: np.random.Generator, count: int) -> Drawn:
         """`count` items, floats in single precision."""
         ...
 
@@ -84,7 +85,7 @@ class StoredPool(Generic[Batch]):
     """
 
     folders: tuple[Path, ...]
-    kind: Callable[..., Batch]
+    kind: type[Batch]
     device: torch.device | str = "cpu"
 
     @property
@@ -100,8 +101,13 @@ class StoredPool(Generic[Batch]):
     @cached_property
     def _ends(self) -> list[int]:
         """The number of items up to the end of each file."""
-        name = self.kind._fields[0]
+        name = self._fields[0]
         return list(accumulate(file.get_slice(name).get_shape()[0] for file in self._files))
+
+    @property
+    def _fields(self) -> tuple[str, ...]:
+        kind: Any = self.kind
+        return kind._fields
 
     def __len__(self) -> int:
         return self._ends[-1]
@@ -110,14 +116,18 @@ class StoredPool(Generic[Batch]):
         """One item, tensors 1 ... as stored."""
         file = bisect_right(self._ends, index)
         row = index - (self._ends[file - 1] if file else 0)
-        slices = (self._files[file].get_slice(name) for name in self.kind._fields)
-        return self.kind(*(part[row : row + 1] for part in slices))
+        slices = (self._files[file].get_slice(name) for name in self._fields)
+        return self._make(part[row : row + 1] for part in slices)
 
     def draw(self, rng: np.random.Generator, count: int) -> Batch:
         """`count` items, drawn with replacement, floats in single precision."""
         items = [self.item(int(index)) for index in rng.integers(len(self), size=count)]
         parts = (torch.cat(parts).to(self.device) for parts in zip(*items, strict=True))
-        return self.kind(*(part.float() if part.is_floating_point() else part for part in parts))
+        return self._make(part.float() if part.is_floating_point() else part for part in parts)
+
+    def _make(self, parts: Iterable[torch.Tensor]) -> Batch:
+        kind: Any = self.kind
+        return kind(*parts)
 
 
 def describe_pool(folder: Path | str) -> dict[str, Any]:
