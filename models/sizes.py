@@ -1,6 +1,5 @@
 """What sizes a network takes, as data on the network, and the padding that brings photos there."""
 
-from math import lcm
 from typing import NamedTuple
 
 import torch.nn.functional as F
@@ -14,15 +13,11 @@ class SizeRequirements(NamedTuple):
 
     minimum: int  # pixels, of the shorter side
     multiple: int  # pixels, of both sides, inside the network
+    working: int | None = None  # shorter side larger photos are reduced to; None: the pipeline's
 
     def rounded(self, height: int, width: int) -> tuple[int, int]:
         """The sides, padded to the multiple."""
         return height + -height % self.multiple, width + -width % self.multiple
-
-    def joined(self, other: "SizeRequirements") -> "SizeRequirements":
-        """What suits both."""
-        minimum = max(self.minimum, other.minimum)
-        return SizeRequirements(minimum, lcm(self.multiple, other.multiple))
 
     def pad(self, planes: Tensor) -> Tensor:
         """Repeats the last row and column of B C H W until both sides are such multiples."""

@@ -20,6 +20,10 @@ class BPFReModel(HostedModel):
         """Activation memory that a network needs for one picture of this size."""
         return bytes_for_picture(self.network(part), height, width)
 
+    def working_size(self, size: int | str) -> int | None:
+        """The working size in pixels; "config" stands for the pipeline's own."""
+        return self.pipeline.config["working_size"] if size == "config" else size
+
     def network(self, part: str) -> Any:
         """The retoucher or the inpainter.
 

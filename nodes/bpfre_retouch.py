@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..pipelines.bpfre.pipeline import LEAST_TILE, Retouched
+from ..pipelines.bpfre.output import Retouched
+from ..pipelines.bpfre.pipeline import BPFRePipeline
 from ..pipelines.photos.drawings import MAP_WHITE
-from . import bpfre_work
+from . import host
 from .bpfre_model import INPAINTER, RETOUCHER, BPFReModel, BPFReModelSocket
 from .face_crops import Frames, cut_faces, read_faces
 from .host import io
@@ -25,6 +26,7 @@ from .photos import blend, read_image, read_mask, write_image, write_mask
 
 CATEGORY = "FRR/BPFRe"
 FEATHER = 0.1
+LEAST = BPFRePipeline.size_requirements.minimum
 EDGE = 0.01  # feather where only holes change: a crop's rim needs no soft edge
 
 
@@ -34,7 +36,7 @@ def _retouch_inputs() -> list[Any]:
         io.Image.Input("image", tooltip="The pictures; values beyond 0..1 are clamped."),
         BPFReModelSocket.Input("model", tooltip="From Load BPFRe Model."),
         strength_input("retouching"),
-        working_size_input(LEAST_TILE, "the retouching is brought back to full size."),
+        working_size_input(LEAST, "the retouching is brought back to full size."),
         mask_input("Retouch only here; other pixels keep every bit."),
         mask_input("Keep what is here to the bit: moles, freckles, a beard.", "preserve"),
         *face_inputs(
@@ -91,7 +93,7 @@ class BPFReRetouch(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, working_size: int | None) -> bool | str:
         """A size between 1 and 63 is too small for the networks."""
-        return check_working_size(working_size, LEAST_TILE)
+        return check_working_size(working_size, LEAST)
 
     @classmethod
     def execute(
@@ -109,10 +111,10 @@ class BPFReRetouch(io.ComfyNode):
         model.network(RETOUCHER)
         pixels, alpha = read_image(image)
         allowed = _allowed(read_mask(mask, pixels), read_mask(preserve, pixels, "preserve"))
-        size = read_working_size(working_size, LEAST_TILE)
+        size = model.working_size(read_working_size(working_size, LEAST))
         frames = read_faces(boxes, landmarks, len(pixels))
         if frames is None:
-            found = bpfre_work.retouch(model, pixels, size, strength)
+            found = _retouch(model, pixels, size, strength)
             found = found._replace(maps=_unit_maps(found.maps))
         else:
             found = _retouch_faces(model, pixels, frames, size, strength)
@@ -133,15 +135,21 @@ def _unit_maps(maps: Tensor) -> Tensor:
     return (maps / MAP_WHITE).clamp(0, 1)
 
 
+def _retouch(model: BPFReModel, pixels: Tensor, size: int | None, strength: float) -> Retouched:
+    """Pictures B 3 H W in [0, 1], each filled by one face."""
+    allowed = pixels.new_full((1, 1, 1, 1), strength)
+    return model.pipeline.retouch(pixels, allowed, size, host.HostRoom(model))
+
+
 def _retouch_faces(
-    model: BPFReModel, pixels: Tensor, frames: Frames, size: Any, strength: float
+    model: BPFReModel, pixels: Tensor, frames: Frames, size: int | None, strength: float
 ) -> Retouched:
     """Retouch every face of every picture as one batch of crops, and paste the changes back."""
     faces = cut_faces(pixels, frames)
     if not len(faces.crops):
         nothing = torch.zeros_like(pixels[:, :2])
         return Retouched(pixels, pixels, nothing)
-    found = bpfre_work.retouch(model, faces.crops, size, strength)
+    found = _retouch(model, faces.crops, size, strength)
     images, coarse = (
         faces.paste(pixels, each, FEATHER, match_colour=False)[0]
         for each in (found.images, found.coarse)
@@ -170,7 +178,7 @@ class BPFReInpaint(io.ComfyNode):
                 io.Image.Input("image", tooltip="The pictures; values beyond 0..1 are clamped."),
                 io.Mask.Input("mask", tooltip="The holes: 1 is filled, between 0 and 1 is mixed."),
                 BPFReModelSocket.Input("model", tooltip="From Load BPFRe Model."),
-                working_size_input(LEAST_TILE, "what fills a hole has this resolution."),
+                working_size_input(LEAST, "what fills a hole has this resolution."),
                 *face_inputs(
                     "Face boxes of any detector: holes in a face are filled as those of a crop.",
                     "Landmarks of the MediaPipe nodes, instead of boxes: also turned upright.",
@@ -184,7 +192,7 @@ class BPFReInpaint(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, working_size: int | None) -> bool | str:
         """A size between 1 and 63 is too small for the networks."""
-        return check_working_size(working_size, LEAST_TILE)
+        return check_working_size(working_size, LEAST)
 
     @classmethod
     def execute(
@@ -201,17 +209,22 @@ class BPFReInpaint(io.ComfyNode):
         pixels, alpha = read_image(image)
         hole = read_mask(mask, pixels)
         assert hole is not None
-        size = read_working_size(working_size, LEAST_TILE)
+        size = model.working_size(read_working_size(working_size, LEAST))
         frames = read_faces(boxes, landmarks, len(pixels))
         if frames is None:
-            filled = bpfre_work.inpaint(model, pixels, hole, size).images
+            filled = _fill(model, pixels, hole, size)
         else:
             filled = blend(pixels, _fill_faces(model, pixels, hole, frames, size), hole)
         return io.NodeOutput(write_image(filled, alpha))
 
 
+def _fill(model: BPFReModel, pixels: Tensor, hole: Tensor, size: int | None) -> Tensor:
+    """Pictures B 3 H W in [0, 1], each filled by one face, with holes B 1 H W."""
+    return model.pipeline.fill(pixels, hole, size, host.HostRoom(model)).images
+
+
 def _fill_faces(
-    model: BPFReModel, pixels: Tensor, hole: Tensor, frames: Frames, size: Any
+    model: BPFReModel, pixels: Tensor, hole: Tensor, frames: Frames, size: int | None
 ) -> Tensor:
     """The faces that have holes, filled, where they stand in their pictures; the rest is undefined.
 
@@ -223,7 +236,7 @@ def _fill_faces(
     faces, holes = cut_faces(pixels, frames), cut_faces(hole, frames)
     filled, covered = faces.crops, (holes.crops > 0).to(pixels)
     if len(filled):
-        filled = bpfre_work.inpaint(model, filled, covered, size).images
+        filled = _fill(model, filled, covered, size)
     laid, seen = faces.lay(filled, pixels, EDGE)
     outside = int(((hole > 0) & (seen < 1 - 1e-4)).sum())
     if outside:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol
 
 import comfy.model_management as management
 import comfy.model_patcher
@@ -22,10 +22,13 @@ from comfy_api.latest import ui as ui
 from PIL import Image
 from torch import Tensor, nn
 
+from ..pipelines.photos.arrays import to_working_size
+from ..pipelines.photos.drawings import to_picture
+from ..pipelines.room import Result, Share, Work
+
 logger = logging.getLogger(__name__)
 
 Patcher = Any
-Result = TypeVar("Result")
 DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 SMALLEST_TILE = 128
 PREVIEW_SIDE = 512
@@ -129,49 +132,91 @@ def load(patcher: Patcher, activation_bytes: int) -> torch.device:
 # Work that may not fit
 
 
-def shrink_to_fit(
-    run: Callable[[int, int | None], Result], batch: int, side: int, bytes_each: int = 0
-) -> Result:
-    """Run work in parts that fit: on running out of memory halve the batch, then the tile.
+class Owner(Protocol):
+    """Whoever holds networks for the host."""
 
-    The first try takes no more pictures at once than half of the device's memory should hold.
+    def ready(self, part: str, pictures: int, height: int, width: int) -> torch.device:
+        """Brings one network to its device for pictures of this size; returns the device."""
+        ...
+
+    def bytes_for_picture(self, part: str, height: int, width: int) -> int:
+        """Activation memory that a network needs for one picture of this size."""
+        ...
+
+
+class HostRoom:
+    """The host's memory as a procedure's `Room`: one network at a time, in shares that fit.
 
     Args:
-        run: called with the number of pictures worked on at once and the side of the tiles they are
-            cut into, None for whole ones.
-        batch: the number of pictures.
-        side: the longer side of a picture as it is worked on.
-        bytes_each: activation memory of one picture, 0 where it is not known.
-
-    Raises:
-        RuntimeError: a single tile does not fit either.
+        owner: of the networks.
     """
-    room = management.get_total_memory(device()) // 2
-    sizes = _sizes(min(batch, max(int(room // max(bytes_each, 1)), 1)), side)
-    cause: Exception | None = None
-    for count, tile in sizes:
-        try:
-            return run(count, tile)
-        except Exception as error:
-            _raise_unless_out_of_memory(error)
-            cause = error.with_traceback(None)  # its frames hold the tensors that did not fit
-        management.soft_empty_cache()
-        logger.warning("Out of memory with %d picture(s) at once, tile %s.", count, tile or "none")
-    raise RuntimeError(
-        f"Out of memory even with one picture at a time in tiles of {sizes[-1][1] or side} px. "
-        "Close other programs that use the device, choose a smaller working size or a half "
-        "precision dtype, or start the host with --cpu."
-    ) from cause
+
+    holds_everything = False
+
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+        self._bar: Progress | None = None
+
+    def split(self, work: Work, run: Callable[[Share], Result]) -> Result:
+        """Runs work in shares: on running out of memory halves the batch, then the tile.
+
+        The first try takes no more pictures at once than half of the device's memory should hold.
+
+        Raises:
+            RuntimeError: the smallest share does not fit either.
+        """
+        cause: Exception | None = None
+        shares = self._shares(work)
+        for count, tile in shares:
+            try:
+                return run(Share(count, tile, self._ready(work, count, tile)))
+            except Exception as error:
+                _raise_unless_out_of_memory(error)
+                cause = error.with_traceback(None)  # its frames hold the tensors that did not fit
+            management.soft_empty_cache()
+            where = f"tiles of {tile} px" if tile else "whole"
+            logger.warning("Out of memory with %d picture(s) at once, %s.", count, where)
+        smallest = shares[-1][1]
+        raise RuntimeError(
+            "Out of memory even with one picture at a time"
+            + (f" in tiles of {smallest} px. " if smallest else ". ")
+            + "Close other programs that use the device, choose a smaller working size or a half "
+            "precision dtype, or start the host with --cpu."
+        ) from cause
+
+    def _shares(self, work: Work) -> list[tuple[int, int | None]]:
+        """What to try, in turn: pictures at once and the tile's side (None: no tiles)."""
+        each = 0
+        if work.network is not None:
+            each = self._owner.bytes_for_picture(work.network, work.height, work.width)
+        room = management.get_total_memory(device()) // 2
+        counts = [max(min(work.photos, room // max(each, 1)), 1)]
+        while counts[-1] > 1:
+            counts.append((counts[-1] + 1) // 2)
+        whole: list[tuple[int, int | None]] = [(count, None) for count in counts]
+        return whole + [(1, tile) for tile in _tiles(max(work.height, work.width)) if work.tiles]
+
+    def _ready(self, work: Work, count: int, tile: int | None) -> torch.device:
+        if work.network is None:
+            return device()
+        height, width = (min(side, tile or side) for side in (work.height, work.width))
+        return self._owner.ready(work.network, count, height, width)
+
+    def check(self) -> None:
+        """Stops the prompt here if the user asked for it."""
+        check_interrupted()
+
+    def show(self, done: float, steps: int, estimate: Tensor | None) -> None:
+        """Moves the bar on the running node, with a picture of how far the work has come."""
+        if self._bar is None:
+            self._bar = Progress(steps)
+        self._bar.reach(done, None if estimate is None else preview(estimate))
 
 
-def _sizes(batch: int, side: int) -> list[tuple[int, int | None]]:
-    """What to try, in turn: pictures at once and the tile's side (None: no tiles)."""
-    counts = [batch]
-    while counts[-1] > 1:
-        counts.append((counts[-1] + 1) // 2)
+def _tiles(side: int) -> list[int]:
+    """Sides of the tiles to try for pictures of a longer side, in turn."""
     tiles = [side >> halving for halving in range(1, _HALVINGS + 1)]
-    whole: list[tuple[int, int | None]] = [(count, None) for count in counts]
-    return whole + [(1, max(tile, SMALLEST_TILE)) for tile in tiles if tile >= SMALLEST_TILE // 2]
+    return [max(tile, SMALLEST_TILE) for tile in tiles if tile >= SMALLEST_TILE // 2]
 
 
 def _raise_unless_out_of_memory(error: Exception) -> None:
@@ -192,7 +237,7 @@ def check_interrupted() -> None:
 
 
 class Progress:
-    """The bar on the running node, with a picture of how far the work has come.
+    """The bar on the running node.
 
     Args:
         total: steps in all.
@@ -203,21 +248,23 @@ class Progress:
         self._bar = comfy.utils.ProgressBar(self._total)
         self._done = 0
 
-    def step(self, preview: Image.Image | None = None) -> None:
-        """One step is done; raises if the user interrupted the prompt."""
-        check_interrupted()
-        self._done += 1
-        shown = None if preview is None else ("JPEG", preview, PREVIEW_SIDE)
-        self._bar.update_absolute(self._done, preview=shown)
-
-    def reach(self, share: float, preview: Image.Image | None = None) -> None:
-        """Take the steps up to a share of all, each once, also where work began anew.
+    def reach(self, done: float, picture: Image.Image | None = None) -> None:
+        """Takes the whole steps in a part of the work, 0 .. 1, each once, also where it began anew.
 
         Raises if the user interrupted the prompt.
         """
         check_interrupted()
-        while self._done < int(share * self._total + 1e-6):
-            self.step(preview)
+        shown = None if picture is None else ("JPEG", picture, PREVIEW_SIDE)
+        while self._done < int(done * self._total + 1e-6):
+            self._done += 1
+            self._bar.update_absolute(self._done, preview=shown)
+
+
+def preview(estimate: Tensor) -> Image.Image:
+    """A picture 3 h w around [-1, 1] to look at: small ones are enlarged, large ones reduced."""
+    picture = to_picture(to_working_size(estimate[None], PREVIEW_SIDE)[0])
+    scale = max(PREVIEW_SIDE // 2 // max(picture.size), 1)
+    return picture.resize((picture.width * scale, picture.height * scale))
 
 
 def save_previews(images: Tensor, node: Any) -> list[dict[str, str]]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from . import host, mofrr_work
+from ..pipelines.mofrr.pipeline import MoFRRPipeline
+from ..pipelines.mofrr.request import Request
+from . import host
 from .face_crops import Frames, cut_faces, read_faces
 from .host import io
 from .inputs import (
@@ -24,11 +27,18 @@ from .inputs import (
     working_size_input,
 )
 from .mofrr_model import MoFRRModel, MoFRRModelSocket
-from .mofrr_routing import RoutingSocket, decision_inputs, read_decisions, report
-from .mofrr_work import SMALLEST, Noise, Restored
-from .photos import blend, read_image, read_mask, write_image, write_mask
+from .mofrr_routing import (
+    RoutingSocket,
+    Verdict,
+    decision_inputs,
+    judge,
+    read_decisions,
+    report,
+)
+from .photos import blend, changed, or_zeros, read_image, read_mask, write_image, write_mask
 
 FEATHER = 0.1
+LEAST = MoFRRPipeline.size_requirements.minimum
 CORRECTION = "the correction is brought back to full size."
 SEED = "Seed of the experts' noise: the same seed gives the same result."
 ONLY_HERE = "Restore only here; other pixels keep every bit."
@@ -44,7 +54,7 @@ def _inputs() -> list[Any]:
         strength_input("correction"),
         *decision_inputs(),
         samples_input(),
-        working_size_input(SMALLEST, CORRECTION),
+        working_size_input(LEAST, CORRECTION),
         frames_input(),
         mask_input(ONLY_HERE),
         *face_inputs(
@@ -100,7 +110,7 @@ class MoFRRRestore(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, working_size: int | None) -> bool | str:
         """A size between 1 and 31 is too small for the networks."""
-        return check_working_size(working_size, SMALLEST)
+        return check_working_size(working_size, LEAST)
 
     @classmethod
     def execute(
@@ -121,82 +131,65 @@ class MoFRRRestore(io.ComfyNode):
         """Restore the pictures."""
         pixels, alpha = read_image(image)
         chosen = read_mask(mask, pixels)
-        noise = Noise(seed, samples, read_working_size(working_size, SMALLEST))
-        clip = frames == VIDEO
+        request = Request(
+            num_inference_steps=steps,
+            strength=strength,
+            num_samples=samples,
+            working_size=read_working_size(working_size, LEAST),
+            clip=frames == VIDEO,
+        )
         faces = read_faces(boxes, landmarks, len(pixels))
         if faces is None:
-            work = _Work(model, pixels, noise, steps, strength, clip, decisions)
-            result = work.result
+            found = _restore(model, pixels, request, seed, decisions)
         else:
-            work, result = _restore_faces(
-                pixels, faces, model, noise, steps, strength, clip, decisions
-            )
-        restored = blend(pixels, result.image, chosen)
-        difference = (restored - pixels).abs().mean(1, keepdim=True)
-        uncertainty = result.uncertainty if chosen is None else result.uncertainty * chosen
+            found = _restore_faces(model, pixels, faces, request, seed, decisions)
+        restored = blend(pixels, found.image, chosen)
+        uncertainty = found.uncertainty if chosen is None else found.uncertainty * chosen
         return io.NodeOutput(
             write_image(restored, alpha),
-            write_mask(difference),
+            write_mask(changed(pixels, restored)),
             write_mask(uncertainty),
-            work.verdict,
-            report(work.bars) if work.bars else "no face was found, nothing was done",
-            ui={"mofrr_verdict": work.bars},
+            found.verdict,
+            report(found.bars) if found.bars else "no face was found, nothing was done",
+            ui={"mofrr_verdict": found.bars},
         )
 
 
-class _Work:
-    """One restoration: route, the experts in turn, merge."""
+class _Restored(NamedTuple):
+    """Restored pictures."""
 
-    def __init__(
-        self,
-        model: MoFRRModel,
-        pixels: Tensor,
-        noise: Noise,
-        steps: int,
-        strength: float,
-        clip: bool,
-        decisions: dict[str, Any],
-    ) -> None:
-        found = mofrr_work.route(model, pixels, noise.working_size, clip)
-        self.verdict = found.edited(*read_decisions(decisions))
-        names = [name for name in model.pipeline.expert_names if self._runs(name, strength)]
-        progress = host.Progress(len(names) * steps + 1)
-        edits = [
-            mofrr_work.run_expert(model, name, pixels, self.verdict, noise, steps, progress.step)
-            for name in names
-        ]
-        self.result = mofrr_work.merge(model, pixels, self.verdict, edits, strength)
-        progress.step()
-        self.bars = self.verdict.bars(mofrr_work.worked_degrees(edits, len(pixels)))
+    image: Tensor  # B 3 H W in [0, 1]
+    uncertainty: Tensor  # B 1 H W, spread of the samples; zeros with one sample
+    verdict: Verdict | None  # None: there was nothing to judge
+    bars: list[dict[str, Any]]  # what the frontend draws of it
 
-    def _runs(self, name: str, strength: float) -> bool:
-        return strength > 0 and bool(self.verdict.running(name).any())
+
+def _restore(
+    model: MoFRRModel, pixels: Tensor, request: Request, seed: int, decisions: Mapping[str, Any]
+) -> _Restored:
+    """Pictures B 3 H W in [0, 1], each filled by one face."""
+    room = host.HostRoom(model)
+    found = judge(model, room, pixels, request.working_size, request.clip)
+    verdict = found.edited(*read_decisions(decisions))
+    generator = torch.Generator().manual_seed(seed)
+    result = model.pipeline.restore(pixels, request, generator, routing=verdict.routing, room=room)
+    bars = verdict.bars(result.degrees, result.active)
+    return _Restored(result.images, or_zeros(result.uncertainty, pixels), verdict, bars)
 
 
 def _restore_faces(
+    model: MoFRRModel,
     pixels: Tensor,
     frames: Frames,
-    model: MoFRRModel,
-    noise: Noise,
-    steps: int,
-    strength: float,
-    clip: bool,
-    decisions: dict[str, Any],
-) -> tuple[Any, Restored]:
-    """Restore every face of every picture as one batch of crops, and paste the changes back."""
+    request: Request,
+    seed: int,
+    decisions: Mapping[str, Any],
+) -> _Restored:
+    """Every face of every picture as one batch of crops, and the changes pasted back."""
     faces = cut_faces(pixels, frames)
     if not len(faces.crops):
-        nothing = torch.zeros_like(pixels[:, :1])
-        return _Nothing(), Restored(pixels, nothing, nothing)
-    work = _Work(model, faces.crops, noise, steps, strength, clip, decisions)
-    restored, _ = faces.paste(pixels, work.result.image, FEATHER, match_colour=True)
-    spread, _ = faces.lay(work.result.uncertainty, pixels, FEATHER)
-    difference = (restored - pixels).abs().mean(1, keepdim=True)
-    return work, Restored(restored, difference, spread)
-
-
-class _Nothing:
-    """What a restoration without any face leaves."""
-
-    verdict = None
-    bars: list[dict[str, Any]] = []  # noqa: RUF012
+        return _Restored(pixels, torch.zeros_like(pixels[:, :1]), None, [])
+    found = _restore(model, faces.crops, request, seed, decisions)
+    restored, _ = faces.paste(pixels, found.image, FEATHER, match_colour=True)
+    spread, _ = faces.lay(found.uncertainty, pixels, FEATHER)
+    return found._replace(image=restored, uncertainty=spread)

@@ -7,23 +7,21 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from ..pipelines.mofrr.routing import Routing
-from ..pipelines.simulate.recipe import OPERATIONS
+from ..models.mofrr.contract import ESTIMATED
+from ..pipelines.mofrr.components import SHARED
+from ..pipelines.mofrr.routing import Estimate, Routing, check_experts, decide
+from ..pipelines.operations import OPERATIONS, label
+from ..pipelines.photos.arrays import to_signed
+from . import host
 from .host import io
 from .inputs import share_input
+from .mofrr_model import MoFRRModel
 
 RoutingSocket = io.Custom("MOFRR_ROUTING")
 AUTO, ON, OFF = "auto", "on", "off"
-DECISIONS = (AUTO, ON, OFF)
-ESTIMATED = 0.0
-
-WHAT = {
-    "whitening": "skin whitening",
-    "smoothing": "skin smoothing",
-    "face_slimming": "face slimming",
-    "eye_enlarging": "eye enlarging",
-}
+DECISIONS: dict[str, bool | None] = {AUTO: None, ON: True, OFF: False}
 
 
 @dataclass(frozen=True)
@@ -31,69 +29,90 @@ class Verdict:
     """Which operations are to be undone on each of B pictures.
 
     Attributes:
-        operations: K names.
-        routing: probabilities, degrees, active, gates: B K each.
-        thresholds: K, the router's.
-        available: K, whether the model has the expert.
+        estimate: the router's.
+        available: of each of K operations whether the model has the expert.
+        wishes: of each operation True, False or None: the router decides.
+        degrees: of each operation in [0, 1]; NaN: to be estimated.
         clip: whether the pictures are frames of one clip, treated alike.
     """
 
-    operations: tuple[str, ...]
-    routing: Routing
-    thresholds: tuple[float, ...]
-    available: tuple[bool, ...]
+    estimate: Estimate
+    available: Mapping[str, bool]
+    wishes: tuple[bool | None, ...]
+    degrees: tuple[float, ...]
     clip: bool = False
 
-    def edited(self, wishes: Mapping[str, str], degrees: Mapping[str, float]) -> Verdict:
-        """The verdict with operations forced on or off, and degrees set.
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """K names."""
+        return tuple(self.available)
+
+    @property
+    def routing(self) -> Routing:
+        """What follows for each picture, B K each."""
+        return decide(self.estimate, self.wishes, self.degrees, tuple(self.available.values()))
+
+    def edited(self, wishes: Mapping[str, bool | None], degrees: Mapping[str, float]) -> Verdict:
+        """The verdict with operations forced on or off, and degrees set; what is not stays.
 
         Raises:
             ValueError: an operation is forced on that the model has no expert for.
         """
-        fields = [field.clone() for field in self.routing]
-        probabilities, chosen, active, gates = fields
-        for place, name in enumerate(self.operations):
-            wish, degree = wishes.get(name, AUTO), degrees.get(name, ESTIMATED)
-            if wish == ON and not self.available[place]:
-                raise ValueError(
-                    f"{name} is on, but the model has no expert for it; set it to auto"
-                )
-            if wish != AUTO:
-                active[:, place], gates[:, place] = wish == ON, float(wish == ON)
-            if degree != ESTIMATED:
-                chosen[:, place] = degree
-        return replace(self, routing=Routing(probabilities, chosen, active, gates))
+        pairs = zip(self.operations, self.wishes, self.degrees, strict=True)
+        chosen = [
+            (own if (wish := wishes.get(name)) is None else wish, degrees.get(name, degree))
+            for name, own, degree in pairs
+        ]
+        check_experts([wish for wish, _ in chosen], self.available, has_router=True)
+        return replace(
+            self,
+            wishes=tuple(wish for wish, _ in chosen),
+            degrees=tuple(degree for _, degree in chosen),
+        )
 
-    def running(self, name: str) -> torch.Tensor:
+    def running(self, name: str) -> Tensor:
         """On which pictures an expert runs, B bool; the shared one where any other does."""
-        if name == "shared":
+        if name == SHARED:
             return self.routing.active.any(dim=1)
         return self.routing.active[:, self.operations.index(name)]
 
-    def bars(self, worked: Mapping[str, torch.Tensor] | None = None) -> list[dict[str, Any]]:
+    def bars(self, worked: Tensor | None = None, ran: Tensor | None = None) -> list[dict[str, Any]]:
         """What the frontend draws: for each picture each operation's numbers.
 
         Args:
-            worked: degrees that the experts worked with, B each, where they ran.
+            worked: B K, degrees that the experts worked with.
+            ran: B K, where they did.
         """
-        pictures = []
-        for row in range(len(self.routing.active)):
-            bars = []
-            for place, name in enumerate(self.operations):
-                degree = float(self.routing.degrees[row, place])
-                if worked is not None and name in worked:
-                    degree = float(worked[name][row])
-                bars.append(
-                    {
-                        "operation": name,
-                        "probability": round(float(self.routing.probabilities[row, place]), 4),
-                        "threshold": round(self.thresholds[place], 4),
-                        "degree": None if degree != degree else round(degree, 4),
-                        "active": bool(self.routing.active[row, place]),
-                    }
-                )
-            pictures.append({"operations": bars})
-        return pictures
+        routing = self.routing
+        degrees = routing.degrees
+        if worked is not None and ran is not None:
+            degrees = torch.where(ran, worked, degrees)
+        rows = zip(routing.probabilities, degrees, routing.active, strict=True)
+        return [{"operations": self._bars_of(*row)} for row in rows]
+
+    def _bars_of(
+        self, probabilities: Tensor, degrees: Tensor, active: Tensor
+    ) -> list[dict[str, Any]]:
+        return [
+            {
+                "operation": name,
+                "probability": round(float(probabilities[place]), 4),
+                "threshold": round(self.estimate.thresholds[place], 4),
+                "degree": None if degrees[place].isnan() else round(float(degrees[place]), 4),
+                "active": bool(active[place]),
+            }
+            for place, name in enumerate(self.operations)
+        ]
+
+
+def judge(
+    model: MoFRRModel, room: host.HostRoom, pixels: Tensor, working_size: Any, clip: bool
+) -> Verdict:
+    """The router's verdict on B 3 H W in [0, 1]."""
+    pipe = model.pipeline
+    estimate = pipe.judge(to_signed(pixels), working_size, clip, room)
+    count = len(pipe.operations)
+    return Verdict(estimate, pipe.available, (None,) * count, (ESTIMATED,) * count, clip)
 
 
 def report(pictures: list[dict[str, Any]]) -> str:
@@ -119,18 +138,19 @@ def decision_inputs() -> list[Any]:
             name,
             options=list(DECISIONS),
             default=AUTO,
-            tooltip=f"Undo {WHAT[name]}: auto leaves it to the router, on and off decide it.",
+            tooltip=f"Undo {label(name)}: auto leaves it to the router, on and off decide it.",
         )
         for name in OPERATIONS
     ]
-    told = "How strong the {} is: 1 is the strongest, 0 lets it be estimated."
+    tooltip = "How strong the {} is: 1 is the strongest, 0 lets it be estimated."
     return inputs + [
-        share_input(f"{name}_degree", ESTIMATED, told.format(WHAT[name]), advanced=True)
+        share_input(f"{name}_degree", 0.0, tooltip.format(label(name)), advanced=True)
         for name in OPERATIONS
     ]
 
 
-def read_decisions(given: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, float]]:
-    """The values of `decision_inputs`: wishes and degrees by operation."""
-    wishes = {name: given[name] for name in OPERATIONS}
-    return wishes, {name: float(given[f"{name}_degree"]) for name in OPERATIONS}
+def read_decisions(given: Mapping[str, Any]) -> tuple[dict[str, bool | None], dict[str, float]]:
+    """The values of `decision_inputs`: wishes, and the degrees that are not to be estimated."""
+    wishes = {name: DECISIONS[given[name]] for name in OPERATIONS}
+    degrees = {name: float(given[f"{name}_degree"]) for name in OPERATIONS}
+    return wishes, {name: degree for name, degree in degrees.items() if degree > 0}

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from ..pipelines.simulate.recipe import OPERATIONS
-from . import host, mofrr_work
+from ..pipelines.mofrr.components import SHARED
+from ..pipelines.mofrr.request import Request
+from ..pipelines.operations import OPERATIONS
+from . import host
 from .host import io
 from .inputs import (
     VIDEO,
@@ -22,13 +25,19 @@ from .inputs import (
     strength_input,
     working_size_input,
 )
+from .mofrr_edits import Edits, EditSocket, check_routed, run_one, same_samples
 from .mofrr_model import MoFRRModel, MoFRRModelSocket
-from .mofrr_restore import CORRECTION, ONLY_HERE, SEED
-from .mofrr_routing import RoutingSocket, Verdict, decision_inputs, read_decisions, report
-from .mofrr_work import SHARED, SMALLEST, Edits, Noise
-from .photos import blend, read_image, read_mask, write_image, write_mask
+from .mofrr_restore import CORRECTION, LEAST, ONLY_HERE, SEED
+from .mofrr_routing import (
+    RoutingSocket,
+    Verdict,
+    decision_inputs,
+    judge,
+    read_decisions,
+    report,
+)
+from .photos import blend, changed, or_zeros, read_image, read_mask, write_image, write_mask
 
-EditSocket = io.Custom("MOFRR_EDIT")
 CATEGORY = "FRR/MoFRR/steps"
 MOST_EXPERTS = 16
 
@@ -49,7 +58,7 @@ class MoFRRRoute(io.ComfyNode):
             inputs=[
                 io.Image.Input("image", tooltip="The pictures to judge, each filled by one face."),
                 MoFRRModelSocket.Input("model", tooltip="From Load MoFRR Model."),
-                working_size_input(SMALLEST, CORRECTION),
+                working_size_input(LEAST, CORRECTION),
                 frames_input(),
             ],
             outputs=[
@@ -61,7 +70,7 @@ class MoFRRRoute(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, working_size: int | None) -> bool | str:
         """A size between 1 and 31 is too small for the networks."""
-        return check_working_size(working_size, SMALLEST)
+        return check_working_size(working_size, LEAST)
 
     @classmethod
     def execute(
@@ -69,9 +78,8 @@ class MoFRRRoute(io.ComfyNode):
     ) -> io.NodeOutput:
         """Judge the pictures."""
         pixels = read_image(image).pixels
-        size = read_working_size(working_size, SMALLEST)
-        verdict = mofrr_work.route(model, pixels, size, frames == VIDEO)
-        return _say(verdict)
+        size = read_working_size(working_size, LEAST)
+        return _say(judge(model, host.HostRoom(model), pixels, size, frames == VIDEO))
 
 
 def _say(verdict: Verdict) -> io.NodeOutput:
@@ -136,7 +144,7 @@ class MoFRRExpert(io.ComfyNode):
                 steps_input(),
                 seed_input(SEED),
                 samples_input(),
-                working_size_input(SMALLEST, CORRECTION),
+                working_size_input(LEAST, CORRECTION),
             ],
             outputs=[
                 EditSocket.Output("edit", tooltip="What the expert would change, for MoFRR Merge."),
@@ -149,7 +157,7 @@ class MoFRRExpert(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, working_size: int | None) -> bool | str:
         """A size between 1 and 31 is too small for the networks."""
-        return check_working_size(working_size, SMALLEST)
+        return check_working_size(working_size, LEAST)
 
     @classmethod
     def execute(
@@ -165,11 +173,14 @@ class MoFRRExpert(io.ComfyNode):
     ) -> io.NodeOutput:
         """Run the expert."""
         pixels, alpha = read_image(image)
-        noise = Noise(seed, samples, read_working_size(working_size, SMALLEST))
-        progress = host.Progress(steps)
-        edit = mofrr_work.run_expert(model, operation, pixels, routing, noise, steps, progress.step)
-        alone = mofrr_work.apply_alone(model, pixels, edit)
-        return io.NodeOutput(edit, write_image(alone, alpha))
+        check_routed(routing, model, pixels)
+        size = read_working_size(working_size, LEAST)
+        noise = Request(steps, num_samples=samples, working_size=size, clip=routing.clip)
+        generator = torch.Generator().manual_seed(seed)
+        room = host.HostRoom(model)
+        edit = run_one(model.pipeline, operation, pixels, routing, noise, generator, room)
+        edits = Edits(operation, edit, samples)
+        return io.NodeOutput(edits, write_image(edits.applied(pixels), alpha))
 
 
 class MoFRRMerge(io.ComfyNode):
@@ -217,12 +228,19 @@ class MoFRRMerge(io.ComfyNode):
     ) -> io.NodeOutput:
         """Join the edits."""
         pixels, alpha = read_image(image)
-        chosen = read_mask(mask, pixels)
+        check_routed(routing, model, pixels)
         given = [edit for edit in edits.values() if edit is not None]
-        result = mofrr_work.merge(model, pixels, routing, given, strength)
-        restored = blend(pixels, result.image, chosen)
-        difference = (restored - pixels).abs().mean(1, keepdim=True)
-        uncertainty = result.uncertainty if chosen is None else result.uncertainty * chosen
+        samples = same_samples(given)
+        present = {each.name: each.edit for each in given if each.edit is not None}
+        result = model.pipeline.join(
+            pixels, present, routing.routing.gates, strength, samples, room=host.HostRoom(model)
+        )
+        chosen = read_mask(mask, pixels)
+        restored = blend(pixels, result.images, chosen)
+        uncertainty = or_zeros(result.uncertainty, pixels)
+        uncertainty = uncertainty if chosen is None else uncertainty * chosen
         return io.NodeOutput(
-            write_image(restored, alpha), write_mask(difference), write_mask(uncertainty)
+            write_image(restored, alpha),
+            write_mask(changed(pixels, restored)),
+            write_mask(uncertainty),
         )

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..pipelines.operations import label
 from ..pipelines.photos.arrays import to_signed, to_unit
 from ..pipelines.simulate import bank
 from ..pipelines.simulate.recipe import OPERATIONS, Export, Recipe, Step
@@ -15,7 +16,6 @@ from ..pipelines.simulate.simulator import retouch
 from . import host
 from .host import io
 from .inputs import seed_input, share_input
-from .mofrr_routing import WHAT
 from .photos import read_image, write_image, write_mask
 
 ANY = "any"
@@ -27,7 +27,7 @@ def _inputs() -> list[Any]:
     return [
         io.Image.Input("image", tooltip="Pictures filled by one upright face."),
         *(
-            share_input(name, 0.6, f"Degree of the {WHAT[name]}: 0 none, 1 the strongest.")
+            share_input(name, 0.6, f"Degree of the {label(name)}: 0 none, 1 the strongest.")
             for name in OPERATIONS
         ),
         seed_input("Fixes the free choices of the algorithms, and which one any takes."),
@@ -85,12 +85,12 @@ class RetouchSimulate(io.ComfyNode):
         device = host.device()
         retouched, masks = [], []
         progress = host.Progress(len(pixels))
-        for picture in pixels.split(1):
+        for place, picture in enumerate(pixels.split(1), 1):
             result = retouch(to_signed(picture.to(device)), [recipe])
             changed = bool(recipe.steps) or recipe.export != Export()
             retouched.append(to_unit(result.image).to(pixels) if changed else picture)
             masks.append(result.masks.amax(1, keepdim=True).to(pixels))
-            progress.step()
+            progress.reach(place / len(pixels))
         return io.NodeOutput(
             write_image(torch.cat(retouched), alpha), write_mask(torch.cat(masks)), recipe.to_json()
         )
@@ -102,7 +102,7 @@ def _algorithm(name: str) -> Any:
         options=[ANY, *bank.algorithms(name)],
         default=ANY,
         advanced=True,
-        tooltip=f"Which app's way of {WHAT[name]} is imitated; any draws one by the seed.",
+        tooltip=f"Which app's way of {label(name)} is imitated; any draws one by the seed.",
     )
 
 

@@ -1,16 +1,18 @@
-"""Runs BPFRe's networks on photos of any size, in overlapping tiles, and lifts what they find."""
+"""What BPFRe's networks find on photos of any size: run in tiles, and brought to full size."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..photos.arrays import working_shape
+from ..photos.tiles import Window, blend_tiles, windows
 
 TILES_AT_ONCE = 8
 RAMP = 2.0  # edits are let through fully where the maps reach this many times the threshold
+Network = Callable[[Tensor], Tensor]  # planes N C h w -> planes N D h w
 
 
 class Findings(NamedTuple):
@@ -27,9 +29,6 @@ class Findings(NamedTuple):
     refined: Tensor
     coarse_map: Tensor
     refined_map: Tensor
-
-
-Network = Callable[[Tensor], Tensor]  # planes N C h w -> planes N D h w
 
 
 def find(network: Network, photo: Tensor, working_size: int | None, tile: int) -> Findings:
@@ -51,49 +50,50 @@ def find(network: Network, photo: Tensor, working_size: int | None, tile: int) -
 
 
 def run_tiled(network: Network, photo: Tensor, tile: int) -> Tensor:
-    """Runs the network on overlapping tiles and blends their planes; one tile where that holds it.
-
-    Neighbours overlap by about a quarter of a tile, in which one fades into the other.
-    """
-    height, width = photo.shape[-2:]
-    if max(height, width) <= tile:
+    """Runs the network on overlapping tiles and blends their planes; one where that holds all."""
+    if max(photo.shape[-2:]) <= tile:
         return network(photo)
-    corners = [
-        (top, left) for top in tile_starts(height, tile) for left in tile_starts(width, tile)
-    ]
-    tall, wide = min(tile, height), min(tile, width)
-    weight = (_fade(tall, photo)[:, None] * _fade(wide, photo))[None, None]
-    total: Tensor | None = None
-    weights = photo.new_zeros(1, 1, height, width)
-    per_call = max(1, TILES_AT_ONCE // len(photo))
-    for first in range(0, len(corners), per_call):
-        some = corners[first : first + per_call]
-        windows = [photo[..., top : top + tall, left : left + wide] for top, left in some]
-        results = network(torch.cat(windows)).split(len(photo))
-        for (top, left), planes in zip(some, results, strict=True):
-            if total is None:
-                total = planes.new_zeros(len(photo), planes.shape[1], height, width)
-            total[..., top : top + tall, left : left + wide] += planes * weight
-            weights[..., top : top + tall, left : left + wide] += weight
-    assert total is not None
-    return total / weights
+
+    def run(some: Sequence[Window]) -> Sequence[Tensor]:
+        return network(torch.cat([window.of(photo) for window in some])).split(len(photo))
+
+    return blend_tiles(run, tiles(photo.shape[-2:], tile), max(1, TILES_AT_ONCE // len(photo)))
 
 
-def tile_starts(length: int, tile: int) -> list[int]:
-    """Where tiles begin along one axis: evenly spread, overlapping by a quarter or more."""
-    if length <= tile:
-        return [0]
-    count = -(-(length - tile) // (tile * 3 // 4)) + 1
-    return [round(i * (length - tile) / (count - 1)) for i in range(count)]
-
-
-def _fade(length: int, like: Tensor) -> Tensor:
-    """Weights that rise from both ends of a tile over a quarter of it."""
-    place = torch.arange(length, device=like.device, dtype=like.dtype) + 0.5
-    return (torch.minimum(place, length - place) / (length / 4)).clamp(max=1)
+def tiles(shape: Sequence[int], tile: int) -> list[Window]:
+    """The tiles of a picture (height, width); neighbours overlap by a quarter or more."""
+    return windows(shape, tile, tile - tile * 3 // 4)
 
 
 def opening(found: Tensor, threshold: float) -> Tensor:
     """0 where a map is at most the threshold, 1 where it is `RAMP` times that or more."""
     share = ((found - threshold) / (threshold * (RAMP - 1))).clamp(0, 1)
     return share * share * (3 - 2 * share)
+
+
+def planes_of(network: Any) -> Network:
+    """The network as a function of planes: photo (and hole) in, edits and maps out, float32."""
+
+    def run(planes: Tensor) -> Tensor:
+        photo = planes.to(network.dtype)
+        hole = photo[:, 3:] if photo.shape[1] > 3 else None
+        output = network(photo[:, :3], hole=hole)
+        edits = (output.coarse - photo[:, :3], output.refined - photo[:, :3])
+        return torch.cat((*edits, output.coarse_map, output.refined_map), dim=1).float()
+
+    return run
+
+
+def filled(network: Network) -> Network:
+    """The network with results in place of edits, which can be enlarged over a hole's edge.
+
+    What a reduction left of a hole, however little, is a whole hole to the network.
+    """
+
+    def run(planes: Tensor) -> Tensor:
+        hole = (planes[:, 3:] > 0).to(planes)
+        photo = planes[:, :3] * (1 - hole)
+        found = network(torch.cat((photo, hole), dim=1))
+        return torch.cat((found[:, :6] + photo.repeat(1, 2, 1, 1), found[:, 6:]), dim=1)
+
+    return run

@@ -7,15 +7,16 @@ of operations, so that another operation is another name in that tuple and nothi
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, wraps
 from typing import Any, ClassVar
 
 import torch
 from diffusers import DiffusionPipeline, ModelMixin, SchedulerMixin
-from torch import Tensor, nn
 
+from ...models.sizes import SizeRequirements
 from ..operations import OPERATIONS, label
+from ..placement import first_parameter
 
 SHARED = "shared"
 END = "_expert"
@@ -27,6 +28,9 @@ class MoFRRParts(DiffusionPipeline):
 
     operations: ClassVar[tuple[str, ...]] = OPERATIONS
     """Names of the operations, in the order of the router's outputs."""
+
+    size_requirements: ClassVar[SizeRequirements] = SizeRequirements(minimum=32, multiple=32)
+    """Of the photos at working size; what a network asks beyond that, it pads itself."""
 
     _optional_components: ClassVar[list[str]]
     model_cpu_offload_seq: str
@@ -82,6 +86,11 @@ class MoFRRParts(DiffusionPipeline):
         text = inspect.getsource(sys.modules[label.__module__])
         return {"operations": DECLARATION.sub(_declared(cls.operations), text)}
 
+    @property
+    def available(self) -> dict[str, bool]:
+        """Of each operation whether its expert is there."""
+        return {name: self._expert(name) is not None for name in self.operations}
+
     def _expert(self, name: str) -> Any:
         return getattr(self, f"{name}{END}")
 
@@ -107,35 +116,6 @@ class MoFRRParts(DiffusionPipeline):
         cached = any(hasattr(type(part), "_reset_stateful_cache") for part in parts)
         if cached or getattr(self, "_all_hooks", None):
             super().maybe_free_model_hooks()
-
-
-def layers_of(network: nn.Module) -> Iterator[nn.Module]:
-    """A network and all its layers, the outer ones first: quicker than `modules`."""
-    layers: list[nn.Module | None] = [network]
-    for layer in layers:  # grows as it goes
-        if layer is not None:
-            yield layer
-            layers += layer._modules.values()
-
-
-def first_parameter(network: nn.Module) -> Tensor | None:
-    """Any parameter of a network, None where it has none."""
-    parameters = (each for layer in layers_of(network) for each in layer._parameters.values())
-    return next((each for each in parameters if each is not None), None)
-
-
-def is_hooked(network: nn.Module) -> bool:
-    """Whether accelerate or diffusers move, or cast, any layer of a network while it runs."""
-    hooks = "_hf_hook", "_diffusers_hook"
-    return any(hook in layer.__dict__ for layer in layers_of(network) for hook in hooks)
-
-
-def dtype_of(network: Any) -> torch.dtype:
-    """The dtype that a network works in: `network.dtype`, which looks through every layer."""
-    first = first_parameter(network)
-    if first is None or not first.is_floating_point() or is_hooked(network):
-        return network.dtype
-    return first.dtype
 
 
 def _declared(operations: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ...models.mofrr.warping import warp
 from ..photos.arrays import reduce_to, to_shape
+from ..photos.tiles import Window
 
 
 def take(planes: Tensor, rows: Tensor) -> Tensor:
@@ -34,6 +35,8 @@ class ExpertEdit(NamedTuple):
     @classmethod
     def joined(cls, parts: Sequence["ExpertEdit"]) -> "ExpertEdit":
         """The edits of one expert as one, in their order."""
+        if len(parts) == 1:
+            return parts[0]
         flows = [part.flow for part in parts if part.flow is not None]
         rows, residual, degree = (
             torch.cat([getattr(part, field) for part in parts])
@@ -46,6 +49,19 @@ class ExpertEdit(NamedTuple):
         flow = None if self.flow is None else function(self.flow)
         rows, residual, degree = (function(x) for x in (self.rows, self.residual, self.degree))
         return ExpertEdit(rows, flow, residual, degree)
+
+    def of(self, rows: Tensor) -> "ExpertEdit | None":
+        """The part of it that is of some photos, counted from 0 then; None where there is none."""
+        own, places = (self.rows[:, None] == rows).nonzero(as_tuple=True)
+        if not len(own):
+            return None
+        part = self if len(own) == len(self.rows) else self.each(lambda field: field[own])
+        return part._replace(rows=places)
+
+    def cropped(self, height: int, width: int) -> "ExpertEdit":
+        """The edit of photos that had been padded to its size."""
+        flow = None if self.flow is None else self.flow[..., :height, :width]
+        return self._replace(flow=flow, residual=self.residual[..., :height, :width])
 
     def scaled(self, strength: float) -> "ExpertEdit":
         """The edit at a part of its strength."""
@@ -61,6 +77,14 @@ class ExpertEdit(NamedTuple):
             scale = flow.new_tensor([width / flow.shape[-1], height / flow.shape[-2]])
             flow = to_shape(flow, (height, width)) * scale.view(1, 2, 1, 1)
         return self._replace(flow=flow, residual=residual)
+
+    def applied(self, photo: Tensor, strength: float) -> "AppliedEdit":
+        """A part of the edit at the size of photos B 3 H W in [-1, 1], and applied to them."""
+        height, width = photo.shape[-2:]
+        small = self.scaled(strength)
+        scale = height / small.residual.shape[-2], width / small.residual.shape[-1]
+        whole = small.resized(height, width).on(take(photo, self.rows))
+        return whole._replace(scale=scale, small=small)
 
     def on(self, photo: Tensor) -> "AppliedEdit":
         """The edit applied to n photos of its size, n 3 h w."""
@@ -78,6 +102,16 @@ class AppliedEdit(NamedTuple):
     degree: Tensor  # n
     scale: tuple[float, float] = (1.0, 1.0)  # H, W of the photos / those the expert worked on
     small: ExpertEdit | None = None  # the edit at working size, times the strength, where it fits
+
+    @classmethod
+    def joined(cls, parts: Sequence["AppliedEdit"]) -> "AppliedEdit":
+        """The edits of one expert as one, in their order."""
+        if len(parts) == 1:
+            return parts[0]
+        flows = [part.flow for part in parts if part.flow is not None]
+        planes = ("rows", "warped", "residual", "degree")
+        fields = {name: torch.cat([getattr(part, name) for part in parts]) for name in planes}
+        return cls(**fields, flow=torch.cat(flows) if flows else None, scale=parts[0].scale)
 
     @property
     def image(self) -> Tensor:
@@ -111,14 +145,10 @@ class AppliedEdit(NamedTuple):
             return reduce_to(change, (height, width))
         return small.on(photo).change(photo)
 
-    def cut(self, rows: tuple[int, int], columns: tuple[int, int]) -> "AppliedEdit":
-        """The part of it from one row and column to before another."""
-
-        def part(planes: Tensor) -> Tensor:
-            return planes[..., rows[0] : rows[1], columns[0] : columns[1]]
-
-        flow = None if self.flow is None else part(self.flow)
-        warped, residual = part(self.warped), part(self.residual)
+    def cut(self, place: Window) -> "AppliedEdit":
+        """The part of it in a window of the photos."""
+        flow = None if self.flow is None else place.of(self.flow)
+        warped, residual = place.of(self.warped), place.of(self.residual)
         return self._replace(warped=warped, flow=flow, residual=residual, small=None)
 
     def averaged(self, num_samples: int) -> "AppliedEdit":

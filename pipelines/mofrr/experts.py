@@ -2,24 +2,35 @@
 
 import inspect
 import warnings
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
-from .components import dtype_of
+from ...models.mofrr.contract import Expert, known_degrees
+from ..placement import awake, dtype_of
 from .edits import ExpertEdit, put, take
-from .request import Generators, OnEstimate, OnStep, check_generators
+from .request import Generators, OnStep, check_generators
 
 
-def awake(network: Any) -> Any:
-    """Has accelerate bring an offloaded network to its device: its hooks watch `forward` alone."""
-    hook = getattr(network, "_hf_hook", None)
-    if hook is not None and hasattr(hook, "pre_forward"):
-        hook.pre_forward(network)
-    return network
+class Task(NamedTuple):
+    """Photos, and what E experts are to undo on them."""
+
+    photo: Tensor  # B 3 H W in [-1, 1]
+    active: Tensor  # B E bool, on the CPU
+    degrees: Tensor  # B E in [0, 1]; NaN where it is to be estimated, and for the shared expert
+    latents: Tensor  # B E 3 h w
+
+    def part(self, rows: Tensor, columns: Sequence[int], device: torch.device | None) -> "Task":
+        """Some photos and some experts of it, on a device; None: where it is."""
+        columns = list(columns)
+        photo, active, degrees, latents = (take(field, rows.to(field.device)) for field in self)
+        if len(columns) < active.shape[1]:
+            active, degrees, latents = (x[:, columns] for x in (active, degrees, latents))
+        place = photo.device if device is None else device
+        return Task(photo.to(place), active, degrees.to(place), latents.to(place))
 
 
 class WorkingPhotos:
@@ -34,13 +45,13 @@ class WorkingPhotos:
         self.photo = take(photo, touched)
         self.places = torch.empty(len(photo), dtype=torch.long, device=photo.device)
         self.places[touched] = torch.arange(len(touched), device=photo.device)
-        self._raw: dict[Any, Tensor] = {}
+        self._raw: dict[tuple[type, torch.dtype], Tensor] = {}
 
     def of(self, rows: Tensor) -> Tensor:
         """The photos at `rows` of the batch."""
         return take(self.photo, self.places[rows])
 
-    def raw_traces(self, expert: Any, rows: Tensor) -> Tensor | None:
+    def raw_traces(self, expert: Expert, rows: Tensor) -> Tensor | None:
         """What experts of one class all see of the photos; None where this one sees them padded."""
         sides = self.photo.shape[-2:]
         if any(side % expert.size_requirements.multiple for side in sides):
@@ -58,17 +69,12 @@ class ExpertRun:
         expert: the network.
         rows: n, the places of its photos in the batch, ascending.
         photos: the batch at working size.
-        degree: n in [0, 1], NaN where the expert is to estimate it; None for the shared expert.
+        degree: n in [0, 1], NaN where the expert is to estimate it.
         all_known: whether no degree is NaN.
     """
 
     def __init__(
-        self,
-        expert: Any,
-        rows: Tensor,
-        photos: WorkingPhotos,
-        degree: Tensor | None,
-        all_known: bool = False,
+        self, expert: Expert, rows: Tensor, photos: WorkingPhotos, degree: Tensor, all_known: bool
     ) -> None:
         if hasattr(expert, "_orig_mod"):
             warnings.warn(
@@ -76,19 +82,14 @@ class ExpertRun:
                 "call, and changes nothing; compile what takes the time: expert.denoiser.compile()",
                 stacklevel=2,
             )
-        self.expert, self.rows = awake(expert), rows
+        self.expert, self.rows, self.degree = awake(expert), rows, degree.float()
         self.dtype = dtype_of(expert)
-        photo = photos.of(rows).to(self.dtype)
-        if degree is None:
-            self.degree = photo.new_full((len(rows),), torch.nan, dtype=torch.float32)
-            self.condition = expert.prepare(photo)
-            return
-        self.degree, raw = degree.float(), None
-        if not all_known or expert.has_coarse_head:
+        photo, raw = photos.of(rows).to(self.dtype), None
+        estimates = expert.estimates_degrees and not all_known
+        if estimates or expert.has_coarse_head:
             raw = photos.raw_traces(expert, rows)
-        if not all_known:
-            estimate = expert.estimate_degree(photo, raw)[1].float()
-            self.degree = torch.where(self.degree.isnan(), estimate, self.degree)
+        if estimates:
+            self.degree = known_degrees(expert, photo, self.degree, raw)
         self.condition = expert.prepare(photo, self.degree.to(self.dtype), raw)
 
     def predict(self, latents: Tensor, timestep: Tensor) -> Tensor:
@@ -96,14 +97,32 @@ class ExpertRun:
         latents = latents.to(self.dtype)
         return awake(self.expert).denoise(latents, timestep, self.condition).prediction.float()
 
-    def edit(self, low: Tensor, shape: tuple[int, int]) -> ExpertEdit:
-        """The edit, cropped to `shape`, that follows from the denoised latents n 3 h w."""
+    def edit(self, low: Tensor) -> ExpertEdit:
+        """The edit that follows from the denoised latents n 3 h w."""
         answer = awake(self.expert).reconstruct(low.to(self.dtype), self.condition)
-        moves = self.expert.config.get("has_warp_head", False)
-        flow, residual = (
-            planes.float()[..., : shape[0], : shape[1]] for planes in (answer.flow, answer.residual)
-        )
-        return ExpertEdit(self.rows, flow if moves else None, residual, self.degree)
+        flow = None if answer.flow is None else answer.flow.float()
+        return ExpertEdit(self.rows, flow, answer.residual.float(), self.degree)
+
+
+def start(experts: Sequence[Expert | None], task: Task) -> dict[int, ExpertRun]:
+    """Every expert that is active anywhere, by its place, set on its photos.
+
+    Args:
+        experts: E; None for those that are active nowhere.
+        task: its photos at working size, padded.
+    """
+    known = ~task.degrees.isnan().cpu()
+    device = task.photo.device
+    touched = task.active.any(dim=1).nonzero()[:, 0]
+    photos = WorkingPhotos(task.photo, touched.to(device))
+    runs: dict[int, ExpertRun] = {}
+    for place, expert in enumerate(experts):
+        rows = task.active[:, place].nonzero()[:, 0]
+        if expert is not None and len(rows):
+            degree = task.degrees[rows.to(device), place]
+            all_known = bool(known[rows, place].all())
+            runs[place] = ExpertRun(expert, rows.to(device), photos, degree, all_known)
+    return runs
 
 
 def draw_noise(
@@ -125,7 +144,7 @@ def draw_noise(
     return torch.cat([randn_tensor(shape, each, device, torch.float32) for each in generator])
 
 
-def check_latents(latents: Any, expected: tuple[int, ...]) -> None:
+def check_latents(latents: Tensor, expected: tuple[int, ...]) -> None:
     """Raises ValueError unless `latents` is a tensor of the expected shape."""
     came = tuple(latents.shape) if isinstance(latents, Tensor) else type(latents).__name__
     if came != expected:
@@ -135,7 +154,7 @@ def check_latents(latents: Any, expected: tuple[int, ...]) -> None:
         )
 
 
-def check_scheduler(scheduler: Any, experts: Collection[Any]) -> None:
+def check_scheduler(scheduler: Any, experts: Collection[Expert]) -> None:
     """Raises ValueError where the scheduler would misread what an expert predicts."""
     expected = scheduler.config.get("prediction_type")
     for expert in experts:
@@ -154,7 +173,7 @@ def denoise(
     runs: Mapping[int, ExpertRun],
     generator: Generators,
     on_step: OnStep,
-    on_estimate: OnEstimate | None = None,
+    on_prediction: Callable[[Tensor], None],
 ) -> Tensor:
     """Steps the latents of all experts as one tensor through the scheduler's timesteps.
 
@@ -165,7 +184,7 @@ def denoise(
             and the result there has no meaning.
         generator: for schedulers that draw noise in their steps.
         on_step: called after every step; returns the latents to go on with.
-        on_estimate: called in every step with its index and what the experts predict.
+        on_prediction: called in every step with what the experts predict, B E 3 h w.
     """
     options: dict[str, Any] = {"return_dict": False}
     if "generator" in inspect.signature(scheduler.step).parameters:
@@ -176,8 +195,7 @@ def denoise(
         for place, run in runs.items():
             low = run.predict(take(scaled[:, place], run.rows), timestep)
             put(prediction[:, place], run.rows, low)
-        if on_estimate is not None:
-            on_estimate(index, prediction)
+        on_prediction(prediction)
         latents = scheduler.step(prediction, timestep, latents, **options)[0]
         latents = on_step(index, timestep, latents)
     return latents

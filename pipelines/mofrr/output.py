@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..photos.arrays import stack_images, to_unit, write_images
-from .edits import AppliedEdit
+from .edits import AppliedEdit, ExpertEdit
 from .routing import Routing
 
 
@@ -107,6 +107,17 @@ class MoFRRPipelineOutput(BaseOutput):
     residuals: dict[str, list[Tensor | None]] | None = None
     flows: dict[str, list[Tensor | None]] | None = None
     uncertainty: Tensor | list[Tensor] | None = None
+
+
+def used_degrees(
+    edits: Mapping[str, ExpertEdit], operations: Sequence[str], like: Tensor, num_samples: int
+) -> Tensor:
+    """The degrees that the experts worked with, B K like `like`; 0 where they did not run."""
+    used = torch.zeros_like(like)
+    for place, name in enumerate(operations):
+        if name in edits:
+            used[edits[name].rows // num_samples, place] = edits[name].degree
+    return used
 
 
 def leave(pixels: Tensor, routing: Routing, num_samples: int) -> Restoration:

@@ -11,35 +11,29 @@ from ...models.mofrr.expert import WaveFRRExpert
 from ...models.mofrr.merger import ExpertMerger
 from ...models.mofrr.router import RetouchRouter
 from ...models.mofrr.shared import SharedExpert
-from ..photos.arrays import Photo, add_residual, read_photos, stack, to_signed
+from ..photos.arrays import read_photos, stack
 from ..repository.reader import RepositoryReader
 from ..repository.writer import RepositoryWriter
 from .output import (
     MoFRRPipelineOutput,
-    Restoration,
-    leave,
     make_output,
-    repeat,
-    summarise_samples,
 )
 from .request import (
     Generators,
-    OnStep,
     Operations,
     Request,
     WorkingSize,
     group_by_size,
     read_callback,
 )
-from .restoration import MoFRRSteps
-from .routing import Routing
+from .restoration import MoFRRRestoration
 
 DEGREE_SOURCES = ("expert", "router")
 # 10 to 15 % quicker on a CPU; the other parts are not
 CHANNELS_LAST = ("denoiser", "warp_head", "tone_head")
 
 
-class MoFRRPipeline(MoFRRSteps, RepositoryReader, RepositoryWriter):  # pyright: ignore
+class MoFRRPipeline(MoFRRRestoration, RepositoryReader, RepositoryWriter):  # pyright: ignore
     """Undoes face retouching: a router finds the operations, experts undo them, a merger fuses.
 
     Each operation has an `<operation>_expert` among the constructor's parameters, in the order of
@@ -168,71 +162,25 @@ class MoFRRPipeline(MoFRRSteps, RepositoryReader, RepositoryWriter):  # pyright:
             skip_untouched,
             working_size,
             output_type,
+            keep_edits=True,
         )
-        request.check()
+        request.check(self.size_requirements.minimum)
         on_step = read_callback(callback_on_step_end, callback_on_step_end_tensor_inputs, self)
-        photos = read_photos(image)
-        sizes = [tuple(photo.pixels.shape) for photo in photos]
+        read = read_photos(image)
+        photos = [photo.pixels for photo in read]
+        sizes = [tuple(photo.shape) for photo in photos]
         try:
             parts = [
-                self._restore(photos[batch], each, latents, request, on_step)
+                self.restore(self._placed(photos[batch]), request, each, latents, on_step)
                 for batch, each in group_by_size(sizes, generator, latents)
             ]
         finally:
             self.maybe_free_model_hooks()
-        alphas = [photo.alpha for photo in photos]
+        alphas = [photo.alpha for photo in read]
         output = make_output(parts, alphas, self.expert_names, output_type)
         return output if return_dict else output.to_tuple()
 
-    def _restore(
-        self,
-        photos: Sequence[Photo],
-        generator: Generators,
-        latents: Tensor | None,
-        request: Request,
-        on_step: OnStep,
-    ) -> Restoration:
-        """Restores photos of one size; each is repeated for its samples."""
-        count, size = request.num_samples, request.working_size
-        pixels = stack([photo.pixels for photo in photos])
-        pixels = pixels.to(self._execution_device, non_blocking=pixels.is_pinned())
-        restored = pixels.clone()  # to be written into: `pixels` may be the caller's own
-        photo = to_signed(pixels)
-        routing = self.route(photo, request.operations, request.degrees, size)
-        acting = self._acting(routing, request)
-        if latents is None and request.output_type != "latent" and not acting.any():
-            return leave(restored, routing, count)
-        latents = self.prepare_latents(photo, generator, latents, count, size)
-        if isinstance(generator, list):
-            generator = [each for each in generator for _ in range(count)]
-
-        photo, degrees, running = (repeat(x, count) for x in (photo, routing.degrees, acting))
-        steps = request.num_inference_steps
-        edits, latents = self.run_experts(
-            photo, running, degrees, latents, steps, generator, on_step, size
-        )
-        used = torch.zeros_like(routing.degrees)
-        for place, name in enumerate(self.operations):
-            if name in edits:
-                used[edits[name].rows // count, place] = edits[name].degree
-        result = Restoration(pixels, latents, routing.probabilities, used, acting[:, :-1])
-        if request.output_type == "latent":
-            return result
-
-        applied = {name: self.apply(photo, edits[name], request.strength) for name in edits}
-        residual = self.merge(photo, applied, repeat(routing.gates, count))
-        restored = repeat(restored, count)
-        add_residual(restored, residual, out=restored)
-        images, spread = summarise_samples(restored, pixels, acting.any(dim=1), count)
-        means = {name: edit.averaged(count) for name, edit in applied.items()}
-        return result._replace(images=images, edits=means, uncertainty=spread)
-
-    def _acting(self, routing: Routing, request: Request) -> Tensor:
-        """Which experts run on which photo, the shared one last: B (K + 1), bool."""
-        shared = routing.active.any(dim=1, keepdim=True)
-        if not request.skip_untouched:
-            shared = torch.ones_like(shared)
-        if self.shared_expert is None:
-            shared = torch.zeros_like(shared)
-        acting = torch.cat((routing.active, shared), dim=1)
-        return acting if request.strength > 0 else torch.zeros_like(acting)
+    def _placed(self, photos: Sequence[Tensor]) -> Tensor:
+        """Photos of one size as a batch where the networks run."""
+        pixels = stack(photos)
+        return pixels.to(self._execution_device, non_blocking=pixels.is_pinned())

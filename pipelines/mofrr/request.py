@@ -8,28 +8,31 @@ import torch
 from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
 from torch import Tensor
 
+from ...models.mofrr.contract import ESTIMATED
+
 OUTPUT_TYPES = ("pil", "np", "pt", "latent")
 Operations = Collection[str] | Mapping[str, bool | str] | None
 WorkingSize = int | Literal["config"] | None
 Generators = torch.Generator | list[torch.Generator] | None
 OnStep = Callable[[int, Tensor, Tensor], Tensor]  # index, timestep, latents -> the next latents
-OnEstimate = Callable[[int, Tensor], None]  # index, the experts' predictions B E 3 h w
 
 
 class Request(NamedTuple):
-    """What a call asks of every photo; the fields are described at `MoFRRPipeline.__call__`."""
+    """What a call asks of every photo; most fields are described at `MoFRRPipeline.__call__`."""
 
-    num_inference_steps: int
-    strength: float
-    operations: Operations
-    degrees: Mapping[str, float] | None
-    num_samples: int
-    skip_untouched: bool
-    working_size: WorkingSize
-    output_type: str
+    num_inference_steps: int = 1
+    strength: float = 1.0
+    operations: Operations = None
+    degrees: Mapping[str, float] | None = None
+    num_samples: int = 1
+    skip_untouched: bool = True
+    working_size: WorkingSize = "config"
+    output_type: str = "pt"
+    clip: bool = False  # the photos are frames of one clip: one verdict, one noise, one degree
+    keep_edits: bool = False  # whether the edits at the photos' size come with the answer
 
-    def check(self) -> None:
-        """Raises ValueError for a number or name out of its range."""
+    def check(self, least: int) -> None:
+        """Raises ValueError for what is out of its range; a working size is `least` or more."""
         for name in ("num_inference_steps", "num_samples"):
             count = getattr(self, name)
             if isinstance(count, bool) or not isinstance(count, Integral) or count < 1:
@@ -40,10 +43,10 @@ class Request(NamedTuple):
                 f"output_type is {self.output_type!r}; expected one of {', '.join(OUTPUT_TYPES)}"
             )
         size = self.working_size
-        if size not in (None, "config") and (not isinstance(size, Integral) or size < 32):
+        if size not in (None, "config") and (not isinstance(size, Integral) or size < least):
             raise ValueError(
-                f"working_size is {size!r}; expected at least 32 pixels, None (the photo's own "
-                "size) or 'config' (the pipeline's setting)"
+                f"working_size is {size!r}; expected at least {least} pixels, None (the photo's "
+                "own size) or 'config' (the pipeline's setting)"
             )
 
 
@@ -74,16 +77,16 @@ def read_operations(wishes: Operations, operations: Sequence[str]) -> tuple[bool
 
 def read_degrees(
     degrees: Mapping[str, float] | None, operations: Sequence[str]
-) -> tuple[float | None, ...]:
-    """The caller's degree in [0, 1] of each operation, None where it gave none."""
+) -> tuple[float, ...]:
+    """The caller's degree in [0, 1] of each operation, NaN where it gave none: to be estimated."""
     if degrees is None:
-        return (None,) * len(operations)
+        return (ESTIMATED,) * len(operations)
     if not isinstance(degrees, Mapping):
         raise ValueError(f"degrees is {degrees!r}; expected a mapping name -> number in [0, 1]")
     _check_names("degrees", degrees, operations)
     for name, degree in degrees.items():
         _check_fraction(f"degrees[{name!r}]", degree)
-    return tuple(degrees.get(name) for name in operations)
+    return tuple(degrees.get(name, ESTIMATED) for name in operations)
 
 
 def _check_fraction(what: str, number: float) -> None:

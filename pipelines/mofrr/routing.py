@@ -7,6 +7,21 @@ import torch
 from torch import Tensor
 
 
+class Estimate(NamedTuple):
+    """What the router makes of each photo of a batch; K operations."""
+
+    probabilities: Tensor  # B K in [0, 1]
+    degrees: Tensor  # B K in [0, 1]; NaN = the expert's own estimate
+    thresholds: tuple[float, ...]  # K, the probability from which an operation counts as found
+
+    def of_clip(self) -> "Estimate":
+        """The mean of all photos for each of them: they are frames of one clip."""
+        probabilities, degrees = (
+            planes.mean(0, keepdim=True).expand_as(planes).clone() for planes in self[:2]
+        )
+        return self._replace(probabilities=probabilities, degrees=degrees)
+
+
 class Routing(NamedTuple):
     """What is to be undone on each photo of a batch; K operations."""
 
@@ -14,6 +29,12 @@ class Routing(NamedTuple):
     degrees: Tensor  # B K in [0, 1]; NaN = the expert's own estimate
     active: Tensor  # B K bool
     gates: Tensor  # B K in [0, 1], what the merger sees: probabilities, 1 or 0 where forced
+
+
+def forced(wishes: Sequence[bool | None], photo: Tensor) -> Estimate:
+    """What stands for an estimate of photos B C H W where there is no router: the caller's word."""
+    known = photo.new_tensor([float(bool(wish)) for wish in wishes]).expand(len(photo), -1)
+    return Estimate(known, torch.full_like(known, torch.nan), (1.0,) * len(wishes))
 
 
 def check_experts(
@@ -34,34 +55,25 @@ def check_experts(
 
 
 def decide(
-    estimate: tuple[Tensor, Tensor] | None,
-    thresholds: Sequence[float],
+    estimate: Estimate,
     wishes: Sequence[bool | None],
-    degrees: Sequence[float | None],
+    degrees: Sequence[float],
     available: Sequence[bool],
-    batch: int,
 ) -> Routing:
     """Joins estimate and wishes: auto operations act where probability >= threshold.
 
     Args:
-        estimate: the router's probabilities and degrees, B K each; None without a router.
-        thresholds: K numbers.
+        estimate: the router's, or `forced`.
         wishes: of each operation True, False or None (auto), see `read_operations`.
-        degrees: of each operation the caller's degree or None, see `read_degrees`.
+        degrees: of each operation the caller's degree or NaN, see `read_degrees`.
         available: of each operation whether its expert is there.
-        batch: B.
     """
-    count = len(wishes)
-    if estimate is None:
-        forced = torch.tensor([float(bool(wish)) for wish in wishes]).expand(batch, count)
-        estimate = forced, torch.full((batch, count), torch.nan)
-    probabilities, expected = estimate
-    limit = probabilities.new_tensor(thresholds)
-    active, gates, chosen = probabilities >= limit, probabilities.clone(), expected.clone()
-    for index, (wish, degree) in enumerate(zip(wishes, degrees, strict=True)):
+    probabilities, expected, thresholds = estimate
+    limit, given = probabilities.new_tensor([thresholds, tuple(degrees)])
+    active, gates = probabilities >= limit, probabilities.clone()
+    for index, wish in enumerate(wishes):
         if wish is not None:
             active[:, index], gates[:, index] = wish, float(wish)
-        if degree is not None:
-            chosen[:, index] = degree
     active &= torch.tensor(available, device=active.device)
+    chosen = torch.where(given.isnan(), expected, given)
     return Routing(probabilities, chosen, active, gates)

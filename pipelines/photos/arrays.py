@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-MULTIPLE = 32  # photos are padded to multiples of it before a network sees them
 ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 WIDE_MODES = ("I", "F")  # 32-bit grey; with "I;16" the modes whose range PIL does not know
 
@@ -143,7 +142,7 @@ def add_residual(pixels: Tensor, residual: Tensor, out: Tensor | None = None) ->
     return torch.add(pixels, residual, alpha=0.5, out=out).clamp_(0, 1)
 
 
-def pad_to_multiple(image: Tensor, multiple: int = MULTIPLE) -> Tensor:
+def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
     """Pads B C H W at the bottom and right: reflected, or repeated where too small to reflect."""
     for axis in (-1, -2):
         size = image.shape[axis]

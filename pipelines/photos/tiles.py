@@ -1,8 +1,8 @@
 """Work on a picture in overlapping tiles, blended where they overlap."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
+from itertools import product
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,8 +10,19 @@ from torch import Tensor
 Span = tuple[int, int]  # first row (or column) and the one after the last
 
 
+class Window(NamedTuple):
+    """The place of a tile in a picture."""
+
+    rows: Span
+    columns: Span
+
+    def of(self, planes: Tensor) -> Tensor:
+        """What planes ... H W show there."""
+        return planes[..., slice(*self.rows), slice(*self.columns)]
+
+
 def spans(size: int, tile: int, overlap: int, multiple: int = 1) -> list[Span]:
-    """Cover 0 .. size by spans of `tile` that overlap by at least `overlap`.
+    """Covers 0 .. size by spans of `tile`, evenly spread, that overlap by at least `overlap`.
 
     Starts and lengths are multiples of `multiple`, as `size` must be too.
 
@@ -24,42 +35,50 @@ def spans(size: int, tile: int, overlap: int, multiple: int = 1) -> list[Span]:
             f"tiles of {tile} with an overlap of {overlap} over {size} pixels came; expected a "
             f"tile larger than its overlap, and a size that is a multiple of {multiple}"
         )
-    found = [(0, min(tile, size))]
-    while found[-1][1] < size:
-        start = min(found[-1][0] + tile - overlap, size - tile)
-        found.append((start, start + tile))
-    return found
+    if size <= tile:
+        return [(0, size)]
+    steps = -(-(size - tile) // (tile - overlap))
+    starts = (round(i * (size - tile) / steps / multiple) * multiple for i in range(steps + 1))
+    return [(start, start + tile) for start in starts]
+
+
+def windows(shape: Sequence[int], tile: int, overlap: int, multiple: int = 1) -> list[Window]:
+    """Tiles that cover a picture of shape (height, width); arguments and errors as `spans`."""
+    rows, columns = (spans(side, tile, overlap, multiple) for side in shape)
+    return [Window(*place) for place in product(rows, columns)]
 
 
 def blend_tiles(
-    run: Callable[[Span, Span], Tensor], rows: Sequence[Span], columns: Sequence[Span]
+    run: Callable[[Sequence[Window]], Sequence[Tensor]],
+    places: Sequence[Window],
+    at_once: int = 1,
 ) -> Tensor:
-    """Compute each tile, B C h w, and blend them with weights that fall towards the tiles' edges.
+    """Computes tiles and blends them: each fades over a quarter of its sides.
 
     Args:
-        run: (rows, columns) -> the tile B C h w.
-        rows: spans that cover the height.
-        columns: spans that cover the width.
+        run: some windows -> the tile B C h w of each.
+        places: windows that cover the picture, in any order.
+        at_once: how many windows are passed to `run` at once.
 
     Returns:
         B C H W, on the tiles' device.
     """
-    height, width = rows[-1][1], columns[-1][1]
+    height, width = (max(stop for _, stop in sides) for sides in zip(*places, strict=True))
     total = weights = None
-    for top, bottom in rows:
-        for left, right in columns:
-            tile = run((top, bottom), (left, right))
-            weight = _ramp(bottom - top)[:, None] * _ramp(right - left)
-            weight = weight.to(tile)
+    for first in range(0, len(places), at_once):
+        some = places[first : first + at_once]
+        for window, tile in zip(some, run(some), strict=True):
             if total is None or weights is None:
                 total = tile.new_zeros(*tile.shape[:2], height, width)
                 weights = tile.new_zeros(height, width)
-            total[..., top:bottom, left:right] += tile * weight
-            weights[top:bottom, left:right] += weight
+            weight = _fade(tile.shape[-2], tile)[:, None] * _fade(tile.shape[-1], tile)
+            window.of(total).add_(tile * weight)
+            window.of(weights).add_(weight)
     assert total is not None and weights is not None
     return total / weights
 
 
-def _ramp(length: int) -> Tensor:
-    place = torch.arange(length) + 0.5
-    return torch.minimum(place, length - place)
+def _fade(length: int, like: Tensor) -> Tensor:
+    """Weights that rise from both ends of a tile over a quarter of it."""
+    place = torch.arange(length, device=like.device, dtype=like.dtype) + 0.5
+    return (torch.minimum(place, length - place) / (length / 4)).clamp(max=1)

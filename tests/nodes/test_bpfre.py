@@ -211,7 +211,7 @@ def test_large_pictures_are_seen_in_tiles(retouch, monkeypatch, photo, memory):
 
 def test_long_clips_are_worked_on_in_groups(retouch, retoucher, monkeypatch, pictures):
     expected = retouch(pictures.repeat(4, 1, 1, 1), retoucher)
-    monkeypatch.setattr("frr.nodes.bpfre_work.PIXELS_AT_ONCE", 3 * 24 * 30)
+    monkeypatch.setattr("frr.pipelines.bpfre.retouching.PIXELS_AT_ONCE", 3 * 24 * 30)
     seen = watch(monkeypatch, retoucher.pipeline.retoucher)
     node = retouch(pictures.repeat(4, 1, 1, 1), retoucher)
     assert [shape[0] for shape in seen] == [3, 3, 2]
@@ -239,12 +239,12 @@ def test_out_of_memory_halves_the_batch_then_the_tile(retouch, monkeypatch, reto
 def test_progress_shows_each_finished_group_and_interrupts(
     retouch, monkeypatch, retoucher, pictures, progress, memory, interrupted
 ):
-    monkeypatch.setattr("frr.nodes.bpfre_work.PIXELS_AT_ONCE", 24 * 30)
+    monkeypatch.setattr("frr.pipelines.bpfre.retouching.PIXELS_AT_ONCE", 24 * 30)
     retouch(pictures, retoucher)
     assert [value for value, _, _ in progress] == [1, 2, 3, 4] and progress[0][1] == 4
     shown = [preview for _, _, preview in progress]
     assert [preview is None for preview in shown] == [True, False] * 2
-    assert shown[1][1].size == (30, 24)
+    assert shown[1][1].size == (240, 192)
 
     seen = watch(monkeypatch, retoucher.pipeline.retoucher)
     memory.interrupted = True

@@ -94,7 +94,7 @@ def test_then_the_tile(restore, model, monkeypatch):
 
 def test_then_a_clear_error(restore, model, pictures, monkeypatch):
     fail_beyond(monkeypatch, model.pipeline.smoothing_expert, 0)
-    with pytest.raises(RuntimeError, match="even with one picture at a time in tiles"):
+    with pytest.raises(RuntimeError, match="even with one picture at a time"):
         restore(pictures, model, **ALL_ON)
 
 

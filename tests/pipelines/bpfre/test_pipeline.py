@@ -13,10 +13,12 @@ from PIL import Image
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from frr import hub
-from frr.pipelines.bpfre.findings import find, opening, run_tiled, tile_starts
+from frr.pipelines.bpfre.findings import find, opening, planes_of, run_tiled, tiles
 from frr.pipelines.bpfre.memory import bytes_for_picture
-from frr.pipelines.bpfre.pipeline import BPFRePipeline, planes_of
+from frr.pipelines.bpfre.pipeline import BPFRePipeline
+from frr.pipelines.bpfre.retouching import Way, fill
 from frr.pipelines.repository.code import code_files
+from frr.pipelines.room import OPEN
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +102,7 @@ def test_inpainting_fills_the_hole_without_looking_under_it(pipe, photos):
     torch.testing.assert_close(refilled, filled, atol=1e-5, rtol=0)
 
 
-def test_a_filled_hole_has_no_rim_where_the_photo_was_reduced(pipe):
+def test_a_filled_hole_has_no_rim_where_the_photo_was_reduced():
     """A network that knows the colour fills it up to the hole's edge."""
     photo = torch.full((1, 3, 200, 260), 0.8)
     hole = torch.zeros(1, 1, 200, 260)
@@ -111,7 +113,7 @@ def test_a_filled_hole_has_no_rim_where_the_photo_was_reduced(pipe):
         return torch.cat((edit, edit, planes[:, 3:], planes[:, 3:]), dim=1)
 
     for size in (None, 64, 100):
-        filled = pipe.fill(photo, hole, size, knows)
+        filled = fill(Way("inpainter", knows, size, 512), photo, hole, OPEN)
         torch.testing.assert_close(filled.images, photo, atol=1e-5, rtol=0)
         torch.testing.assert_close(filled.coarse, photo, atol=1e-5, rtol=0)
 
@@ -165,10 +167,10 @@ def test_memory_asked_for_is_what_is_held_and_not_far_more():
 
 def test_tiles_overlap_and_cover():
     for length, tile in ((100, 64), (512, 64), (65, 64), (64, 64), (10, 64)):
-        starts = tile_starts(length, tile)
-        covered = {p for start in starts for p in range(start, min(start + tile, length))}
-        assert covered == set(range(length))
-        assert all(b - a <= tile * 3 // 4 for a, b in pairwise(starts))
+        spans = [place.rows for place in tiles((length, 1), tile)]
+        assert {p for span in spans for p in range(*span)} == set(range(length))
+        assert all(stop - start == min(tile, length) for start, stop in spans)
+        assert all(b[0] - a[0] <= tile * 3 // 4 for a, b in pairwise(spans))
 
 
 def test_tiling_a_pointwise_network_changes_nothing():

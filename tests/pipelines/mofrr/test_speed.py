@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from frr.models.retouching_traces import local_log_energy
 from frr.models.sizes import SizeRequirements
 from frr.pipelines.mofrr import output as mofrr_result
-from frr.pipelines.mofrr.components import dtype_of, is_hooked
 from frr.pipelines.mofrr.edits import ExpertEdit, put, take
 from frr.pipelines.mofrr.experts import WorkingPhotos
 from frr.pipelines.photos.arrays import reduce_to, to_shape
+from frr.pipelines.placement import dtype_of, is_hooked
 
 
 def test_experts_share_the_traces_of_a_photo(pipe, photos, monkeypatch, seeded):

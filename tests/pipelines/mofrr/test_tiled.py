@@ -5,9 +5,10 @@ import itertools
 import pytest
 import torch
 
-from frr.pipelines.mofrr.routing import Routing
-from frr.pipelines.mofrr.tiled import estimate_degree, one_verdict, run_expert_in_tiles
-from frr.pipelines.photos.tiles import blend_tiles, spans
+from frr.pipelines.mofrr.request import Request
+from frr.pipelines.mofrr.routing import Estimate, decide
+from frr.pipelines.photos.tiles import blend_tiles, spans, windows
+from frr.pipelines.room import OpenRoom, Share
 
 CASES = [(100, 40, 10, 1), (256, 96, 32, 32), (64, 64, 32, 32), (32, 64, 32, 32)]
 
@@ -29,45 +30,97 @@ def test_spans_that_do_not_advance_are_refused():
 
 def test_blending_what_does_not_change_changes_nothing():
     image = torch.rand(2, 3, 50, 70)
-    rows, columns = spans(50, 20, 8), spans(70, 30, 8)
-    result = blend_tiles(lambda r, c: image[..., r[0] : r[1], c[0] : c[1]], rows, columns)
-    assert torch.allclose(result, image, atol=1e-6)
+    places = windows((50, 70), 30, 8)
+    for at_once in (1, 4):
+        result = blend_tiles(lambda some: [each.of(image) for each in some], places, at_once)
+        assert torch.allclose(result, image, atol=1e-6)
 
 
-def test_one_verdict_is_the_mean_and_needs_an_expert():
+def test_a_clip_has_one_verdict_the_mean_of_its_frames():
     probabilities = torch.tensor([[0.9, 0.9, 0.2], [0.3, 0.9, 0.2]])
-    active = torch.tensor([[True, False, False], [False, False, False]])  # no second expert
     degrees = torch.tensor([[0.2, torch.nan, 1.0], [0.4, 0.5, 1.0]])
-    found = one_verdict(Routing(probabilities, degrees, active, probabilities), (0.5, 0.5, 0.5))
+    estimate = Estimate(probabilities, degrees, (0.5, 0.5, 0.5)).of_clip()
+    found = decide(estimate, (None,) * 3, (torch.nan,) * 3, (True, False, True))
     assert torch.allclose(found.probabilities, torch.tensor([[0.6, 0.9, 0.2]]).expand(2, 3))
-    assert found.active.tolist() == [[True, False, False]] * 2
+    assert found.active.tolist() == [[True, False, False]] * 2  # there is no second expert
     assert torch.allclose(found.degrees[:, 0], torch.tensor([0.3, 0.3]))
+
+
+class Cramped(OpenRoom):
+    """Room for one photo at once, in tiles; notes what it is shown."""
+
+    holds_everything = False
+
+    def __init__(self, photos: int = 1, tile: int | None = None) -> None:
+        self.share, self.checks, self.shown = Share(photos, tile, None), 0, []
+
+    def split(self, work, run):
+        return run(self.share if work.tiles else Share(1, None, None))
+
+    def check(self):
+        self.checks += 1
+
+    def show(self, done, steps, estimate):
+        self.shown.append((done * steps, steps, estimate))
 
 
 def test_a_tile_as_large_as_the_photo_is_the_photo(pipe, seeded):
     photo = torch.rand(2, 3, 64, 64, generator=seeded(3)) * 2 - 1
     latents = pipe.prepare_latents(photo, seeded(), working_size=64)
-    degree = estimate_degree(pipe, "face_slimming", photo, 64)
     whole = pipe.run_expert("face_slimming", photo, None, latents, working_size=64)
-    tiled = run_expert_in_tiles(pipe, "face_slimming", photo, None, latents, 64, 64)
-    assert torch.allclose(degree, whole.degree) and torch.allclose(tiled.degree, degree)
+    room = Cramped(tile=64)
+    tiled = pipe.run_expert("face_slimming", photo, None, latents, working_size=64, room=room)
+    assert torch.allclose(tiled.degree, whole.degree, atol=1e-6)
     assert torch.allclose(tiled.flow, whole.flow, atol=1e-5)
     assert torch.allclose(tiled.residual, whole.residual, atol=1e-5)
-    smaller = run_expert_in_tiles(pipe, "face_slimming", photo[..., :60], None, latents, 64, 64)
-    assert smaller.flow.shape == (2, 2, 64, 60)
+    assert room.checks == 2
+    smaller = photo[..., :60]
+    part = pipe.run_expert("face_slimming", smaller, None, latents, working_size=64, room=room)
+    assert part.flow.shape == (2, 2, 64, 60)
+    shared = pipe.run_expert("shared", photo, None, latents, working_size=64, room=room)
+    assert shared.flow is None and shared.degree.isnan().all()
+
+
+def test_smaller_tiles_give_nearly_the_same(pipe, seeded):
+    photo = torch.rand(1, 3, 160, 160, generator=seeded(3)) * 2 - 1
+    latents = pipe.prepare_latents(photo, seeded(), working_size=None)
+    options = {"working_size": None}
+    whole = pipe.run_expert("smoothing", photo, None, latents, **options)
+    tiled = pipe.run_expert("smoothing", photo, None, latents, room=Cramped(tile=96), **options)
+    assert torch.allclose(tiled.degree, whole.degree, atol=1e-6)
+    error = (tiled.residual - whole.residual).abs().mean()
+    assert error < 0.5 * whole.residual.abs().mean()
 
 
 def test_the_estimate_is_shown_in_every_step(pipe, photos, seeded):
     latents = pipe.prepare_latents(photos * 2 - 1, seeded())
-    seen = []
-    pipe.run_expert(
-        "smoothing",
-        photos * 2 - 1,
-        None,
-        latents,
-        num_inference_steps=3,
-        on_estimate=lambda index, prediction: seen.append((index, prediction)),
-    )
-    assert [index for index, _ in seen] == [0, 1, 2]
-    last = seen[-1][1]
-    assert last.shape == latents.shape and last[:, 1].any() and not last[:, 0].any()
+    room = Cramped(photos=2)
+    given = {"num_inference_steps": 3, "room": room}
+    pipe.run_expert("smoothing", photos * 2 - 1, None, latents, **given)
+    assert [done for done, _, _ in room.shown] == pytest.approx([1, 2, 3, 3])
+    assert {steps for _, steps, _ in room.shown} == {4}  # the last is the joining of the edits
+    pictures = [picture for _, _, picture in room.shown]
+    assert pictures[3] is None
+    assert all(picture.shape == latents.shape[2:] and picture.any() for picture in pictures[:3])
+
+
+@pytest.mark.parametrize("photos_at_once", [1, 2, 3])
+def test_in_turn_and_in_parts_it_is_the_same(pipe, seeded, photos_at_once):
+    photos = torch.rand(3, 3, 24, 30, generator=seeded(5))
+    request = Request(num_inference_steps=2, operations={"whitening", "eye_enlarging"})
+    whole = pipe.restore(photos, request, seeded())
+    parts = pipe.restore(photos, request, seeded(), room=Cramped(photos_at_once))
+    assert torch.allclose(parts.images, whole.images, atol=1e-5)
+    assert torch.allclose(parts.degrees, whole.degrees, atol=1e-5)
+    assert torch.allclose(parts.latents[:, [0, 3, 4]], whole.latents[:, [0, 3, 4]], atol=1e-5)
+
+
+def test_edits_are_kept_when_they_were_applied_in_parts(pipe, seeded):
+    photos = torch.rand(3, 3, 24, 30, generator=seeded(5))
+    request = Request(operations={"face_slimming"}, num_samples=2, keep_edits=True)
+    whole = pipe.restore(photos, request, seeded()).edits
+    parts = pipe.restore(photos, request, seeded(), room=Cramped(2)).edits
+    assert set(parts) == set(whole) == {"face_slimming", "shared"}
+    for name in whole:
+        assert torch.equal(parts[name].rows, whole[name].rows)
+        assert torch.allclose(parts[name].image, whole[name].image, atol=1e-5)

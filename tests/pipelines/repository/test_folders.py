@@ -23,32 +23,24 @@ WEIGHTS = "diffusion_pytorch_model.safetensors"
 EXPERTS = ("whitening", "smoothing", "face_slimming", "eye_enlarging")
 NETWORKS = (*(f"{name}_expert" for name in EXPERTS), "router", "shared_expert", "merger")
 OWN = "mofrr_pipeline"
+NAMES = {
+    "models": ("retouching_traces", "sizes", "unets", "wavelets"),
+    "models/mofrr": (
+        *("coarse_head", "contract", "degrees", "denoising", "expert", "granularity", "hfcam"),
+        *("idem", "merger", "router", "shared", "stem", "warping"),
+    ),
+    "pipelines": ("operations", "placement", "room"),
+    "pipelines/mofrr": (
+        *("components", "edits", "experts", "merging", "output", "pipeline", "request"),
+        *("restoration", "routing", "running", "steps", "tiled"),
+    ),
+    "pipelines/photos": ("arrays", "tiles"),
+    "pipelines/repository": ("code", "reader", "writer"),
+}
 CODE = {
-    **{f"models/{name}.py": name for name in ("retouching_traces", "sizes", "unets", "wavelets")},
-    "models/mofrr/coarse_head.py": "mofrr_coarse_head",
-    "models/mofrr/degrees.py": "mofrr_degrees",
-    "models/mofrr/expert.py": "mofrr_expert",
-    "models/mofrr/granularity.py": "mofrr_granularity",
-    "models/mofrr/hfcam.py": "mofrr_hfcam",
-    "models/mofrr/idem.py": "mofrr_idem",
-    "models/mofrr/merger.py": "mofrr_merger",
-    "models/mofrr/router.py": "mofrr_router",
-    "models/mofrr/shared.py": "mofrr_shared",
-    "models/mofrr/stem.py": "mofrr_stem",
-    "models/mofrr/warping.py": "mofrr_warping",
-    "pipelines/mofrr/components.py": "mofrr_components",
-    "pipelines/mofrr/edits.py": "mofrr_edits",
-    "pipelines/mofrr/experts.py": "mofrr_experts",
-    "pipelines/mofrr/output.py": "mofrr_output",
-    "pipelines/mofrr/pipeline.py": OWN,
-    "pipelines/mofrr/request.py": "mofrr_request",
-    "pipelines/mofrr/restoration.py": "mofrr_restoration",
-    "pipelines/mofrr/routing.py": "mofrr_routing",
-    "pipelines/operations.py": "operations",
-    "pipelines/photos/arrays.py": "photos_arrays",
-    "pipelines/repository/code.py": "repository_code",
-    "pipelines/repository/reader.py": "repository_reader",
-    "pipelines/repository/writer.py": "repository_writer",
+    f"{folder}/{name}.py": "_".join([*folder.split("/")[1:], name])
+    for folder, names in NAMES.items()
+    for name in names
 }
 ABSOLUTE_PATH = re.compile(r"""["'\s](/[a-z]\w*/|[A-Z]:\\\\|~/|file://)""")
 CALL = {"operations": ("whitening", "eye_enlarging"), "num_inference_steps": 2}

@@ -1,0 +1,62 @@
+"""What BPFRe's pipeline answers with."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from diffusers.utils import BaseOutput
+from PIL import Image
+from torch import Tensor
+
+from ..photos.arrays import Photo, stack_images, write_images
+
+Images = list[Image.Image] | list[np.ndarray] | list[Tensor] | np.ndarray | Tensor
+
+
+@dataclass
+class BPFRePipelineOutput(BaseOutput):
+    """Retouched photos and what was found on them.
+
+    Attributes:
+        images: the retouched photos in the form that `output_type` asks for: a list of PIL images,
+            an array B H W C or a tensor B C H W in [0, 1] (a list of them where sizes or channels
+            differ), with the photo's alpha where it had one.
+        coarse_images: the first stage's results, likewise.
+        blemish_maps: tensor B 2 H W (a list of 2 H W where sizes differ), >= 0: the E2D map of the
+            photo, then the D2G map of the coarse result; expected mean absolute change of the
+            colours on the scale of [-1, 1], before strength and masks.
+    """
+
+    images: Images
+    coarse_images: Images
+    blemish_maps: Tensor | list[Tensor]
+
+
+class Retouched(NamedTuple):
+    """Photos of one size, retouched."""
+
+    images: Tensor  # B 3 H W in [0, 1]
+    coarse: Tensor  # B 3 H W in [0, 1]
+    maps: Tensor  # B 2 H W
+
+    @classmethod
+    def joined(cls, parts: list["Retouched"]) -> "Retouched":
+        """Batches as one."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(*(torch.cat(fields) for fields in zip(*parts, strict=True)))
+
+
+def make_output(
+    parts: list[Retouched], photos: list[Photo], output_type: str
+) -> BPFRePipelineOutput:
+    """The output of a call from its batches; the photos give their alphas."""
+    alphas = [photo.alpha for photo in photos]
+    images, coarse, maps = ([each for part in parts for each in part[i]] for i in range(3))
+    same = len({each.shape for each in maps}) == 1
+    return BPFRePipelineOutput(
+        stack_images(write_images(images, alphas, output_type)),
+        stack_images(write_images(coarse, alphas, output_type)),
+        torch.stack(maps) if same else maps,
+    )
