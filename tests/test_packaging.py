@@ -15,7 +15,7 @@ from huggingface_hub import ModelCard
 
 import frr
 from frr import hub
-from frr.training.card import PICTURE_NAME, weights_digest
+from frr.training.publishing.card import PICTURE_NAME, weights_digest
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSION = re.compile(r"_v[0-9a-f]{8}")
