@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .wavelets import haar_analysis
+
 GRID = 32
 """Cells along each side of the grid."""
 LEVELS = 3
@@ -55,29 +57,13 @@ def _energies(low: Tensor) -> tuple[Tensor, Tensor]:
     """Log energies B 27 32 32 of three levels, and the finest grey details B 3 h w."""
     energies, fine = [], low
     for level in range(LEVELS):
-        low, details = halve(low)
+        height, width = low.shape[-2] // 2 * 2, low.shape[-1] // 2 * 2
+        low, details = haar_analysis(low[..., :height, :width])
         if level == 0:
-            fine = details[:, :, 0]
-        energy = to_grid(details.square().flatten(1, 2)) / 4**level
+            fine = details[:, 0]
+        energy = to_grid(details.square().transpose(1, 2).flatten(1, 2)) / 4**level
         energies.append(energy.add_(_FLOOR).log_().div_(2).add_(4.5))
     return torch.cat(energies, dim=1), fine
-
-
-def halve(planes: Tensor) -> tuple[Tensor, Tensor]:
-    """One level of the orthonormal Haar transform of B C H W; an odd last line is left out.
-
-    Returns:
-        The low band B C h w, and the details B 3 C h w (horizontal, vertical, diagonal).
-    """
-    height, width = planes.shape[-2] // 2 * 2, planes.shape[-1] // 2 * 2
-    rows = planes[..., :height, :width]
-    left, right = rows[..., 0::2], rows[..., 1::2]
-    across, step = left + right, left - right
-    low = across[..., 0::2, :] + across[..., 1::2, :]
-    horizontal = across[..., 0::2, :] - across[..., 1::2, :]
-    vertical = step[..., 0::2, :] + step[..., 1::2, :]
-    diagonal = step[..., 0::2, :] - step[..., 1::2, :]
-    return low / 2, torch.stack((horizontal, vertical, diagonal), dim=1) / 2
 
 
 def to_grid(planes: Tensor) -> Tensor:

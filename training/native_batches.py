@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..models.native_router import COLOUR_SIDE, NativeView
+from ..models.mofrr.native_view import COLOUR_SIDE, NativeView
+from ..pipelines.operations import OPERATIONS
 from ..pipelines.simulate.effects import FELT
-from ..pipelines.simulate.recipe import OPERATIONS
 from .native_pool import FLOW_GRID, GEOMETRIC, VERSIONS, unpack_traces
 
 

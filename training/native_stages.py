@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..models.native_experts import FlowExpert, TextureExpert, ToneExpert, slice_tone
-from ..models.native_router import NativeRouter
+from ..models.mofrr.flow_expert import FlowExpert
+from ..models.mofrr.native_router import NativeRouter
+from ..models.mofrr.texture_expert import TextureExpert, without_light
+from ..models.mofrr.tone_expert import ToneExpert, slice_tone
 from ..pipelines.simulate.effects import FELT
 from ..pipelines.simulate.recipe import OPERATIONS
 from .native_batches import NativePool, presence
@@ -179,23 +181,3 @@ class TextureStage:
             "pixels": 300 * (error * weight).mean(),
             "decibels": 0.3 * ((error + 1e-5).log() - (before + 1e-5).log()).mul(felt).mean(),
         }
-
-
-LIGHT = 0.012
-"""Sigma of the blur that holds what belongs to light, as a share of the photo's side."""
-
-
-def without_light(change: Tensor, side: Tensor) -> Tensor:
-    """A change B 3 h w less its own blur, by sigma `LIGHT` of the photo's side B."""
-    height, width = change.shape[-2:]
-    small = F.avg_pool2d(change, 4)
-    sigma = (LIGHT * side / 4).clamp_min(0.5)
-    rows, columns = (_blur_matrix(length // 4, sigma) for length in (height, width))
-    blurred = rows[:, None] @ small @ columns[:, None].mT
-    return change - F.interpolate(blurred, (height, width), mode="bilinear")
-
-
-def _blur_matrix(size: int, sigma: Tensor) -> Tensor:
-    at = torch.arange(size, dtype=sigma.dtype)
-    weights = torch.exp(-0.5 * ((at[:, None] - at) / sigma[:, None, None]).square())
-    return weights / weights.sum(-1, keepdim=True)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..sizes import SizeRequirements
+from .native_view import NativeView
 
 ESTIMATED = float("nan")  # a degree that the expert is to estimate itself
 
@@ -70,6 +71,32 @@ class Expert(Protocol):
 
     def reconstruct(self, low: Tensor, condition: Any) -> ExpertOutput:
         """The restored photo from the denoised B 3 h w."""
+        ...
+
+
+class DirectAnswer(NamedTuple):
+    """What an expert that answers at once does to B photos, at their own size."""
+
+    flow: Tensor | None = (
+        None  # B 2 h w on a coarse grid, thousandths of the sides (x, y), backward
+    )
+    residual: Tensor | None = None  # B 3 H W, to be added to the photo's own pixels
+
+
+class DirectExpert(Protocol):
+    """An expert that answers at once, in the form of its operation, and denoises nothing."""
+
+    config: Any  # diffusers' FrozenDict
+    size_requirements: SizeRequirements
+
+    def answer(self, photo: Tensor, view: NativeView, degree: Tensor | None) -> DirectAnswer:
+        """What it does to photos B 3 H W in [-1, 1] of any size.
+
+        Args:
+            photo: at its own size.
+            view: what `native_view.look` sees of it.
+            degree: B in [0, 1]; NaN, or None for all, where it is not known.
+        """
         ...
 
 

@@ -117,6 +117,10 @@ def blur(images: Tensor, sigma: float) -> Tensor:
     weights = torch.exp(-0.5 * (at / sigma) ** 2)
     weights = weights / weights.sum()
     flat = images.flatten(0, 1)[:, None]
-    flat = F.conv2d(F.pad(flat, (radius, radius, 0, 0), mode="replicate"), weights.view(1, 1, 1, -1))
-    flat = F.conv2d(F.pad(flat, (0, 0, radius, radius), mode="replicate"), weights.view(1, 1, -1, 1))
+    flat = F.conv2d(
+        F.pad(flat, (radius, radius, 0, 0), mode="replicate"), weights.view(1, 1, 1, -1)
+    )
+    flat = F.conv2d(
+        F.pad(flat, (0, 0, radius, radius), mode="replicate"), weights.view(1, 1, -1, 1)
+    )
     return flat[:, 0].unflatten(0, images.shape[:2])

@@ -85,7 +85,8 @@ def _growth(before: Tensor, after: Tensor) -> Tensor:
 
 def _narrowing(before: Tensor, after: Tensor) -> Tensor:
     """Largest relative loss B of the face's width between contour points of one height, or of
-    the height of the chin."""
+    the height of the chin.
+    """
     half = len(JAW) // 2
     losses = []
     for left, right in zip(JAW[:half], reversed(JAW[-half:]), strict=True):

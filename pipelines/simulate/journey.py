@@ -159,7 +159,9 @@ def _resize(picture: Image.Image, save: Save) -> Image.Image:
         else:
             picture = picture.resize(size, kernel)
     if save.sharpening:
-        mask = ImageFilter.UnsharpMask(radius=1.0, percent=round(100 * save.sharpening), threshold=0)
+        mask = ImageFilter.UnsharpMask(
+            radius=1.0, percent=round(100 * save.sharpening), threshold=0
+        )
         picture = picture.filter(mask)
     return picture
 

@@ -16,10 +16,9 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 from transformers import ResNetBackbone, ResNetConfig
 
-from .mofrr_router import GranularityAttention, TransformerBlock, max_over_map, mean_over_map
-from .native_traces import CHANNELS, GRID, native_traces
+from .granularity import GranularityAttention, TransformerBlock, max_over_map, mean_over_map
+from .native_view import OWN_SIZE, PLACED, NativeView, look, place
 
-COLOUR_SIDE = 128
 MAP_SIDE = 8
 
 
@@ -54,31 +53,6 @@ class NativeRouterOutput(NamedTuple):
         return torch.arange(1, count + 1, device=self.degree_logits.device).float() / count
 
 
-class NativeView(NamedTuple):
-    """What the networks see of B photos of any size."""
-
-    traces: Tensor  # B 59 32 32, see `native_traces`
-    colour: Tensor  # B 3 128 128 in [-1, 1], the photo reduced
-    side: Tensor  # B, log2 of the photo's shorter side / 256 pixels
-
-
-def look(photo: Tensor) -> NativeView:
-    """The view of B 3 H W in [-1, 1]."""
-    colour = F.interpolate(photo, (COLOUR_SIDE, COLOUR_SIDE), mode="bilinear", antialias=True)
-    side = photo.new_full((len(photo),), min(photo.shape[-2:]) / 256).log2()
-    return NativeView(native_traces(photo), colour, side)
-
-
-def place(traces: Tensor, side: Tensor) -> Tensor:
-    """Appends rows, columns, distance from the middle column, and the photo's size: B C+4 h w."""
-    height, width = traces.shape[-2:]
-    rows = torch.linspace(-1, 1, height, device=traces.device, dtype=traces.dtype)[:, None]
-    columns = torch.linspace(-1, 1, width, device=traces.device, dtype=traces.dtype)
-    position = torch.stack(torch.broadcast_tensors(rows, columns, columns.abs() * 2 - 1))
-    size = side.to(traces).view(-1, 1, 1, 1).expand(-1, 1, height, width)
-    return torch.cat((traces, position.expand(len(traces), -1, -1, -1), size), dim=1)
-
-
 def convolution(inputs: int, outputs: int, stride: int = 1, side: int = 3) -> nn.Sequential:
     """A convolution, batch normalisation and ReLU."""
     return nn.Sequential(
@@ -98,8 +72,8 @@ class NativeStem(nn.Module):
 
     def __init__(self, width: int, colour_width: int) -> None:
         super().__init__()
-        self.standardization = nn.BatchNorm2d(CHANNELS + 4, affine=False)
-        self.traces = nn.Sequential(convolution(CHANNELS + 4, width, side=1), convolution(width, width))
+        self.standardization = nn.BatchNorm2d(PLACED, affine=False)
+        self.traces = nn.Sequential(convolution(PLACED, width, side=1), convolution(width, width))
         self.colour = nn.Sequential(
             convolution(3, colour_width, 2), convolution(colour_width, 2 * colour_width, 2)
         )
@@ -117,7 +91,6 @@ class NativeRouter(ModelMixin, ConfigMixin):
     Args:
         operations: names, in the order of the outputs.
         thresholds: presence probability above which each operation counts as found; calibrated.
-        longest: photos whose longer side is longer are reduced to it, in pixels.
         stem_width: channels of the stem's result.
         colour_width: channels of the stem's first convolution over the colour image.
         hidden_sizes: channels of the trunk's stages; the first works on the 32 x 32 grid.
@@ -139,7 +112,6 @@ class NativeRouter(ModelMixin, ConfigMixin):
         self,
         operations: tuple[str, ...] = ("whitening", "smoothing", "face_slimming", "eye_enlarging"),
         thresholds: tuple[float, ...] | None = None,
-        longest: int = 1024,
         stem_width: int = 40,
         colour_width: int = 16,
         hidden_sizes: tuple[int, ...] = (40, 72, 112),
@@ -157,7 +129,11 @@ class NativeRouter(ModelMixin, ConfigMixin):
     ) -> None:
         super().__init__()
         count = len(operations)
-        for name, values in (("thresholds", thresholds), ("temperature", temperature), ("bias", bias)):
+        for name, values in (
+            ("thresholds", thresholds),
+            ("temperature", temperature),
+            ("bias", bias),
+        ):
             if values is not None and len(values) != count:
                 raise ValueError(f"{len(values)} {name} came for {count} operations")
         if thresholds is None:
@@ -188,19 +164,11 @@ class NativeRouter(ModelMixin, ConfigMixin):
         self.norm = nn.LayerNorm(token_width)
         self.head = nn.Linear(token_width, 1 + degree_levels)
         nn.init.zeros_(self.head.weight)
+        self.size_requirements = OWN_SIZE
 
     def forward(self, photo: Tensor) -> NativeRouterOutput:
         """Photo B 3 H W in [-1, 1] at its own size -> the verdict."""
-        return self.judge(look(self.fit(photo)))
-
-    def fit(self, photo: Tensor) -> Tensor:
-        """The photo, reduced where its longer side is above `longest`."""
-        height, width = photo.shape[-2:]
-        share = self.config.longest / max(height, width)
-        if share >= 1:
-            return photo
-        size = (round(height * share), round(width * share))
-        return F.interpolate(photo, size, mode="bilinear", antialias=True)
+        return self.judge(look(photo))
 
     def judge(self, view: NativeView) -> NativeRouterOutput:
         """The verdict on what `look` saw."""

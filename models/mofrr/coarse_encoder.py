@@ -1,0 +1,74 @@
+"""The encoder of the experts that answer at once: traces and colour in, features of the face out."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .native_view import PLACED, NativeView, place
+
+
+def degree_planes(degree: Tensor | None, view: NativeView) -> Tensor:
+    """B 2: the degree in [0, 1] and whether it is known; None or NaN where it is not."""
+    if degree is None:
+        return view.side.new_zeros(len(view.side), 2)
+    known = ~degree.isnan()
+    return torch.stack((degree.nan_to_num(0.0), known.to(degree.dtype)), dim=1).to(view.side.dtype)
+
+
+class Block(nn.Module):
+    """A residual block of two convolutions with group normalisation, modulated by the degree."""
+
+    def __init__(self, width: int, condition: int = 2) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.first_norm = nn.GroupNorm(8, width)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        self.second_norm = nn.GroupNorm(8, width)
+        self.modulation = nn.Linear(condition, 2 * width)
+
+    def forward(self, features: Tensor, condition: Tensor) -> Tensor:
+        """B C h w, B 2 -> B C h w."""
+        scale, shift = self.modulation(condition)[..., None, None].chunk(2, dim=1)
+        change = F.silu(self.first_norm(self.first(features)) * (1 + scale) + shift)
+        return F.silu(features + self.second_norm(self.second(change)))
+
+
+class CoarseEncoder(nn.Module):
+    """Traces and a colour image, joined on the 32 x 32 grid and looked at more and more coarsely.
+
+    Args:
+        widths: channels at 32 x 32, 16 x 16 and 8 x 8.
+        fine: channels of the colour image's features at 64 x 64.
+    """
+
+    def __init__(self, widths: tuple[int, int, int], fine: int) -> None:
+        super().__init__()
+        self.standardization = nn.BatchNorm2d(PLACED, affine=False)
+        self.colour = nn.Sequential(nn.Conv2d(3, fine, 5, 2, 2), nn.GroupNorm(4, fine), nn.SiLU())
+        self.reduce = nn.Conv2d(fine, widths[0], 3, 2, 1)
+        self.traces = nn.Conv2d(PLACED, widths[0], 3, padding=1)
+        self.blocks = nn.ModuleList(Block(width) for width in widths)
+        self.down = nn.ModuleList(
+            nn.Conv2d(before, after, 3, 2, 1)
+            for before, after in zip(widths, widths[1:], strict=False)
+        )
+        self.up = nn.ModuleList(
+            nn.Conv2d(after, before, 1) for before, after in zip(widths, widths[1:], strict=False)
+        )
+        self.merged = nn.ModuleList(Block(width) for width in widths[:-1])
+
+    def forward(self, view: NativeView, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """Features B C 32 32, and those of the colour image B F 64 64."""
+        fine = self.colour(view.colour)
+        traces = self.standardization(place(view.traces, view.side))
+        features = F.silu(self.reduce(fine) + self.traces(traces))
+        skips = []
+        for level, block in enumerate(self.blocks):
+            features = block(features, condition)
+            if level < len(self.down):
+                skips.append(features)
+                features = F.silu(self.down[level](features))
+        for level in reversed(range(len(self.up))):
+            features = F.interpolate(self.up[level](features), scale_factor=2.0, mode="bilinear")
+            features = self.merged[level](features + skips[level], condition)
+        return features, fine

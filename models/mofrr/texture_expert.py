@@ -1,0 +1,84 @@
+"""TextureExpert: undoes smoothing by detail of the photo's own scale, in the light it came with."""
+
+import torch
+import torch.nn.functional as F
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from torch import Tensor, nn
+
+from .coarse_encoder import degree_planes
+from .contract import DirectAnswer
+from .native_view import OWN_SIZE, NativeView
+
+MULTIPLE = 8
+LIGHT = 0.012
+"""Sigma of the blur that holds what belongs to light, as a share of the photo's side."""
+
+
+class TextureExpert(ModelMixin, ConfigMixin):
+    """Undoes smoothing: detail of the photo's own scale, in the light the photo came with.
+
+    Args:
+        operation: its name.
+        width: channels at half the photo's sides.
+        context_width: channels at an eighth.
+    """
+
+    @register_to_config
+    def __init__(
+        self, operation: str = "smoothing", width: int = 24, context_width: int = 32
+    ) -> None:
+        super().__init__()
+        self.entry = nn.Conv2d(12, width, 3, padding=1)
+        self.context = nn.Sequential(
+            nn.Conv2d(width, context_width, 4, 4),
+            nn.SiLU(),
+            nn.Conv2d(context_width, context_width, 3, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(context_width, context_width, 3, padding=2, dilation=2),
+            nn.SiLU(),
+            nn.Conv2d(context_width, context_width, 3, padding=4, dilation=4),
+            nn.SiLU(),
+            nn.Conv2d(context_width, width, 1),
+        )
+        self.layers = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(3))
+        self.condition = nn.Linear(2, 2 * width)
+        self.exit = nn.Conv2d(width, 12, 3, padding=1)
+        nn.init.zeros_(self.exit.weight)
+        nn.init.zeros_(self.exit.bias)
+        self.size_requirements = OWN_SIZE
+
+    def answer(self, photo: Tensor, view: NativeView, degree: Tensor | None) -> DirectAnswer:
+        """See `DirectExpert`."""
+        height, width = photo.shape[-2:]
+        padded = F.pad(photo, (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="replicate")
+        change = self(padded, degree_planes(degree, view))
+        side = view.side.new_full((len(photo),), min(height, width))
+        return DirectAnswer(residual=without_light(change, side)[..., :height, :width])
+
+    def forward(self, tile: Tensor, condition: Tensor) -> Tensor:
+        """The change of B 3 h w in [-1, 1] (sides divisible by 8), before its blur is taken off."""
+        features = F.silu(self.entry(F.pixel_unshuffle(tile, 2)))
+        context = self.context(features)
+        context = F.interpolate(context, features.shape[-2:], mode="bilinear")
+        scale, shift = self.condition(condition)[..., None, None].chunk(2, dim=1)
+        features = features * (1 + scale) + shift + context
+        for layer in self.layers:
+            features = features + F.silu(layer(features))
+        return F.pixel_shuffle(self.exit(features), 2) * 0.1
+
+
+def without_light(change: Tensor, side: Tensor) -> Tensor:
+    """A change B 3 h w less its own blur, by sigma `LIGHT` of the photo's side B."""
+    height, width = change.shape[-2:]
+    small = F.avg_pool2d(change, 4)
+    sigma = (LIGHT * side / 4).clamp_min(0.5)
+    rows, columns = (_blur_matrix(length // 4, sigma) for length in (height, width))
+    blurred = rows[:, None] @ small @ columns[:, None].mT
+    return change - F.interpolate(blurred, (height, width), mode="bilinear")
+
+
+def _blur_matrix(size: int, sigma: Tensor) -> Tensor:
+    at = torch.arange(size, dtype=sigma.dtype)
+    weights = torch.exp(-0.5 * ((at[:, None] - at) / sigma[:, None, None]).square())
+    return weights / weights.sum(-1, keepdim=True)
