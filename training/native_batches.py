@@ -23,15 +23,15 @@ class ChainBatch(NamedTuple):
     order: Tensor  # B 4, the place of the operation that each version adds
     effects: Tensor  # B V K in [0, 1]
     traces: Tensor  # B V 59 32 32
-    small: Tensor  # B V 3 256 256 in [-1, 1]
+    colour: Tensor  # B V 3 128 128 in [-1, 1]
     flows: Tensor  # B V 2 2 64 64, thousandths of the side: slimming, eyes
     about: Tensor  # B 4
 
     def view(self) -> NativeView:
         """What networks see of all versions, B * V."""
-        traces, small = self.traces.flatten(0, 1), self.small.flatten(0, 1)
+        traces, colour = self.traces.flatten(0, 1), self.colour.flatten(0, 1)
         side = self.about[:, None, 1].expand(-1, VERSIONS).flatten()
-        return see(traces, small, side)
+        return NativeView(traces, colour, (side / 256).log2())
 
 
 class VersionBatch(NamedTuple):
@@ -73,6 +73,8 @@ class NativePool:
             for name in list(shards[0])
         }
 
+        self.colour = reduced(self.fields["small"])
+
     def __len__(self) -> int:
         return len(self.fields["order"])
 
@@ -83,7 +85,7 @@ class NativePool:
             field["order"][index].long(),
             field["effects"][index].float(),
             unpack_traces(field["traces"][index]),
-            field["small"][index].float() / 127.5 - 1,
+            self.colour[index].float() / 127.5 - 1,
             field["flows"][index].float(),
             field["about"][index].float(),
         )
@@ -92,14 +94,14 @@ class NativePool:
         """`count` chains, some mirrored, in slightly other light."""
         batch = self.at(torch.as_tensor(rng.integers(len(self), size=count)))
         mirrored = torch.as_tensor(rng.random(count) < 0.5)
-        traces, small, flows = batch.traces, batch.small, batch.flows
+        traces, colour, flows = batch.traces, batch.colour, batch.flows
         traces[mirrored] = traces[mirrored].flip(-1)
-        small[mirrored] = small[mirrored].flip(-1)
+        colour[mirrored] = colour[mirrored].flip(-1)
         turned = flows[mirrored].flip(-1)
         turned[:, :, :, 0] *= -1
         flows[mirrored] = turned
         traces = traces + 0.03 * torch.randn_like(traces)
-        return batch._replace(traces=traces, small=relight(small, rng), flows=flows)
+        return batch._replace(traces=traces, colour=relight(colour, rng), flows=flows)
 
     def versions(self, index: Tensor, rows: Tensor, operation: int) -> VersionBatch:
         """Version `rows` (B, at least 1) of the chains at `index`, as they are kept."""
@@ -151,6 +153,12 @@ class NativePool:
         """All chains in order."""
         for start in range(0, len(self), size):
             yield self.at(torch.arange(start, min(start + size, len(self))))
+
+
+def reduced(small: Tensor) -> Tensor:
+    """N V 3 256 256 uint8 at half the sides, a few chains at a time."""
+    parts = [F.avg_pool2d(part.flatten(0, 1).float(), 2).round().byte() for part in small.split(64)]
+    return torch.cat(parts).unflatten(0, small.shape[:2])
 
 
 def relight(small: Tensor, rng: np.random.Generator) -> Tensor:

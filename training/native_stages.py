@@ -50,8 +50,8 @@ class NativeRouterStage:
         steady = (rise.square().clamp_max(16) * (1 - added)).mean()
 
         rows = [OPERATIONS.index(name) for name in GEOMETRIC]
-        location = verdict.location_logits.view(*shape[:2], shape[-1], 32, 32)[:, :, rows]
-        motion = F.avg_pool2d(batch.flows.square().sum(3).sqrt().flatten(0, 1), 2)
+        location = verdict.location_logits.view(*shape[:2], shape[-1], 16, 16)[:, :, rows]
+        motion = F.avg_pool2d(batch.flows.square().sum(3).sqrt().flatten(0, 1), 4)
         moved = (motion.view_as(location) / 1.5).clamp(0, 1)
         place = F.binary_cross_entropy_with_logits(location, moved)
         return {

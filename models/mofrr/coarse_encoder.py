@@ -46,7 +46,7 @@ class CoarseEncoder(nn.Module):
         self.standardization = nn.BatchNorm2d(PLACED, affine=False)
         self.colour = nn.Sequential(nn.Conv2d(3, fine, 5, 2, 2), nn.GroupNorm(4, fine), nn.SiLU())
         self.reduce = nn.Conv2d(fine, widths[0], 3, 2, 1)
-        self.traces = nn.Conv2d(PLACED, widths[0], 3, padding=1)
+        self.traces = nn.Conv2d(2 * PLACED, widths[0], 3, padding=1)
         self.blocks = nn.ModuleList(Block(width) for width in widths)
         self.down = nn.ModuleList(
             nn.Conv2d(before, after, 3, 2, 1)
@@ -61,6 +61,8 @@ class CoarseEncoder(nn.Module):
         """Features B C 32 32, and those of the colour image B F 64 64."""
         fine = self.colour(view.colour)
         traces = self.standardization(place(view.traces, view.side))
+        local = 2 * (traces - traces.mean((2, 3), keepdim=True))  # what is not the whole file's
+        traces = torch.cat((traces, local), dim=1)
         features = F.silu(self.reduce(fine) + self.traces(traces))
         skips = []
         for level, block in enumerate(self.blocks):

@@ -27,7 +27,7 @@ class NativeRouterOutput(NamedTuple):
 
     presence_logits: Tensor  # B K
     degree_logits: Tensor  # B K L, levels spread evenly over (0, 1], given that it is present
-    location_logits: Tensor  # B K 32 32, where each operation acted
+    location_logits: Tensor  # B K 16 16, where each operation acted
 
     @property
     def probabilities(self) -> Tensor:
@@ -63,7 +63,10 @@ def convolution(inputs: int, outputs: int, stride: int = 1, side: int = 3) -> nn
 
 
 class NativeStem(nn.Module):
-    """Traces and the small colour image on one grid, B C 32 32.
+    """Traces and the small colour image on one grid, B C 16 16.
+
+    The traces are seen twice: as they are, and less their mean over the photo, since what was done
+    to the whole file (camera, compression, resizing) lies in the mean.
 
     Args:
         width: channels of the result.
@@ -73,16 +76,22 @@ class NativeStem(nn.Module):
     def __init__(self, width: int, colour_width: int) -> None:
         super().__init__()
         self.standardization = nn.BatchNorm2d(PLACED, affine=False)
-        self.traces = nn.Sequential(convolution(PLACED, width, side=1), convolution(width, width))
-        self.colour = nn.Sequential(
-            convolution(3, colour_width, 2), convolution(colour_width, 2 * colour_width, 2)
+        self.traces = nn.Sequential(
+            convolution(2 * PLACED, width, side=1), convolution(width, width, 2)
         )
-        self.join = convolution(width + 2 * colour_width, width, side=1)
+        self.colour = nn.Sequential(
+            convolution(3, colour_width, 2),
+            convolution(colour_width, 2 * colour_width, 2),
+            convolution(2 * colour_width, width, 2),
+        )
+        self.join = convolution(2 * width, width, side=1)
 
     def forward(self, view: NativeView) -> Tensor:
-        """B C 32 32."""
+        """B C 16 16."""
         traces = self.standardization(place(view.traces, view.side))
-        return self.join(torch.cat((self.traces(traces), self.colour(view.colour)), dim=1))
+        local = 2 * (traces - traces.mean((2, 3), keepdim=True))
+        traces = self.traces(torch.cat((traces, local), dim=1))
+        return self.join(torch.cat((traces, self.colour(view.colour)), dim=1))
 
 
 class NativeRouter(ModelMixin, ConfigMixin):
@@ -93,7 +102,7 @@ class NativeRouter(ModelMixin, ConfigMixin):
         thresholds: presence probability above which each operation counts as found; calibrated.
         stem_width: channels of the stem's result.
         colour_width: channels of the stem's first convolution over the colour image.
-        hidden_sizes: channels of the trunk's stages; the first works on the 32 x 32 grid.
+        hidden_sizes: channels of the trunk's stages; the first works on a 16 x 16 grid.
         depths: residual blocks of each stage.
         group_tokens: group tokens of each stage.
         token_width: width of the tokens that the transformer sees.
@@ -112,9 +121,9 @@ class NativeRouter(ModelMixin, ConfigMixin):
         self,
         operations: tuple[str, ...] = ("whitening", "smoothing", "face_slimming", "eye_enlarging"),
         thresholds: tuple[float, ...] | None = None,
-        stem_width: int = 40,
+        stem_width: int = 48,
         colour_width: int = 16,
-        hidden_sizes: tuple[int, ...] = (40, 72, 112),
+        hidden_sizes: tuple[int, ...] = (48, 72, 112),
         depths: tuple[int, ...] = (1, 1, 1),
         group_tokens: int = 8,
         token_width: int = 96,

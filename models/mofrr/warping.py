@@ -15,6 +15,15 @@ def warp(image: Tensor, flow: Tensor) -> Tensor:
     Returns:
         B C H W. A flow of zeros gives the image back to the bit.
     """
+    return _sample(image, flow, "bilinear")
+
+
+def warp_smoothly(image: Tensor, flow: Tensor) -> Tensor:
+    """The same, bicubic and held to the range [-1, 1] of photos."""
+    return _sample(image, flow, "bicubic").clamp_(-1, 1)
+
+
+def _sample(image: Tensor, flow: Tensor, mode: str) -> Tensor:
     height, width = image.shape[-2:]
     flow = flow.float()
     rows = torch.arange(height, device=flow.device, dtype=torch.float32)
@@ -23,7 +32,7 @@ def warp(image: Tensor, flow: Tensor) -> Tensor:
     x = flow[:, 0].add(columns).mul_(across).sub_(1)
     y = flow[:, 1].add(rows[:, None]).mul_(down).sub_(1)
     grid = torch.stack((x, y), dim=-1)
-    moved = F.grid_sample(image.float(), grid, padding_mode="border", align_corners=True)
+    moved = F.grid_sample(image.float(), grid, mode, padding_mode="border", align_corners=True)
     still = (flow[:, :1] == 0) & (flow[:, 1:] == 0)
     return torch.where(still, image.float(), moved).to(image.dtype)
 

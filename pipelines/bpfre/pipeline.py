@@ -74,9 +74,9 @@ class BPFRePipeline(RepositoryReader, RepositoryWriter):  # pyright: ignore
                 network.eval()
 
     @classmethod
-    def network_class(cls, name: str) -> type[ModelMixin]:
-        """The class of the network that stands as component `name`."""
-        return BlemishRetoucher
+    def network_classes(cls, name: str) -> tuple[type[ModelMixin], ...]:
+        """The classes of which the network that stands as component `name` may be."""
+        return (BlemishRetoucher,)
 
     @torch.no_grad()
     def __call__(

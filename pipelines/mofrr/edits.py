@@ -102,6 +102,7 @@ class AppliedEdit(NamedTuple):
     degree: Tensor  # n
     scale: tuple[float, float] = (1.0, 1.0)  # H, W of the photos / those the expert worked on
     small: ExpertEdit | None = None  # the edit at working size, times the strength, where it fits
+    direct: bool = False  # whether the residual is added before the photo is moved
 
     @classmethod
     def joined(cls, parts: Sequence["AppliedEdit"]) -> "AppliedEdit":
@@ -165,4 +166,4 @@ class AppliedEdit(NamedTuple):
 
         warped, residual, degree = (mean(x) for x in (self.warped, self.residual, self.degree))
         flow = None if self.flow is None else mean(self.flow)
-        return AppliedEdit(rows, warped, flow, residual, degree, self.scale)
+        return AppliedEdit(rows, warped, flow, residual, degree, self.scale, direct=self.direct)

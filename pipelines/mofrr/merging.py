@@ -13,6 +13,7 @@ from ..photos.tiles import Window, blend_tiles, windows
 from ..placement import awake, dtype_of
 from ..room import Room, Share, Work
 from .components import SHARED
+from .direct import DirectEdit, compose
 from .edits import AppliedEdit, ExpertEdit, put, take
 from .output import repeat, summarise_samples
 
@@ -45,6 +46,8 @@ def merge(
     merged = torch.zeros_like(photo)
     if not edits:
         return merged
+    if merger is None and all(edit.direct for edit in edits.values()):
+        return compose(photo, edits)
     changes = {name: edit.change(take(photo, edit.rows)) for name, edit in edits.items()}
     if merger is None:
         gains = plain_gains(photo, edits)
@@ -127,7 +130,11 @@ class Joining:
     room: Room
 
     def run(
-        self, pixels: Tensor, edits: Mapping[str, ExpertEdit], gates: Tensor, num_samples: int
+        self,
+        pixels: Tensor,
+        edits: Mapping[str, ExpertEdit | DirectEdit],
+        gates: Tensor,
+        num_samples: int,
     ) -> Joined:
         """Photos B 3 H W in [0, 1], the edits of their samples, and gates B K."""
         original, gates = repeat(pixels, num_samples), repeat(gates, num_samples)
@@ -160,7 +167,7 @@ class Joining:
     def _act(
         self,
         pixels: Tensor,
-        edits: Mapping[str, ExpertEdit | None],
+        edits: Mapping[str, ExpertEdit | DirectEdit | None],
         gates: Tensor,
         tile: int | None,
     ) -> tuple[Applied, Tensor]:
@@ -171,7 +178,7 @@ class Joining:
             for name, edit in edits.items()
             if edit is not None
         }
-        if tile is None:
+        if tile is None or self.merger is None:
             return applied, merge(photo, applied, gates, self.merger, self.names)
 
         def run(place: Window) -> Tensor:

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..photos.arrays import stack_images, to_unit, write_images
+from .direct import DirectEdit
 from .edits import AppliedEdit, ExpertEdit
 from .routing import Routing
 
@@ -110,7 +111,10 @@ class MoFRRPipelineOutput(BaseOutput):
 
 
 def used_degrees(
-    edits: Mapping[str, ExpertEdit], operations: Sequence[str], like: Tensor, num_samples: int
+    edits: Mapping[str, ExpertEdit | DirectEdit],
+    operations: Sequence[str],
+    like: Tensor,
+    num_samples: int,
 ) -> Tensor:
     """The degrees that the experts worked with, B K like `like`; 0 where they did not run."""
     used = torch.zeros_like(like)

@@ -8,9 +8,13 @@ from diffusers import ModelMixin, SchedulerMixin
 from torch import Tensor
 
 from ...models.mofrr.expert import WaveFRRExpert
+from ...models.mofrr.flow_expert import FlowExpert
 from ...models.mofrr.merger import ExpertMerger
+from ...models.mofrr.native_router import NativeRouter
 from ...models.mofrr.router import RetouchRouter
 from ...models.mofrr.shared import SharedExpert
+from ...models.mofrr.texture_expert import TextureExpert
+from ...models.mofrr.tone_expert import ToneExpert
 from ..photos.arrays import read_photos, stack
 from ..repository.reader import RepositoryReader
 from ..repository.writer import RepositoryWriter
@@ -87,10 +91,14 @@ class MoFRRPipeline(MoFRRRestoration, RepositoryReader, RepositoryWriter):  # py
                 )
 
     @classmethod
-    def network_class(cls, name: str) -> type[ModelMixin]:
-        """The class of the network that stands as component `name`."""
-        own = {"router": RetouchRouter, "shared_expert": SharedExpert, "merger": ExpertMerger}
-        return own.get(name, WaveFRRExpert)
+    def network_classes(cls, name: str) -> tuple[type[ModelMixin], ...]:
+        """The classes of which the network that stands as component `name` may be."""
+        own: dict[str, tuple[type[ModelMixin], ...]] = {
+            "router": (RetouchRouter, NativeRouter),
+            "shared_expert": (SharedExpert,),
+            "merger": (ExpertMerger,),
+        }
+        return own.get(name, (WaveFRRExpert, FlowExpert, ToneExpert, TextureExpert))
 
     @torch.no_grad()
     def __call__(

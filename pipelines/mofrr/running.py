@@ -8,15 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...models.mofrr.contract import Expert, known_degrees
+from ...models.mofrr.contract import DirectExpert, Expert, known_degrees
 from ..placement import dtype_of
 from ..room import Room, Share, Work
+from .direct import DirectEdit, answer_at_once, answers_at_once
 from .edits import ExpertEdit, take
 from .experts import Task, denoise, start
 from .request import Generators, OnStep
 from .tiled import run_in_tiles
 
-Found = dict[str, ExpertEdit]
+Found = dict[str, ExpertEdit | DirectEdit]
 
 
 class Course:
@@ -66,7 +67,7 @@ class Runner:
         room: the memory to run in.
     """
 
-    experts: dict[str, Expert]
+    experts: dict[str, Expert | DirectExpert]
     scheduler: Any  # every scheduler of diffusers has its own interface
     steps: int
     generator: Generators
@@ -104,7 +105,12 @@ class Runner:
         known = task.degrees[:, column]
         expert = self.experts.get(name)
         rows = task.active[:, column].nonzero()[:, 0].to(known.device)
-        if expert is None or not expert.estimates_degrees or not known[rows].isnan().any():
+        if (
+            expert is None
+            or answers_at_once(expert)
+            or not expert.estimates_degrees
+            or not known[rows].isnan().any()
+        ):
             return known
 
         def run(share: Share) -> Tensor:
@@ -130,8 +136,7 @@ class Runner:
             parts.append((placed, latents.to(home)))
         present = [name for name in names if any(name in found for found, _ in parts)]
         edits = {
-            name: ExpertEdit.joined([found[name] for found, _ in parts if name in found])
-            for name in present
+            name: _joined([found[name] for found, _ in parts if name in found]) for name in present
         }
         return edits, parts[0][1] if len(parts) == 1 else torch.cat([x for _, x in parts])
 
@@ -139,6 +144,9 @@ class Runner:
         self, names: Sequence[str], task: Task, tile: int | None, counted: float
     ) -> tuple[Found, Tensor]:
         """Photos that are worked on at once, whole or in tiles; `counted` is their share of all."""
+        at_once, task = self._at_once(names, task, counted)
+        if at_once and not task.active.any():
+            return at_once, task.latents
         small = task._replace(photo=self.reduce(task.photo))
         if tile is None:
             found, latents = self._denoise(names, small, counted)
@@ -147,7 +155,21 @@ class Runner:
             run = partial(self._tile, name)
             edit = run_in_tiles(run, self.experts[name], small, tile, self.multiple)
             found, latents = {name: edit}, small.latents
-        return {name: edit.cropped(*self.shape) for name, edit in found.items()}, latents
+        found = {name: edit.cropped(*self.shape) for name, edit in found.items()}
+        return at_once | found, latents
+
+    def _at_once(self, names: Sequence[str], task: Task, counted: float) -> tuple[Found, Task]:
+        """The edits of the experts that answer at once, and the task that is left to the others."""
+        experts = {i: self.experts.get(name) for i, name in enumerate(names)}
+        direct = {i: expert for i, expert in experts.items() if answers_at_once(expert)}
+        if not direct:
+            return {}, task
+        self.room.check()
+        edits = answer_at_once(direct, task)
+        self.course.step(counted * self.steps * len(edits), None)
+        active = task.active.clone()
+        active[:, list(direct)] = False
+        return {names[i]: edit for i, edit in edits.items()}, task._replace(active=active)
 
     def _tile(self, name: str, task: Task) -> ExpertEdit:
         return self._denoise([name], task, 0)[0][name]
@@ -174,3 +196,8 @@ class Runner:
         )
         edits = {names[i]: run.edit(take(latents[:, i], run.rows)) for i, run in runs.items()}
         return edits, latents
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """The edits of one expert, all of one kind, as one."""
+    return type(parts[0]).joined(parts)

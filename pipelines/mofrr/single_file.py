@@ -43,11 +43,15 @@ def save_single_file(pipe: MoFRRPipeline, file: str | os.PathLike) -> None:
     record = {
         "format": FORMAT,
         "operations": list(pipe.operations),
-        "parts": {name: _plain(part.config) for name, part in parts.items()},
+        "parts": {name: _with_class(part) for name, part in parts.items()},
         "scheduler": [type(pipe.scheduler).__name__, _plain(pipe.scheduler.config)],
         "settings": {name: pipe.config[name] for name in SETTINGS},
     }
     save_file(tensors, str(file), metadata={METADATA_KEY: json.dumps(record)})
+
+
+def _with_class(part: Any) -> dict[str, Any]:
+    return {"_class_name": type(part).__name__, **_plain(part.config)}
 
 
 def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,7 +78,8 @@ def load_single_file(
         pipeline_class: Any = MoFRRPipeline.for_operations(record["operations"])
         parts: dict[str, Any] = dict.fromkeys(pipeline_class._optional_components)
         for name, config in record["parts"].items():
-            network: Any = pipeline_class.network_class(name).from_config(config)
+            kind: Any = pipeline_class.network_class(name, config.get("_class_name"))
+            network = kind.from_config(config)
             prefix = f"{name}."
             weights = {
                 k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)

@@ -18,6 +18,7 @@ from ..photos.arrays import pad_to_multiple, to_working_size, working_shape
 from ..placement import dtype_of
 from ..room import OPEN, Room, Share, Work
 from .components import MoFRRParts
+from .direct import DirectEdit, answers_at_once
 from .edits import AppliedEdit, ExpertEdit
 from .experts import Task, check_latents, check_scheduler, draw_noise
 from .merging import Joined, Joining, merge
@@ -82,7 +83,8 @@ class MoFRRSteps(MoFRRParts):
             verdicts = []
             for part in photo.split(share.photos):
                 room.check()
-                small = self._working(part.to(share.device or part.device), size)
+                part = part.to(share.device or part.device)
+                small = self._working(part, size) if own is None else to_working_size(part, own)
                 verdict = router(small.to(dtype_of(router)))
                 verdicts.append((verdict.probabilities.float(), verdict.degrees.float()))
             return [torch.cat(fields).to(photo.device) for fields in zip(*verdicts, strict=True)]
@@ -152,7 +154,7 @@ class MoFRRSteps(MoFRRParts):
         working_size: WorkingSize = "config",
         clip: bool = False,
         room: Room = OPEN,
-    ) -> tuple[dict[str, ExpertEdit], Tensor]:
+    ) -> tuple[dict[str, ExpertEdit | DirectEdit], Tensor]:
         """Denoises with the active experts, each on the photos where it is active.
 
         The scheduler steps the latents of all experts as one tensor, so an expert's result does not
@@ -179,7 +181,8 @@ class MoFRRSteps(MoFRRParts):
         experts = {name: self._present(name) for name in map(self.expert_names.__getitem__, places)}
         if not experts:
             return {}, latents
-        check_scheduler(self.scheduler, experts.values())
+        denoisers = [each for each in experts.values() if not answers_at_once(each)]
+        check_scheduler(self.scheduler, denoisers)
         self.scheduler.set_timesteps(num_inference_steps)
         self._num_timesteps = len(self.scheduler.timesteps)
         with self.progress_bar(total=self._num_timesteps) as bar:  # pyright: ignore
@@ -205,7 +208,7 @@ class MoFRRSteps(MoFRRParts):
 
     def _in_turn(
         self, runner: Runner, places: Sequence[int], task: Task, clip: bool
-    ) -> tuple[dict[str, ExpertEdit], Tensor]:
+    ) -> tuple[dict[str, ExpertEdit | DirectEdit], Tensor]:
         """Each expert by itself, on its photos alone."""
         edits, latents = {}, task.latents.clone()
         for place in places:
@@ -223,7 +226,7 @@ class MoFRRSteps(MoFRRParts):
         degree: Tensor | None,
         latents: Tensor,
         **options: Any,
-    ) -> ExpertEdit:
+    ) -> ExpertEdit | DirectEdit:
         """One expert on all photos: `run_experts` with `name` alone active.
 
         Args:
@@ -241,7 +244,9 @@ class MoFRRSteps(MoFRRParts):
         return self.run_experts(photo, active, degrees, latents, **options)[0][name]
 
     @torch.no_grad()
-    def apply(self, photo: Tensor, edit: ExpertEdit, strength: float = 1.0) -> AppliedEdit:
+    def apply(
+        self, photo: Tensor, edit: ExpertEdit | DirectEdit, strength: float = 1.0
+    ) -> AppliedEdit:
         """Brings an edit to the photos' size and applies a part of it; B 3 H W in [-1, 1]."""
         return edit.applied(photo, strength)
 
@@ -254,7 +259,7 @@ class MoFRRSteps(MoFRRParts):
     def join(
         self,
         pixels: Tensor,
-        edits: Mapping[str, ExpertEdit],
+        edits: Mapping[str, ExpertEdit | DirectEdit],
         gates: Tensor,
         strength: float = 1.0,
         num_samples: int = 1,
@@ -290,7 +295,7 @@ class MoFRRSteps(MoFRRParts):
         shapes = {
             name: tuple(expert.latent_shape(height, width))
             for name, expert in experts.items()
-            if expert is not None
+            if expert is not None and not answers_at_once(expert)
         }
         if len(set(shapes.values())) > 1:
             raise ValueError(

@@ -202,9 +202,23 @@ class RepositoryReader(DiffusionPipeline):
     """`from_pretrained` of a pipeline that knows the classes of its networks."""
 
     @classmethod
-    def network_class(cls, name: str) -> type[ModelMixin]:
-        """The class of the network that stands as component `name`."""
+    def network_classes(cls, name: str) -> tuple[type[ModelMixin], ...]:
+        """The classes of which the network that stands as component `name` may be."""
         raise NotImplementedError
+
+    @classmethod
+    def network_class(cls, name: str, class_name: str | None) -> type[ModelMixin]:
+        """The class of that name for component `name`; None: the first that it may be of.
+
+        Raises:
+            ValueError: the component cannot be of that class.
+        """
+        known = {each.__name__: each for each in cls.network_classes(name)}
+        if class_name is None:
+            return next(iter(known.values()))
+        if class_name not in known:
+            raise ValueError(f"{name} is of class {class_name!r}; expected {' or '.join(known)}")
+        return known[class_name]
 
     @classmethod
     def for_index(cls, index: Mapping[str, Any]) -> type[Any]:
@@ -295,12 +309,10 @@ class RepositoryReader(DiffusionPipeline):
             return None
         if name == "scheduler":
             return load_scheduler(class_name, folder / name)
-        expected = cls.network_class(name)
-        if class_name != expected.__name__:
-            raise ValueError(
-                f"{folder / INDEX_NAME}: {name} is of class {class_name!r}; expected "
-                f"{expected.__name__}"
-            )
+        try:
+            expected = cls.network_class(name, str(class_name))
+        except ValueError as error:
+            raise ValueError(f"{folder / INDEX_NAME}: {error}") from error
         return load_network(expected, folder / name, **options)
 
 

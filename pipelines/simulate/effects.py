@@ -21,7 +21,7 @@ NOSE_BASE = 2
 STRONG = {"whitening": 15.0, "smoothing": 0.8, "face_slimming": 0.10, "eye_enlarging": 0.20}
 """The effect that counts as 1: L* units, share of texture energy, share of the face's width,
 relative growth of the eye."""
-FELT = {"whitening": 0.06, "smoothing": 0.06, "face_slimming": 0.05, "eye_enlarging": 0.05}
+FELT = {"whitening": 0.08, "smoothing": 0.10, "face_slimming": 0.08, "eye_enlarging": 0.08}
 """Effects below these change a photo less than a re-save does; nobody can tell them."""
 
 

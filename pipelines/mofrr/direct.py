@@ -1,0 +1,116 @@
+"""Experts that answer at once, at the photos' own size: what they do, applied to its own pixels."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeGuard
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...models.mofrr.contract import DirectExpert
+from ...models.mofrr.native_view import NativeView, look
+from ...models.mofrr.warping import warp_smoothly
+from ..photos.arrays import to_working_size
+from ..placement import awake, dtype_of
+from .edits import AppliedEdit, put, take
+from .experts import Task
+
+
+def answers_at_once(expert: Any) -> TypeGuard[DirectExpert]:
+    """Whether an expert (or None) is of this kind."""
+    return hasattr(expert, "answer")
+
+
+class DirectEdit(NamedTuple):
+    """What one expert would do to the n photos of a batch on which it ran, at their own size."""
+
+    rows: Tensor  # n, their places in the batch
+    flow: Tensor | None  # n 2 h w on a coarse grid, thousandths of the sides (x, y), backward
+    residual: Tensor | None  # n 3 H W on the [-1, 1] scale, before the flow
+    degree: Tensor  # n in [0, 1], the degree it was told; NaN where it found out by itself
+
+    @classmethod
+    def joined(cls, parts: Sequence["DirectEdit"]) -> "DirectEdit":
+        """The edits of one expert as one, in their order."""
+        fields = zip(*parts, strict=True)
+        return cls(*(None if field[0] is None else torch.cat(field) for field in fields))
+
+    def each(self, function: Callable[[Tensor], Tensor]) -> "DirectEdit":
+        """The edit with a function applied to every tensor of it."""
+        return DirectEdit(*(None if field is None else function(field) for field in self))
+
+    def of(self, rows: Tensor) -> "DirectEdit | None":
+        """The part of it that is of some photos, counted from 0 then; None where there is none."""
+        own, places = (self.rows[:, None] == rows).nonzero(as_tuple=True)
+        if not len(own):
+            return None
+        part = self if len(own) == len(self.rows) else self.each(lambda field: field[own])
+        return part._replace(rows=places)
+
+    def applied(self, photo: Tensor, strength: float) -> AppliedEdit:
+        """A part of the edit applied to photos B 3 H W in [-1, 1] of its size."""
+        photo = take(photo, self.rows)
+        residual, flow, warped = photo.new_zeros(1).expand_as(photo), None, photo
+        if self.residual is not None:
+            residual = self.residual * strength
+        if self.flow is not None:
+            flow = spread(self.flow * strength, photo)
+            warped = warp_smoothly(photo, flow)
+        return AppliedEdit(self.rows, warped, flow, residual, self.degree, direct=True)
+
+
+def spread(flow: Tensor, photo: Tensor) -> Tensor:
+    """A flow n 2 h w in thousandths of the sides -> n 2 H W in pixels of the photo, bicubic."""
+    height, width = photo.shape[-2:]
+    whole = F.interpolate(flow, (height, width), mode="bicubic")
+    return whole * whole.new_tensor([width, height]).view(1, 2, 1, 1) / 1000
+
+
+def answer_at_once(experts: Mapping[int, DirectExpert], task: Task) -> dict[int, DirectEdit]:
+    """The edits of some experts, by their column, on the photos of a task where they are active."""
+    columns = list(experts)
+    touched = task.active[:, columns].any(dim=1).nonzero()[:, 0].to(task.photo.device)
+    if not len(touched):
+        return {}
+    size = max(expert.size_requirements.working or 0 for expert in experts.values()) or None
+    view = look(to_working_size(take(task.photo, touched), size))
+    edits = {}
+    for column, expert in experts.items():
+        rows = task.active[:, column].nonzero()[:, 0].to(task.photo.device)
+        if len(rows):
+            seen = NativeView(*(take(field, torch.searchsorted(touched, rows)) for field in view))
+            edits[column] = _answer(
+                expert, take(task.photo, rows), seen, task.degrees[rows, column]
+            )
+            edits[column] = edits[column]._replace(rows=rows)
+    return edits
+
+
+def _answer(expert: DirectExpert, photo: Tensor, view: NativeView, degree: Tensor) -> DirectEdit:
+    dtype = dtype_of(expert)
+    seen = NativeView(*(field.to(dtype) for field in view))
+    given = awake(expert).answer(photo.to(dtype), seen, degree.to(dtype))
+    flow, residual = (None if planes is None else planes.float() for planes in given)
+    return DirectEdit(torch.arange(len(photo)), flow, residual, degree)
+
+
+def compose(photo: Tensor, edits: Mapping[str, AppliedEdit]) -> Tensor:
+    """What direct edits do together: residuals first, then one warp by the sum of the flows.
+
+    Args:
+        photo: B 3 H W in [-1, 1].
+        edits: direct ones.
+
+    Returns:
+        B 3 H W, the change on the [-1, 1] scale; exactly zero where no expert ran.
+    """
+    edited, flow = photo.clone(), None
+    for edit in edits.values():
+        put(edited, edit.rows, take(edited, edit.rows) + edit.residual)
+        if edit.flow is not None:
+            flow = photo.new_zeros(len(photo), 2, *photo.shape[-2:]) if flow is None else flow
+            put(flow, edit.rows, take(flow, edit.rows) + edit.flow)
+    if flow is not None:
+        moved = flow.flatten(1).any(1).nonzero()[:, 0]
+        put(edited, moved, warp_smoothly(take(edited, moved), take(flow, moved)))
+    return edited - photo
