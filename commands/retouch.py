@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -107,7 +107,7 @@ def _run(
 def _write(job: Job, photo: Image.Image, output: BPFRePipelineOutput, given: dict[str, Any]) -> str:
     import numpy as np
 
-    result = output.images[0]
+    result = cast("Image.Image", output.images[0])
     save_photo(result, job.target, photo.info.get("icc_profile"))
     before, after = (np.asarray(each.convert("RGB")) for each in (photo, result))
     changed = float((before != after).any(-1).mean())
@@ -139,7 +139,7 @@ def _write_stages(job: Job, output: BPFRePipelineOutput) -> None:
     from ..pipelines.photos.drawings import map_picture
 
     coarse, *maps = _stages(job)
-    save_photo(output.coarse_images[0], coarse)
+    save_photo(cast("Image.Image", output.coarse_images[0]), coarse)
     for path, found in zip(maps, output.blemish_maps[0], strict=True):
         save_photo(map_picture(found), path)
 

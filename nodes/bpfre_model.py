@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from ..pipelines.bpfre.memory import bytes_for_picture
 from .host import io
@@ -20,7 +20,7 @@ class BPFReModel(HostedModel):
         """Activation memory that a network needs for one picture of this size."""
         return bytes_for_picture(self.network(part), height, width)
 
-    def working_size(self, size: int | str) -> int | None:
+    def working_size(self, size: int | Literal["config"]) -> int | None:
         """The working size in pixels; "config" stands for the pipeline's own."""
         return self.pipeline.config["working_size"] if size == "config" else size
 

@@ -58,6 +58,12 @@ class Verdict:
         Raises:
             ValueError: an operation is forced on that the model has no expert for.
         """
+        strangers = [name for name, wish in wishes.items() if wish and name not in self.available]
+        if strangers:
+            raise ValueError(
+                f"{', '.join(strangers)} is on, but the model knows {', '.join(self.operations)} "
+                "only; set it to auto, or load a model that knows it"
+            )
         pairs = zip(self.operations, self.wishes, self.degrees, strict=True)
         chosen = [
             (own if (wish := wishes.get(name)) is None else wish, degrees.get(name, degree))

@@ -41,8 +41,12 @@ class Expert(Protocol):
 
     config: Any  # diffusers' FrozenDict
     size_requirements: SizeRequirements
-    has_coarse_head: bool  # whether `prepare` looks at the photo's traces
     estimates_degrees: bool  # whether it works in proportion to a degree
+
+    @property
+    def has_coarse_head(self) -> bool:
+        """Whether `prepare` looks at the photo's traces."""
+        ...
 
     def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
         """Shape (3, h, w) of what is denoised for a photo of this size."""

@@ -26,6 +26,14 @@ class DenoisingExpert(ModelMixin, ConfigMixin):
         height, width = self.size_requirements.rounded(height, width)
         return 3, height // LATENT_STRIDE, width // LATENT_STRIDE
 
+    def raw_traces(self, photo: Tensor) -> Tensor:
+        """What experts of one class all see of a photo; for those that look at traces."""
+        raise NotImplementedError
+
+    def estimate_degree(self, photo: Tensor, raw: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Logits over the degree levels, B L, and the expected degree, B; for those with one."""
+        raise NotImplementedError
+
     def prepare(self, photo: Tensor, degree: Tensor, raw: Tensor | None = None) -> Any:
         """All that the steps need of a photo; its `low` is the photo's own band."""
         raise NotImplementedError

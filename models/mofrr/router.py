@@ -45,7 +45,7 @@ class RetouchRouter(ModelMixin, ConfigMixin):
     """Photo -> presence and degree of each operation (multi-label).
 
     Args:
-        operations: names, in the order of the outputs.
+        operations: names, in the order of the outputs; by default the paper's.
         thresholds: presence probability above which each operation counts as found; calibrated.
         embedding_size: channels of the stem's result.
         band_sizes: channels of the stem's three convolutions over the Haar bands.

@@ -108,8 +108,8 @@ def _in_room(
 
     count = len(tiles(shape, way.tile_size))
     at_once = together * min(count, max(1, TILES_AT_ONCE // together))
-    seen = (min(side, way.tile_size) for side in shape)
-    return room.split(Work(way.part, at_once, *seen), run)
+    height, width = (min(side, way.tile_size) for side in shape)
+    return room.split(Work(way.part, at_once, height, width), run)
 
 
 def _shared(

@@ -109,9 +109,12 @@ class AppliedEdit(NamedTuple):
         if len(parts) == 1:
             return parts[0]
         flows = [part.flow for part in parts if part.flow is not None]
-        planes = ("rows", "warped", "residual", "degree")
-        fields = {name: torch.cat([getattr(part, name) for part in parts]) for name in planes}
-        return cls(**fields, flow=torch.cat(flows) if flows else None, scale=parts[0].scale)
+        rows, warped, residual, degree = (
+            torch.cat([getattr(part, field) for part in parts])
+            for field in ("rows", "warped", "residual", "degree")
+        )
+        flow = torch.cat(flows) if flows else None
+        return cls(rows, warped, flow, residual, degree, parts[0].scale)
 
     @property
     def image(self) -> Tensor:

@@ -148,7 +148,8 @@ class Joining:
             return kept
 
         network = None if self.merger is None else "merger"
-        work = Work(network, len(touched), *pixels.shape[-2:])
+        height, width = pixels.shape[-2:]
+        work = Work(network, len(touched), height, width)
         kept = self.room.split(work, act) if len(touched) else []
         acts = torch.zeros(len(original), dtype=torch.bool, device=pixels.device)
         acts[touched] = True

@@ -35,8 +35,7 @@ def run_in_tiles(
         degrees = known_degrees(expert, photo, degrees[:, 0].float(), None)[:, None]
 
     def run_one(place: Window) -> ExpertEdit:
-        strides = (tuple(side // LATENT_STRIDE for side in span) for span in place)
-        noise = Window(*strides).of(task.latents)
+        noise = place.reduced(LATENT_STRIDE).of(task.latents)
         return run(Task(place.of(task.photo), task.active, degrees, noise))
 
     size = max(tile, 2 * OVERLAP)

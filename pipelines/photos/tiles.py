@@ -16,6 +16,11 @@ class Window(NamedTuple):
     rows: Span
     columns: Span
 
+    def reduced(self, times: int) -> "Window":
+        """The same place in a picture that is reduced so many times."""
+        (top, bottom), (left, right) = self
+        return Window((top // times, bottom // times), (left // times, right // times))
+
     def of(self, planes: Tensor) -> Tensor:
         """What planes ... H W show there."""
         return planes[..., slice(*self.rows), slice(*self.columns)]
