@@ -15,7 +15,7 @@ from torch.nn import functional as F
 MODES = ("bilinear", "bicubic", "nearest")
 BORDER = 0.5  # largest motion across the border, as a share of the distance to it
 INVERSE_STEPS = {4: 10, 2: 3}  # how often the inverse is renewed on every n-th pixel
-INVERSE_FULL_STEPS = 3  # and on all of them at most
+INVERSE_FULL_STEPS = 5  # and on all of them at most
 INVERSE_RESIDUAL = 0.05
 
 
