@@ -81,7 +81,7 @@ def phone_camera(images: Tensor, amounts: Tensor, variations: Tensor, face: Face
     amount = strength(amounts, 0.08, 0.7, 1.1)
     light = reduce(luma(rgb), 8)
     light = gaussian(light, (0.1 * face.scale / 8).clamp_min(0.5)).clamp(0, 1)
-    lift = amount * between(variations, 0, 0.0, 1.2) * (1 - light) ** 3
+    lift = amount * between(variations, 0, 0.0, 0.9) * (1 - light) ** 3
     toned = rgb * (1 + enlarge(lift, rgb.shape[-2:]))
 
     smooth = blur(toned, between(variations, 1, 0.5, 1.0).flatten())

@@ -12,7 +12,7 @@ from torch import Tensor
 
 Offset = tuple[int, int]
 """Rows down and columns to the right."""
-_STRIP = 64  # rows or columns of one strip
+_STRIP = 128  # rows or columns of one strip
 
 
 def each_photo(apply: Callable[..., Tensor], images: Tensor, *settings: Sequence) -> Tensor:

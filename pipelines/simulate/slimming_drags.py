@@ -113,7 +113,7 @@ def _response(
         ):
             share = _gustafsson(_discs(contour, centre), radius, shape)[:, 0, :, 0]
             across = sign * (unit * frame.right).sum(-1)
-            total = total + share * (weight * across.clamp_min(0.3))[:, None]
+            total = total + share * (weight * across.clamp_min(0.65))[:, None]
         shares.append(total.amax(1))
     return torch.stack(shares, dim=1).clamp_min(0.6)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from .jaw_frame import JawFrame
 from .landmarks import BROWS, EYES, FACE_OVAL, FOREHEAD, JAW, LIPS, NOSE, canonical_mesh
 from .strength import Span, between, bump, further_numbers, smoothstep
-from .warp import between_nodes, border_fade, node_grid, pixel_grid, smooth_flow
+from .warp import between_nodes, node_grid, pixel_grid, smooth_flow, within_border
 
 SAMPLES = 64  # flow samples along the shorter side of the photo
 NARROWING = Span(0.008, 0.04, 0.10)
@@ -87,7 +87,7 @@ def moving_least_squares(
     maps = _mls_maps(moved, targets, between(1.0, 2.0, free[:, 4]), frame.width)
     flow = maps(nodes, (3 * free[:, 5]).floor()) * (degrees > 0)[:, None, None, None]
     pixels = pixel_grid(height, width, points)
-    return between_nodes(flow, cell, height, width) * border_fade(pixels, height, width)
+    return within_border(between_nodes(flow, cell, height, width), pixels, height, width)
 
 
 def _border(like: Tensor, height: int, width: int) -> Tensor:

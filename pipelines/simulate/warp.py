@@ -13,8 +13,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 MODES = ("bilinear", "bicubic", "nearest")
-BORDER = 0.08  # over this share of the photo a flow fades out towards the border
-INVERSE_STEPS = {4: 10, 2: 3, 1: 1}  # how often the inverse is renewed on every n-th pixel
+BORDER = 0.5  # largest motion across the border, as a share of the distance to it
+INVERSE_STEPS = {4: 10, 2: 3}  # how often the inverse is renewed on every n-th pixel
+INVERSE_FULL_STEPS = 5  # and on all of them at most
+INVERSE_RESIDUAL = 0.05
 
 
 def pixel_grid(
@@ -53,7 +55,7 @@ def smooth_flow(
     step = max(min(height, width) / samples, 1.0)
     shape = (round(height / step), round(width / step))
     position = pixel_grid(height, width, like, shape)
-    flow = field(position) * border_fade(position, height, width)
+    flow = within_border(field(position), position, height, width)
     if shape == (height, width):
         return flow
     return upsample(flow, height, width)
@@ -86,18 +88,25 @@ def exact_flow(
         )
     )
     position = inside + origin[:, :, None, None]
-    values = field(position) * border_fade(position, height, width)
+    values = within_border(field(position), position, height, width)
     index = (position[:, 1] * width + position[:, 0]).long().flatten(1)
     flow = values.new_zeros(len(low), 2, height * width)
     flow.scatter_(2, index[:, None].expand(-1, 2, -1), values.flatten(2))
     return flow.unflatten(2, (height, width))
 
 
-def border_fade(position: Tensor, height: int, width: int) -> Tensor:
-    """A factor per component that keeps a flow from reaching over the photo's border."""
+def within_border(flow: Tensor, position: Tensor, height: int, width: int) -> Tensor:
+    """Softly limits each component of a flow to half the room up to the photo's border.
+
+    Args:
+        flow: B 2 h w in pixels.
+        position: 1 or B 2 h w, where it acts.
+        height: height of the photo in pixels.
+        width: width of the photo in pixels.
+    """
     size = position.new_tensor([width, height]).view(1, 2, 1, 1)
-    room = (torch.minimum(position, size - 1 - position) / (BORDER * size)).clamp(0, 1)
-    return room * room * (3 - 2 * room)
+    room = torch.minimum(position, size - 1 - position).clamp_min(0) * BORDER + 1e-3
+    return room * (flow / room).tanh()
 
 
 def upsample(coarse: Tensor, height: int, width: int) -> Tensor:
@@ -190,21 +199,25 @@ def _hat_weights(size: int, count: int, step: Tensor) -> Tensor:
 def invert_flow(flow: Tensor) -> Tensor:
     """The flow that undoes `flow`, by iterating f(p) = -flow(p + f(p)) from coarse to fine grids.
 
-    The iteration converges where the flow changes by less than a pixel per pixel (no folds).
+    The iteration converges where the flow changes by less than a pixel per pixel (no folds). It
+    goes on at every pixel until a step changes less than `INVERSE_RESIDUAL` pixels.
     """
     height, width = flow.shape[-2:]
-    inverse = None
+    inverse = -flow
     for reduction, steps in INVERSE_STEPS.items():
         shape = (-(-height // reduction), -(-width // reduction))
         scale = flow.new_tensor([shape[1] / width, shape[0] / height]).view(1, 2, 1, 1)
-        level = F.interpolate(flow, shape, mode="bilinear") * scale if reduction > 1 else flow
-        start = -level
-        if inverse is not None:
-            start = F.interpolate(inverse, shape, mode="bilinear") * scale
+        level = F.interpolate(flow, shape, mode="bilinear") * scale
+        inverse = F.interpolate(inverse, shape, mode="bilinear") * scale
         for _ in range(steps):
-            start = -warp_image(level, start)
-        inverse = start / scale
-    assert inverse is not None
+            inverse = -warp_image(level, inverse)
+        inverse = inverse / scale
+
+    inverse = F.interpolate(inverse, (height, width), mode="bilinear")
+    for _ in range(INVERSE_FULL_STEPS):
+        start, inverse = inverse, -warp_image(flow, inverse)
+        if (inverse - start).abs().max() < INVERSE_RESIDUAL:
+            break
     return inverse
 
 

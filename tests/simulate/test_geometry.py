@@ -67,7 +67,7 @@ def test_no_folds_at_full_strength_whatever_the_variation_and_the_pose(fn):
     for variation in corners():
         flow = apply(fn, turned_faces(), variations=variation[None])
         assert flow.isfinite().all()
-        assert jacobian(flow).min() > 0.05
+        assert jacobian(flow).min() > 0.1
 
 
 @pytest.mark.parametrize("fn", EVERY)
@@ -82,8 +82,8 @@ def test_nothing_moves_at_degree_zero_and_more_at_a_higher_degree(fn):
 @pytest.mark.parametrize("fn", EVERY)
 def test_nothing_crosses_the_border_of_the_photo(fn):
     flow = apply(fn, turned_faces())
-    assert flow[:, 0, :, [0, -1]].abs().max() < 0.1
-    assert flow[:, 1, [0, -1], :].abs().max() < 0.1
+    assert flow[:, 0, :, [0, -1]].abs().max() < 0.5
+    assert flow[:, 1, [0, -1], :].abs().max() < 0.5
 
 
 @pytest.mark.parametrize("fn", EVERY)
@@ -91,7 +91,7 @@ def test_the_flow_scales_with_the_photo(fn):
     small = apply(fn)
     large = apply(fn, height=2 * SIZE, width=2 * SIZE)
     reduced = torch.nn.functional.avg_pool2d(large, 2) / 2
-    assert (small - reduced).abs().max() < 0.12
+    assert (small - reduced).abs().max() < 0.2
     assert apply(fn, height=90, width=131).shape == (1, 2, 90, 131)
 
 
@@ -182,7 +182,7 @@ def test_the_algorithms_differ(module):
 
 
 @pytest.mark.parametrize("fn", EVERY)
-@pytest.mark.parametrize(("degree", "most"), [(0.85, 0.02), (1.0, 0.3)])
+@pytest.mark.parametrize(("degree", "most"), [(0.85, 0.02), (1.0, 0.05)])
 def test_the_inverse_undoes_the_flow(fn, degree, most):
     faces, variations = turned_faces()[[0, 2]], corners()[[0, 3, 5, 6]]
     flows = [apply(fn, faces, degree, v[None], height=256, width=256) for v in variations]
