@@ -145,6 +145,8 @@ class NativeRouter(ModelMixin, ConfigMixin):
         ):
             if values is not None and len(values) != count:
                 raise ValueError(f"{len(values)} {name} came for {count} operations")
+        if temperature is not None and min(temperature) <= 0:
+            raise ValueError(f"temperature is {tuple(temperature)}; expected numbers above 0")
         if thresholds is None:
             self.register_to_config(thresholds=(0.5,) * count)
         config = ResNetConfig(
@@ -176,12 +178,12 @@ class NativeRouter(ModelMixin, ConfigMixin):
         self.size_requirements = OWN_SIZE
 
     def forward(self, photo: Tensor) -> NativeRouterOutput:
-        """Photo B 3 H W in [-1, 1] at its own size -> the verdict."""
-        return self.judge(look(photo))
+        """Photo B 3 H W in [-1, 1] at its own size, whatever the weights' dtype -> the verdict."""
+        return self.judge(look(photo.float()))
 
     def judge(self, view: NativeView) -> NativeRouterOutput:
         """The verdict on what `look` saw."""
-        features = self.trunk.embedder(view)
+        features = self.trunk.embedder(NativeView(*(field.to(self.dtype) for field in view)))
         stages = self.trunk.encoder(features, output_hidden_states=True).hidden_states[1:]
         location = self.locate(stages[0])
         pooled = [location.sigmoid(), *stages]
@@ -203,7 +205,9 @@ class NativeRouter(ModelMixin, ConfigMixin):
         return NativeRouterOutput(self._calibrated(answer[..., 0]), answer[..., 1:], location)
 
     def _calibrated(self, logits: Tensor) -> Tensor:
-        if self.training or self.config.temperature is None:
+        if self.training:
             return logits
         temperature, bias = self.config.temperature, self.config.bias
-        return logits / logits.new_tensor(temperature) + logits.new_tensor(bias)
+        if temperature is not None:
+            logits = logits / logits.new_tensor(temperature)
+        return logits if bias is None else logits + logits.new_tensor(bias)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..native_traces import CHANNELS, native_traces
+from ..native_traces import CHANNELS, LEVELS, native_traces
 from ..sizes import SizeRequirements
 
 COLOUR_SIDE = 128
@@ -26,7 +26,9 @@ class NativeView(NamedTuple):
 
 
 def look(photo: Tensor) -> NativeView:
-    """The view of B 3 H W in [-1, 1]."""
+    """The view of B 3 H W in [-1, 1]; the border of tiny photos is repeated up to 8 pixels."""
+    bottom, right = (max(0, 2**LEVELS - side) for side in photo.shape[-2:])
+    photo = F.pad(photo, (0, right, 0, bottom), mode="replicate") if bottom or right else photo
     colour = F.interpolate(photo, (COLOUR_SIDE, COLOUR_SIDE), mode="bilinear", antialias=True)
     side = photo.new_full((len(photo),), min(photo.shape[-2:]) / 256).log2()
     return NativeView(native_traces(photo), colour, side)

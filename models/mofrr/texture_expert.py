@@ -53,7 +53,7 @@ class TextureExpert(ModelMixin, ConfigMixin):
         height, width = photo.shape[-2:]
         padded = F.pad(photo, (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="replicate")
         change = self(padded, degree_planes(degree, view))
-        side = view.side.new_full((len(photo),), min(height, width))
+        side = photo.new_full((len(photo),), min(height, width), dtype=torch.float32)
         return DirectAnswer(residual=without_light(change, side)[..., :height, :width])
 
     def forward(self, tile: Tensor, condition: Tensor) -> Tensor:
@@ -72,13 +72,13 @@ def without_light(change: Tensor, side: Tensor) -> Tensor:
     """A change B 3 h w less its own blur, by sigma `LIGHT` of the photo's side B."""
     height, width = change.shape[-2:]
     small = F.avg_pool2d(change, 4)
-    sigma = (LIGHT * side / 4).clamp_min(0.5)
-    rows, columns = (_blur_matrix(length // 4, sigma) for length in (height, width))
+    sigma = (LIGHT * side.float() / 4).clamp_min(0.5)
+    rows, columns = (_blur_matrix(length // 4, sigma).to(change) for length in (height, width))
     blurred = rows[:, None] @ small @ columns[:, None].mT
     return change - F.interpolate(blurred, (height, width), mode="bilinear")
 
 
 def _blur_matrix(size: int, sigma: Tensor) -> Tensor:
-    at = torch.arange(size, dtype=sigma.dtype)
+    at = torch.arange(size, device=sigma.device, dtype=sigma.dtype)
     weights = torch.exp(-0.5 * ((at[:, None] - at) / sigma[:, None, None]).square())
     return weights / weights.sum(-1, keepdim=True)

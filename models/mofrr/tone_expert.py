@@ -46,7 +46,7 @@ class ToneExpert(ModelMixin, ConfigMixin):
 
     def answer(self, photo: Tensor, view: NativeView, degree: Tensor | None) -> DirectAnswer:
         """See `DirectExpert`."""
-        return DirectAnswer(residual=slice_tone(self(view, degree), photo))
+        return DirectAnswer(residual=slice_tone(self(view, degree).float(), photo.float()))
 
     def forward(self, view: NativeView, degree: Tensor | None = None) -> Tensor:
         """The grid of changes, B 12 depth side side, to be read by `slice_tone`."""

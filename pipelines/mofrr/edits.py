@@ -115,7 +115,8 @@ class AppliedEdit(NamedTuple):
             for field in ("rows", "warped", "residual", "degree")
         )
         flow = torch.cat(flows) if flows else None
-        return cls(rows, warped, flow, residual, degree, parts[0].scale)
+        first = parts[0]
+        return cls(rows, warped, flow, residual, degree, first.scale, direct=first.direct)
 
     @property
     def image(self) -> Tensor:

@@ -6,12 +6,18 @@ from typing import Any
 
 import torch
 
+from ...models.mofrr.native_view import OWN_SIZE
+from ...models.mofrr.texture_expert import TextureExpert
+from ...models.mofrr.tone_expert import ToneExpert
+
 # Bytes in float32, per pixel of the picture; `benchmarks.activations` prints what is really held.
 PLANES = 100  # pictures, flows and residuals at full size
 ROUTER_CHANNEL = 8  # a channel of the first stage, at half side
 EXPERT_CHANNEL = 16  # a channel of HFCAM's fine level, at half side
 SHARED_CHANNEL = 2  # a channel of the first level, at a quarter of the side
 MERGER_EXPERT = 100  # an expert's residual, at full size
+TEXTURE_CHANNEL = 4  # a channel of the texture expert, at half side
+TONES = 60  # the tone expert's colour matrices, at full size
 
 
 def bytes_for_picture(part: str, network: Any, height: int, width: int) -> int:
@@ -24,6 +30,8 @@ def bytes_for_picture(part: str, network: Any, height: int, width: int) -> int:
         width: likewise.
     """
     config = network.config
+    if network.size_requirements == OWN_SIZE:
+        return (PLANES + _at_own_size(network)) * height * width
     if part == "router":
         per_pixel = ROUTER_CHANNEL * max(config.embedding_size, config.hidden_sizes[0])
     elif part == "merger":
@@ -34,3 +42,13 @@ def bytes_for_picture(part: str, network: Any, height: int, width: int) -> int:
         per_pixel = EXPERT_CHANNEL * max(config.hfcam_width, config.denoiser_channels[0])
     bits = torch.finfo(network.dtype).bits
     return (PLANES + per_pixel) * height * width * bits // 32
+
+
+def _at_own_size(network: Any) -> int:
+    """What a network that reads photos at their own size holds beside the planes.
+
+    Most of it is measured on the photo itself, in float32 whatever the weights' dtype.
+    """
+    if isinstance(network, TextureExpert):
+        return TEXTURE_CHANNEL * network.config.width
+    return TONES if isinstance(network, ToneExpert) else 0

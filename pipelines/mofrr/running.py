@@ -91,14 +91,22 @@ class Runner:
         Returns:
             The edits at working size, their rows counting the task's photos; the denoised latents.
         """
-        network = f"{names[0]}_expert" if len(names) == 1 else None
-        work = Work(network, len(task.photo), *self.shape)
+        work = self._work(names, task)
         if clip:
             degrees = [self._of_clip(i, name, task, work) for i, name in enumerate(names)]
             task = task._replace(degrees=torch.stack(degrees, dim=1))
         found = self.room.split(work, partial(self._shares, names, task))
         self.course.finish(sum(name in self.experts for name in names))
         return found
+
+    def _work(self, names: Sequence[str], task: Task) -> Work:
+        """The work of some experts; one that answers at once sees photos at their own size."""
+        if len(names) > 1:
+            return Work(None, len(task.photo), *self.shape)
+        network, expert = f"{names[0]}_expert", self.experts.get(names[0])
+        if answers_at_once(expert):
+            return Work(network, len(task.photo), *task.photo.shape[-2:], tiles=False)
+        return Work(network, len(task.photo), *self.shape)
 
     def _of_clip(self, column: int, name: str, task: Task, work: Work) -> Tensor:
         """An expert's degrees B; where one is not known all have the mean of the estimates."""

@@ -49,7 +49,7 @@ class MoFRRSteps(MoFRRParts):
 
     @property
     def num_timesteps(self) -> int:
-        """Denoising steps of the last call."""
+        """Denoising steps of the last call; 0 where all experts answered at once."""
         return self._num_timesteps
 
     @torch.no_grad()
@@ -84,16 +84,19 @@ class MoFRRSteps(MoFRRParts):
             for part in photo.split(share.photos):
                 room.check()
                 part = part.to(share.device or part.device)
-                small = self._working(part, size) if own is None else to_working_size(part, own)
-                verdict = router(small.to(dtype_of(router)))
+                if own is None:
+                    verdict = router(self._working(part, size).to(dtype_of(router)))
+                else:  # traces of retouching are finer than what half precision holds
+                    verdict = router(to_working_size(part, own))
                 verdicts.append((verdict.probabilities.float(), verdict.degrees.float()))
             return [torch.cat(fields).to(photo.device) for fields in zip(*verdicts, strict=True)]
 
         work = Work("router", len(photo), *working_shape(photo, self._size(size)), tiles=False)
         probabilities, degrees = room.split(work, run)
+        expected = degrees
         if self.config.get("degree_source", "expert") == "expert":
             degrees = torch.full_like(degrees, torch.nan)
-        estimate = Estimate(probabilities, degrees, tuple(router.config.thresholds))
+        estimate = Estimate(probabilities, degrees, tuple(router.config.thresholds), expected)
         return estimate.of_clip() if clip else estimate
 
     def route(
@@ -184,8 +187,9 @@ class MoFRRSteps(MoFRRParts):
         denoisers = [each for each in experts.values() if not answers_at_once(each)]
         check_scheduler(self.scheduler, denoisers)
         self.scheduler.set_timesteps(num_inference_steps)
-        self._num_timesteps = len(self.scheduler.timesteps)
-        with self.progress_bar(total=self._num_timesteps) as bar:  # pyright: ignore
+        self._num_timesteps = len(self.scheduler.timesteps) if denoisers else 0
+        answers = int(len(denoisers) < len(experts))  # those at once are one step of the bar
+        with self.progress_bar(total=self._num_timesteps + answers) as bar:  # pyright: ignore
 
             def advance(index: int, timestep: Tensor, latents: Tensor) -> Tensor:
                 bar.update()
@@ -203,8 +207,11 @@ class MoFRRSteps(MoFRRParts):
                 room,
             )
             if room.holds_everything:
-                return runner.run(self.expert_names, task, clip)
-            return self._in_turn(runner, places, task, clip)
+                found = runner.run(self.expert_names, task, clip)
+            else:
+                found = self._in_turn(runner, places, task, clip)
+            bar.update(answers)
+            return found
 
     def _in_turn(
         self, runner: Runner, places: Sequence[int], task: Task, clip: bool

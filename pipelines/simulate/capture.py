@@ -20,7 +20,7 @@ class Framing(NamedTuple):
     Attributes:
         side: side of the photo in pixels.
         zoom: side of the crop shown / side of the face crop; above 1 more than the crop is asked
-            for, and its border repeats.
+            for, and it is mirrored at its border.
         turn: in radians.
         shift: to the right and down, in shares of the crop's side.
         mirrored: whether left and right are exchanged.

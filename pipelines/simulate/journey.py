@@ -54,8 +54,8 @@ class Journey:
     """The saves of a file, first to last.
 
     Raises:
-        ValueError: for an unknown kernel or subsampling, a quality outside 1 to 100, or a side
-            below 8 pixels.
+        ValueError: for an unknown kernel or subsampling, a quality outside 1 to 100, a side below
+            8 pixels, or an offset outside 0 to 7.
     """
 
     saves: tuple[Save, ...] = ()
@@ -71,6 +71,8 @@ class Journey:
                 raise ValueError(f"Expected a JPEG quality of 1 to 100, got {save.quality}.")
             if save.side is not None and save.side < 8:
                 raise ValueError(f"Expected a side of at least 8 pixels, got {save.side}.")
+            if not all(0 <= pixels <= 7 for pixels in save.offset):
+                raise ValueError(f"Expected an offset of 0 to 7 pixels, got {save.offset}.")
 
     def recompressed(self, change: int) -> Journey:
         """The same journey with every JPEG quality changed by `change`, within 40 to 100."""
