@@ -31,11 +31,11 @@ class Stages(click.Group):
         self.make = make
 
     def stages(self) -> dict[str, str]:
-        """What each stage is for, by name."""
-        from ..training.stages.registry import STAGES
+        """What each stage, or each kind of pool, is for, by name."""
+        from ..training.stages.registry import POOLS, STAGES
 
-        pooled = self.name == "pool"
-        return {n: each.summary for n, each in STAGES.items() if each.pool or not pooled}
+        entries = POOLS if self.name == "pool" else STAGES
+        return {name: each.summary for name, each in entries.items()}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The stages' names."""
@@ -134,7 +134,7 @@ def _train(name: str) -> click.Command:
 def _pool(name: str) -> click.Command:
     """The command that makes a stage's pool."""
 
-    @click.command(name, cls=Stage, help=f"{_summary(name)}\n\nStores items for it to learn from.")
+    @click.command(name, cls=Stage, help=f"{_summary(name)}\n\nStores items to learn from.")
     @click.option("--faces", type=FOLDER, required=True, help="Folder of aligned face crops.")
     @options.output
     @settings_option
@@ -221,9 +221,9 @@ def _read_shares(text: str | None) -> list[float] | None:
 
 
 def _summary(name: str) -> str:
-    from ..training.stages.registry import STAGES
+    from ..training.stages.registry import POOLS, STAGES
 
-    return STAGES[name].summary
+    return {**POOLS, **STAGES}[name].summary
 
 
 def _guarded(work: Callable[[], Any]) -> Any:

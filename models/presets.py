@@ -12,6 +12,10 @@ PRESETS: dict[str, dict[str, dict]] = {
         "tonal_expert": _TONE | {"coarse_channels": (48, 64, 96, 128)},
         "shared": {},
         "merger": {},
+        "native_router": {},
+        "flow_expert": {},
+        "tone_expert": {},
+        "texture_expert": {},
         "retoucher": {},
         "critic": {},
     },
@@ -45,6 +49,19 @@ PRESETS: dict[str, dict[str, dict]] = {
         },
         "shared": {"channels": (64, 128, 192, 256), "layers": 2},
         "merger": {"channels": (64, 128, 256, 512, 1024), "reduction": 4},
+        # Not in the paper; four to eight times the work of tiny's.
+        "native_router": {
+            "stem_width": 96,
+            "colour_width": 32,
+            "hidden_sizes": (96, 160, 256),
+            "depths": (2, 2, 2),
+            "token_width": 192,
+            "heads": 8,
+            "layers": 2,
+        },
+        "flow_expert": {"widths": (64, 128, 192), "fine": 32},
+        "tone_expert": {"widths": (64, 128, 192), "fine": 32},
+        "texture_expert": {"width": 48, "context_width": 64},
         # BPFRe at 512 px; the slides give no widths.
         "retoucher": {
             "channels": (64, 128, 256, 384, 512, 512),

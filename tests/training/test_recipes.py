@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from frr.cli import main
 from frr.pipelines.simulate.landmarks import canonical_mesh
 from frr.training.recipes import read_recipe, recipe_names, shrink
-from frr.training.stages.registry import STAGES, pool_config, refuse_foreign, stage_config
+from frr.training.stages.registry import POOLS, STAGES, pool_config, refuse_foreign, stage_config
 
 PLACES = {"FACES": Path("faces"), "WORK": Path("work"), "OUT": Path("out")}
 SIDE = 64  # of the faces
@@ -77,12 +77,12 @@ def test_a_recipe_goes_from_faces_to_a_model(name, faces, tmp_path):
 def names_of(span):
     """The settings that a piece of text in backticks may name: a stage's, a pool's, or any."""
     words = [*span.removeprefix("frr ").removeprefix("train ").split(), ""]
-    if words[0] == "pool" and words[1] in STAGES:
+    if words[0] == "pool" and words[1] in POOLS:
         return set(pool_config(words[1]).names())
     if words[0] in STAGES:
         return set(stage_config(words[0]).names())
     every = {name for stage in STAGES for name in stage_config(stage).names()}
-    return every.union(*(pool_config(stage).names() for stage in STAGES if STAGES[stage].pool))
+    return every.union(*(pool_config(stage).names() for stage in POOLS))
 
 
 @pytest.mark.parametrize("file", ["training/RUNS.md", "CONTRIBUTING.md", "README.md"])

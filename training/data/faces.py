@@ -138,7 +138,7 @@ def load_faces(folder: Path | str, size: int = 256, limit: int | None = None) ->
         sides.append(side)
 
     names = tuple(path.name for path in paths)
-    return FaceSet(images, _load_landmarks(Path(folder), names, sides), names)
+    return FaceSet(images, load_landmarks(Path(folder), names, sides), names)
 
 
 def _load_square(path: Path, size: int) -> tuple[Tensor, int]:
@@ -154,8 +154,17 @@ def _load_square(path: Path, size: int) -> tuple[Tensor, int]:
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1), width
 
 
-def _load_landmarks(folder: Path, names: tuple[str, ...], sides: list[int]) -> Tensor | None:
-    """N 478 2 points as fractions of the side, or None when the folder has no landmark file."""
+def load_landmarks(folder: Path, names: tuple[str, ...], sides: list[int]) -> Tensor | None:
+    """N 478 2 points as fractions of the sides, or None when the folder has no landmark file.
+
+    Args:
+        folder: of the images.
+        names: N file names.
+        sides: N sides in pixels; ones give points in pixels.
+
+    Raises:
+        ValueError: landmarks that do not fit the folder.
+    """
     folder = folder.resolve()
     for path in (folder.parent / f"landmarks_{folder.name}.npz", folder / "landmarks.npz"):
         if path.is_file():

@@ -5,9 +5,11 @@ says how they were made. A stopped pool goes on where it stopped, with the same 
 """
 
 import json
+import multiprocessing
 from abc import abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -21,7 +23,7 @@ from safetensors.torch import save_file
 
 from ..settings import Settings, setting
 from ..writing import replacing, write_json
-from .material import Material
+from .material import Material, faces_note
 
 Batch = TypeVar("Batch", bound=tuple)  # a named tuple of tensors
 Drawn = TypeVar("Drawn", bound=tuple, covariant=True)
@@ -39,6 +41,11 @@ class PoolConfig(Settings):
     seed: int = setting(0, "of all draws", least=0)
     device: str = setting("", "torch device; empty = a GPU if there is one", free=True)
     threads: int = setting(0, "CPU threads; 0 = torch's own choice", least=0, free=True)
+    processes: int = setting(1, "that fill the pool beside one another", least=1, free=True)
+
+    def note(self, faces: Path) -> dict[str, Any]:
+        """How pool.json knows the faces again."""
+        return faces_note(faces)
 
     @abstractmethod
     def simulator(self, material: Material) -> Simulate:
@@ -114,10 +121,14 @@ class StoredPool(Generic[Batch]):
 
     def item(self, index: int) -> Batch:
         """One item, tensors 1 ... as stored."""
+        return self._make(self.part(name, index)[None] for name in self._fields)
+
+    def part(self, field: str, index: int, *within: int) -> torch.Tensor:
+        """One item's field as stored, or what stands in it at `within`; no more is read."""
         file = bisect_right(self._ends, index)
         row = index - (self._ends[file - 1] if file else 0)
-        slices = (self._files[file].get_slice(name) for name in self._fields)
-        return self._make(part[row : row + 1] for part in slices)
+        at = tuple(slice(place, place + 1) for place in (row, *within))
+        return self._files[file].get_slice(field)[at].flatten(0, len(within))[0]
 
     def draw(self, rng: np.random.Generator, count: int) -> Batch:
         """`count` items, drawn with replacement, floats in single precision."""
@@ -166,14 +177,44 @@ def open_pool(folder: Path, config: PoolConfig, facts: Mapping[str, Any], resume
 
 def fill_pool(folder: Path, config: PoolConfig, simulate: Simulate) -> Iterator[int]:
     """Simulates and stores what a pool lacks; yields the number of items after each file."""
-    for number, path in enumerate(_files_of(folder, config.items)):
-        done = min((number + 1) * FILE_ITEMS, config.items)
-        if not path.is_file():
-            count = done - number * FILE_ITEMS
-            parts = _simulate_file(simulate, (config.seed, number), count)
-            with replacing(path) as beside:
-                save_file(parts, beside)
+    lacking = [n for n, path in enumerate(_files_of(folder, config.items)) if not path.is_file()]
+    done = config.items - sum(_count(config, number) for number in lacking)
+    if done:
         yield done
+    for number in _filled(folder, config, simulate, lacking):
+        done += _count(config, number)
+        yield done
+
+
+def _filled(
+    folder: Path, config: PoolConfig, simulate: Simulate, lacking: Sequence[int]
+) -> Iterator[int]:
+    """The numbers of files, as they are stored."""
+    if config.processes == 1:
+        yield from (_fill(folder, config, simulate, number) for number in lacking)
+        return
+    context = multiprocessing.get_context("spawn")  # a fork would share torch's threads
+    with ProcessPoolExecutor(min(config.processes, len(lacking) or 1), context) as executor:
+        jobs = [executor.submit(_fill, folder, config, simulate, number) for number in lacking]
+        try:
+            yield from (job.result() for job in as_completed(jobs))
+        finally:
+            executor.shutdown(cancel_futures=True)
+
+
+def _fill(folder: Path, config: PoolConfig, simulate: Simulate, number: int) -> int:
+    """Simulates and stores one file."""
+    if config.threads or config.processes > 1:
+        torch.set_num_threads(config.threads or 1)
+    parts = _simulate_file(simulate, (config.seed, number), _count(config, number))
+    with replacing(_files_of(folder, config.items)[number]) as beside:
+        save_file(parts, beside)
+    return number
+
+
+def _count(config: PoolConfig, number: int) -> int:
+    """How many items a file holds."""
+    return min(FILE_ITEMS, config.items - number * FILE_ITEMS)
 
 
 @torch.no_grad()

@@ -127,7 +127,7 @@ def candidates(probabilities: Floats, worth: Floats, untouched: Bools) -> list[C
     best: dict[int, Candidate] = {0: Candidate(NEVER, 0.0, 0)}
     gain, touched = 0.0, 0
     for place, row in enumerate(order):
-        gain, touched = gain + worth[row], touched | bits.get(row, 0)
+        gain, touched = gain + float(worth[row]), touched | bits.get(row, 0)
         here = probabilities[row]
         below = probabilities[order[place + 1]] if place + 1 < len(order) else 0.0
         if here > below and (touched not in best or gain > best[touched].gain):

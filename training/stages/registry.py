@@ -10,25 +10,50 @@ if TYPE_CHECKING:
 
 
 class Entry(NamedTuple):
-    """Where a stage stands: a file of this folder, and its classes there."""
+    """Where a stage, or what makes its pools, stands: a file beside this one, and a class there."""
 
     module: str
     config: str
     summary: str
-    pool: str = ""  # the class of its pools' settings, where its batches can be stored
+    pool: str = ""  # the pools that it learns from, where its batches can be stored
 
 
 STAGES = {
-    "router": Entry(
-        "router", "RouterConfig", "MoFRR: which operations a photo shows.", "RouterPool"
-    ),
-    "warp": Entry("coarse", "WarpConfig", "MoFRR: a geometric expert's flow head.", "WarpPool"),
-    "tone": Entry("coarse", "ToneConfig", "MoFRR: a tonal expert's tone head.", "TonePool"),
+    "router": Entry("router", "RouterConfig", "MoFRR: which operations a photo shows.", "router"),
+    "warp": Entry("coarse", "WarpConfig", "MoFRR: a geometric expert's flow head.", "warp"),
+    "tone": Entry("coarse", "ToneConfig", "MoFRR: a tonal expert's tone head.", "tone"),
     "expert": Entry("expert", "ExpertConfig", "MoFRR: a whole expert for one operation."),
     "shared": Entry("shared", "SharedConfig", "MoFRR: the expert for all operations."),
-    "merger": Entry("merger", "MergerConfig", "MoFRR: how answers are fused.", "MergerPool"),
+    "merger": Entry("merger", "MergerConfig", "MoFRR: how answers are fused.", "merger"),
+    "native_router": Entry(
+        "native_router",
+        "NativeRouterConfig",
+        "MoFRR at the photo's own size: which operations it shows.",
+        "native",
+    ),
+    "native_flow": Entry(
+        "native_flow", "NativeFlowConfig", "The same: an expert that moves pixels.", "native"
+    ),
+    "native_tone": Entry(
+        "native_tone", "NativeToneConfig", "The same: an expert for light and colour.", "native"
+    ),
+    "native_texture": Entry(
+        "native_texture", "NativeTextureConfig", "The same: an expert for detail.", "native"
+    ),
     "bpfre": Entry("bpfre", "BPFReConfig", "BPFRe: find blemishes and retouch them."),
     "bpfre_inpaint": Entry("bpfre_inpaint", "InpaintConfig", "BPFRe: fill holes in faces."),
+}
+
+POOLS = {
+    "router": Entry("router", "RouterPool", STAGES["router"].summary),
+    "warp": Entry("coarse", "WarpPool", STAGES["warp"].summary),
+    "tone": Entry("coarse", "TonePool", STAGES["tone"].summary),
+    "merger": Entry("merger", "MergerPool", STAGES["merger"].summary),
+    "native": Entry(
+        ".data.native_chains",
+        "ChainPool",
+        "MoFRR at the photo's own size: what its router and its experts learn from.",
+    ),
 }
 
 
@@ -50,16 +75,17 @@ def stage_config(name: str) -> "type[StageConfig]":
 
 
 def pool_config(name: str) -> "type[PoolConfig]":
-    """The class of the settings of a stage's pools.
+    """The class of the settings of pools: those of a name, or those that a stage learns from.
 
     Raises:
         ValueError: an unknown stage, or one whose batches are not stored.
     """
-    entry = find_stage(name)
-    if not entry.pool:
+    pool = name if name in POOLS else find_stage(name).pool
+    if not pool:
         pooled = [other for other, each in STAGES.items() if each.pool]
         raise ValueError(f"stage {name} has no pools; those that have: {', '.join(pooled)}")
-    return getattr(import_module(f".{entry.module}", __package__), entry.pool)
+    entry = POOLS[pool]
+    return getattr(import_module(f".{entry.module}", __package__), entry.config)
 
 
 def refuse_foreign(name: str, given: Mapping[str, object]) -> None:

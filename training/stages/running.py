@@ -9,7 +9,7 @@ from ..data.material import Material, choose_device, faces_note
 from ..data.pools import describe_pool, fill_pool, open_pool
 from ..loop import train
 from ..run_folder import RunFolder
-from .registry import pool_config, refuse_foreign, simulation_settings, stage_config
+from .registry import find_stage, pool_config, refuse_foreign, simulation_settings, stage_config
 
 
 def run_stage(
@@ -66,7 +66,7 @@ def make_pool(
     """Simulates items for a stage and stores them, file by file.
 
     Args:
-        name: a stage that has pools.
+        name: of the pools, a key of `POOLS`.
         given: settings of the pool by name.
         folder: where the items go.
         faces: folder of aligned face crops.
@@ -80,7 +80,7 @@ def make_pool(
     """
     config = pool_config(name).read(given)
     material = Material(Path(faces), device=choose_device(config.device))
-    facts = {"stage": name, "data": faces_note(Path(faces))}
+    facts = {"stage": name, "data": config.note(Path(faces))}
     if config.threads:
         import torch
 
@@ -103,7 +103,7 @@ def _learnt_from(
     decided: dict[str, Any] = {}
     pool_config(name)
     for folder, note in zip(material.pools, notes, strict=True):
-        if note["stage"] != name:
+        if note["stage"] != find_stage(name).pool:
             raise ValueError(f"{folder} is a pool of stage {note['stage']}, not of {name}")
         for setting in simulation_settings(name):
             value = note["settings"][setting]

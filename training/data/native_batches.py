@@ -1,0 +1,202 @@
+"""Batches from pools of chains (see `native_chains`), read from their files as they are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple, TypeVar, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ...models.mofrr.native_view import COLOUR_SIDE, NativeView
+from ...pipelines.operations import OPERATIONS
+from ...pipelines.simulate.effects import FELT
+from .faces import to_signed
+from .native_chains import FLOW_GRID, GEOMETRIC, TILES, VERSIONS, Chain, unpack_traces
+from .pools import StoredPool
+
+Kind = TypeVar("Kind", bound=tuple)
+
+
+class ChainBatch(NamedTuple):
+    """B chains of V = 5 versions each; K = 4 operations."""
+
+    order: Tensor  # B K, the place of the operation that each version adds
+    effects: Tensor  # B V K in [0, 1]
+    traces: Tensor  # B V 59 32 32
+    colour: Tensor  # B V 3 128 128 in [-1, 1]
+    flows: Tensor  # B V 2 2 64 64, thousandths of the side: slimming, eyes
+    about: Tensor  # B 4
+
+    def view(self) -> NativeView:
+        """What networks see of all versions, B * V."""
+        traces, colour = self.traces.flatten(0, 1), self.colour.flatten(0, 1)
+        side = self.about[:, None, 1].expand(-1, VERSIONS).flatten()
+        return NativeView(traces, colour, (side / 256).log2())
+
+
+class VersionBatch(NamedTuple):
+    """One version of each of B chains, and the version before it."""
+
+    effects: Tensor  # B, of the operation that is learned, in [0, 1]
+    traces: Tensor  # B 59 32 32
+    small: Tensor  # B 3 256 256 in [-1, 1]
+    before: Tensor  # B 3 256 256, the version before that
+    flow: Tensor  # B 2 64 64, what undoes the operation; zeros for photometric ones
+    about: Tensor  # B 4
+
+    def view(self) -> NativeView:
+        """What networks see of the versions."""
+        colour = F.avg_pool2d(self.small, self.small.shape[-1] // COLOUR_SIDE)
+        return NativeView(self.traces, colour, (self.about[:, 1] / 256).log2())
+
+
+class TileBatch(NamedTuple):
+    """A tile of skin of each of B photos, smoothed and as it was."""
+
+    effects: Tensor  # B in [0, 1]
+    smoothed: Tensor  # B 3 128 128 in [-1, 1]
+    before: Tensor  # B 3 128 128
+    side: Tensor  # B, of the photos in pixels
+
+
+@dataclass(frozen=True)
+class ChainPools:
+    """The chains of some pools.
+
+    Attributes:
+        folders: the pools.
+        device: where batches go.
+    """
+
+    folders: tuple[Path, ...]
+    device: torch.device | str = "cpu"
+
+    @cached_property
+    def _stored(self) -> StoredPool[Chain]:
+        return StoredPool(self.folders, Chain)
+
+    def __len__(self) -> int:
+        return len(self._stored)
+
+    def _part(self, field: str, index: Sequence[int], *within: Sequence[int]) -> Tensor:
+        """A field of some chains, or what stands in it at `within`, each B numbers long."""
+        places = zip(index, *within, strict=True)
+        return torch.stack([self._stored.part(field, *map(int, place)) for place in places])
+
+    def at(self, index: Sequence[int]) -> ChainBatch:
+        """The chains at `index`, as they are kept."""
+        return ChainBatch(
+            self._part("order", index).long(),
+            self._part("effects", index).float(),
+            unpack_traces(self._part("traces", index)),
+            to_signed(self._part("colour", index)),
+            self._part("flows", index).float(),
+            self._part("about", index).float(),
+        )
+
+    def draw(self, rng: np.random.Generator, count: int) -> ChainBatch:
+        """`count` chains, some mirrored, in slightly other light."""
+        batch = self.at(rng.integers(len(self), size=count).tolist())
+        mirrored = torch.as_tensor(rng.random(count) < 0.5)
+        for planes in (batch.traces, batch.colour, batch.flows):
+            planes[mirrored] = planes[mirrored].flip(-1)
+        batch.flows[mirrored, :, :, 0] *= -1
+        traces = batch.traces + 0.03 * torch.randn_like(batch.traces)
+        return self._placed(batch._replace(traces=traces, colour=relight(batch.colour, rng)))
+
+    def versions(self, index: Sequence[int], rows: Sequence[int], operation: int) -> VersionBatch:
+        """Version `rows` (B, at least 1) of the chains at `index`, as they are kept."""
+        flow = torch.zeros(len(index), 2, FLOW_GRID, FLOW_GRID)
+        if OPERATIONS[operation] in GEOMETRIC:
+            place = GEOMETRIC.index(OPERATIONS[operation])
+            flow = self._part("flows", index, rows, [place] * len(rows)).float()
+        return VersionBatch(
+            self._part("effects", index, rows, [operation] * len(rows)).float(),
+            unpack_traces(self._part("traces", index, rows)),
+            to_signed(self._part("small", index, rows)),
+            to_signed(self._part("small", index, [row - 1 for row in rows])),
+            flow,
+            self._part("about", index).float(),
+        )
+
+    def draw_versions(
+        self, rng: np.random.Generator, count: int, operation: int, later: bool
+    ) -> VersionBatch:
+        """`count` versions that have the operation, some mirrored, in slightly other light.
+
+        Args:
+            rng: source of all randomness.
+            count: of chains, one version each.
+            operation: its place among `OPERATIONS`.
+            later: whether versions may have operations that were added after it.
+        """
+        index = rng.integers(len(self), size=count).tolist()
+        rows = self.link(index, operation)
+        if later:
+            rows = np.maximum(rows, rng.integers(1, VERSIONS, size=count)).tolist()
+        batch = self.versions(index, rows, operation)
+        mirrored = torch.as_tensor(rng.random(count) < 0.5)
+        pair = torch.stack((batch.small, batch.before), dim=1)
+        for planes in (batch.traces, pair, batch.flow):
+            planes[mirrored] = planes[mirrored].flip(-1)
+        batch.flow[mirrored, 0] *= -1
+        pair = relight(pair, rng)
+        traces = batch.traces + 0.03 * torch.randn_like(batch.traces)
+        return self._placed(batch._replace(traces=traces, small=pair[:, 0], before=pair[:, 1]))
+
+    def draw_tiles(self, rng: np.random.Generator, count: int, operation: int) -> TileBatch:
+        """`count` tiles of the version that adds an operation of texture, some mirrored."""
+        index = rng.integers(len(self), size=count).tolist()
+        tile = rng.integers(TILES, size=count).tolist()
+        pair = torch.stack([self._part("tiles", index, [row] * count, tile) for row in (0, 1)], 1)
+        pair = to_signed(pair)
+        mirrored = torch.as_tensor(rng.random(count) < 0.5)
+        pair[mirrored] = pair[mirrored].flip(-1)
+        rows = self.link(index, operation)
+        effects = self._part("effects", index, rows, [operation] * count).float()
+        side = self._part("about", index).float()[:, 1]
+        return self._placed(TileBatch(effects, pair[:, 1], pair[:, 0], side))
+
+    def link(self, index: Sequence[int], operation: int) -> list[int]:
+        """The version of each chain that adds the operation, B."""
+        return ((self._part("order", index) == operation).int().argmax(1) + 1).tolist()
+
+    def _placed(self, batch: Kind) -> Kind:
+        kind = cast(type, type(batch))
+        return kind(*(part.to(self.device) for part in batch))
+
+
+def relight(small: Tensor, rng: np.random.Generator) -> Tensor:
+    """Other exposure and white balance for each chain B V 3 h w in [-1, 1], all versions alike."""
+    numbers = torch.as_tensor(rng.normal(0, 1, size=(len(small), 5)), dtype=small.dtype)
+    numbers = numbers.clamp(-2, 2)[:, None, :, None, None]
+    gamma, gain = (0.12 * numbers[:, :, :1]).exp(), (0.04 * numbers[:, :, 1:2]).exp()
+    tint = 1 + 0.025 * numbers[:, :, 2:5]
+    return ((small * 0.5 + 0.5).clamp_min(1e-4) ** gamma * gain * tint).clamp(0, 1) * 2 - 1
+
+
+def presence(batch: ChainBatch) -> tuple[Tensor, Tensor]:
+    """Which operations were applied, B V K, and the weight of each in a loss.
+
+    In a chain an operation is absent from k others once with probability (4 - k) / 4 and present
+    beside them once with (k + 1) / 4; the weights make both equal, so that the others say nothing.
+    Operations that changed nothing to be felt count neither way.
+    """
+    count = batch.order.shape[1]
+    added = F.one_hot(batch.order, count).cumsum(1).float()
+    applied = F.pad(added, (0, 0, 1, 0))  # the first version has none
+    others = torch.arange(count + 1, device=applied.device).view(1, -1, 1).float()
+    weights = torch.where(applied > 0, 1 / others.clamp_min(1), 1 / (count - others).clamp_min(1))
+    least = batch.effects.new_tensor([FELT[name] for name in OPERATIONS])
+    return applied, weights * ((batch.effects >= least) | (applied == 0))
+
+
+def felt(effects: Tensor, operation: str) -> Tensor:
+    """1 where an effect is large enough to be felt, else 0."""
+    return (effects >= FELT[operation]).float()

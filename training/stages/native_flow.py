@@ -1,0 +1,79 @@
+"""Stage `native_flow`: the flow that undoes one geometric operation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...models.mofrr.flow_expert import FlowExpert
+from ...pipelines.operations import OPERATIONS
+from ..data.material import Material
+from ..data.native_batches import ChainPools, felt
+from ..data.native_chains import GEOMETRIC
+from ..settings import setting
+from .native import NativeConfig, known_degree, learning, survey
+
+
+@dataclass(frozen=True, kw_only=True)
+class NativeFlowConfig(NativeConfig):
+    """Settings of stage `native_flow`."""
+
+    batch_size: int = setting(24, "photos of one step", least=1)
+    operation: str = setting(
+        GEOMETRIC[0], f"which one the expert undoes: {', '.join(GEOMETRIC)}", choices=GEOMETRIC
+    )
+
+    def build(self, material: Material) -> NativeFlowStage:
+        """The stage, its network and pools loaded."""
+        chains = self.chains(material)
+        expert = self.expert(FlowExpert, "flow_expert", self.operation)
+        if not self.start:
+            survey(chains, expert.encoder.standardization)
+        return NativeFlowStage(expert, chains, self.operation, self.batch_size)
+
+
+@dataclass
+class NativeFlowStage:
+    """The flow that undoes one geometric operation, judged by pixels and by motion.
+
+    Attributes:
+        model: the expert.
+        chains: what it learns from.
+        operation: which one it undoes.
+        count: photos of one step.
+    """
+
+    model: FlowExpert
+    chains: ChainPools
+    operation: str
+    count: int = 24
+
+    def losses(self, rng: np.random.Generator) -> dict[str, Tensor]:
+        """The loss terms of one batch; thousandths of the sides for motion."""
+        place = OPERATIONS.index(self.operation)
+        batch = self.chains.draw_versions(rng, self.count, place, later=True)
+        expert = learning(self.model, self.model.encoder.standardization)
+        flow, truth = expert(batch.view(), known_degree(rng, batch.effects)), batch.flow
+        small = F.avg_pool2d(batch.small, 2)
+        motion = F.smooth_l1_loss(flow, truth, reduction="none", beta=2.0).mean((1, 2, 3))
+        pixels = (move(small, flow) - move(small, truth)).square().mean((1, 2, 3))
+        weight = 0.1 + 0.9 * felt(batch.effects, self.operation)
+        return {
+            "motion": 0.3 * (motion * weight).mean(),
+            "pixels": 1000 * (pixels * weight).mean(),
+        }
+
+
+def move(photo: Tensor, flow: Tensor) -> Tensor:
+    """Samples B 3 H W at p + flow, B 2 h w in thousandths of the sides; bilinear."""
+    height, width = photo.shape[-2:]
+    flow = F.interpolate(flow, (height, width), mode="bicubic") / 500
+    identity = torch.eye(2, 3, device=photo.device).expand(len(photo), -1, -1)
+    home = F.affine_grid(identity, [len(photo), 3, height, width], align_corners=False)
+    return F.grid_sample(
+        photo, home + flow.permute(0, 2, 3, 1), "bilinear", "border", align_corners=False
+    )

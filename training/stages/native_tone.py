@@ -1,0 +1,71 @@
+"""Stage `native_tone`: light and colour before whitening."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...models.mofrr.tone_expert import ToneExpert, slice_tone
+from ...pipelines.operations import OPERATIONS
+from ..data.material import Material
+from ..data.native_batches import ChainPools, felt
+from ..settings import setting
+from .native import NativeConfig, known_degree, learning, survey
+
+TONAL = ("whitening",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NativeToneConfig(NativeConfig):
+    """Settings of stage `native_tone`."""
+
+    batch_size: int = setting(24, "photos of one step", least=1)
+    operation: str = setting(
+        TONAL[0], f"which one the expert undoes: {', '.join(TONAL)}", choices=TONAL
+    )
+
+    def build(self, material: Material) -> NativeToneStage:
+        """The stage, its network and pools loaded."""
+        chains = self.chains(material)
+        expert = self.expert(ToneExpert, "tone_expert", self.operation)
+        if not self.start:
+            survey(chains, expert.encoder.standardization)
+        return NativeToneStage(expert, chains, self.operation, self.batch_size)
+
+
+@dataclass
+class NativeToneStage:
+    """A bilateral grid that brings a photo back to what it was before a tonal operation.
+
+    Attributes:
+        model: the expert.
+        chains: what it learns from.
+        operation: which one it undoes.
+        count: photos of one step.
+    """
+
+    model: ToneExpert
+    chains: ChainPools
+    operation: str = TONAL[0]
+    count: int = 24
+
+    def losses(self, rng: np.random.Generator) -> dict[str, Tensor]:
+        """The loss terms of one batch."""
+        place = OPERATIONS.index(self.operation)
+        batch = self.chains.draw_versions(rng, self.count, place, later=False)
+        counts = felt(batch.effects, self.operation)
+        expert = learning(self.model, self.model.encoder.standardization)
+        grid = expert(batch.view(), known_degree(rng, batch.effects))
+        photo, truth = F.avg_pool2d(batch.small, 4), F.avg_pool2d(batch.before, 4)
+        error = (photo + slice_tone(grid, photo) - truth).square().mean((1, 2, 3))
+        before = (photo - truth).square().mean((1, 2, 3))
+        rough = grid[..., 1:] - grid[..., :-1], grid[..., 1:, :] - grid[..., :-1, :]
+        return {
+            "pixels": 100 * (error * (0.1 + 0.9 * counts)).mean(),
+            "decibels": 0.3 * (((error + 2e-4) / (before + 2e-4)).log() * counts).mean(),
+            "smooth": 0.5 * torch.stack([each.square().mean() for each in rough]).sum(),
+        }
