@@ -153,9 +153,11 @@ def perform(
     image = _finish(image, session, points)
     if not session.warps_first:
         image = _move(image, session, flows, choices)
-    still = photo.new_zeros(2, *photo.shape[-2:])
-    undoing = [invert_flow(flows[name])[0] if name in flows else still for name in operations]
-    return Versions(image.clamp_(-1, 1), torch.stack(undoing), measured)
+    undoing = photo.new_zeros(len(operations), 2, *photo.shape[-2:])
+    for place, name in enumerate(operations):
+        if name in flows:
+            undoing[place] = invert_flow(flows[name])[0]
+    return Versions(image.clamp_(-1, 1), undoing, measured)
 
 
 def _flows(session: Session, points: Tensor, height: int, width: int) -> dict[str, Tensor]:
