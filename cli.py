@@ -5,7 +5,7 @@ import click
 from . import __version__
 from .commands.card import card
 from .commands.demo import demo
-from .commands.evaluate import calibrate, evaluate
+from .commands.evaluate import calibrate, evaluate, thresholds
 from .commands.export import export
 from .commands.recipe import recipe
 from .commands.restore import restore
@@ -32,6 +32,7 @@ COMMANDS = (
     average,
     recipe,
     evaluate,
+    thresholds,
     export,
     card,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +43,34 @@ faces_option = click.option(
 @click.option("--exported", is_flag=True, help="Also judge photos saved as JPEG and resized.")
 @click.option("--identity", is_flag=True, help="Also measure identity; needs frr[identity].")
 @options.seed
+@click.option(
+    "--world",
+    type=click.Choice(["laboratory", "real"]),
+    default="laboratory",
+    show_default=True,
+    help="laboratory: retouched at --size and kept; real: at the photo's own size, sent, cropped.",
+)
+@click.option(
+    "--source",
+    "sources",
+    multiple=True,
+    metavar="FOLDER[/PATTERN]",
+    help="With --world real: folders in --faces, and which files of them.",
+)
+@click.option(
+    "--without", multiple=True, metavar="PATTERN", help="With --world real: names left out."
+)
+@click.option(
+    "--sides",
+    metavar="A,B",
+    help="With --world real: native sides in pixels, in turn.  [default: 300,420,512,700,1000]",
+)
+@click.option("--unsent", is_flag=True, help="With --world real: files are not compressed.")
+@click.option(
+    "--all-choices",
+    is_flag=True,
+    help="With --world real: undo every set of operations, so that `frr thresholds` sees them all.",
+)
 @options.overwrite
 @options.model
 def evaluate(faces_folder: Path, folder: Path, **given: Any) -> None:
@@ -56,10 +84,19 @@ def evaluate(faces_folder: Path, folder: Path, **given: Any) -> None:
     With --pipeline bpfre: blemishes are painted on the faces and retouched away; also by kind, on
     moles, on clean faces, in dim light, under occlusion, and for the largest poses. Writes
     bpfre.md, bpfre.json and panel.png.
+
+    With --world real: photos of real size, each operation alone and mixed by one app, sent and
+    cropped; also by native side and JPEG quality. Writes real.md, real.json and photos.jsonl, which
+    `frr thresholds` reads.
     """
-    tables = folder / ("bpfre.md" if given["pipeline"] == "bpfre" else "evaluation.md")
+    real = given["world"] == "real"
+    name = "bpfre.md" if given["pipeline"] == "bpfre" else "real.md" if real else "evaluation.md"
+    tables = folder / name
     if tables.exists() and not given["overwrite"]:
         raise click.UsageError(f"{tables} is there already: pass --overwrite or choose another -o")
+    if real:
+        _evaluate_real(faces_folder, folder, given)
+        return
     faces = options.load_faces(faces_folder, given["size"], given["limit"])
     if given["pipeline"] == "bpfre":
         evaluate_bpfre(faces, folder, given)
@@ -75,6 +112,90 @@ def evaluate(faces_folder: Path, folder: Path, **given: Any) -> None:
         sections.append(_keep(result, folder / f"{routing}.json"))
     tables.write_text("\n".join(sections), encoding="utf-8")
     click.echo(f"wrote {tables}")
+
+
+def _evaluate_real(faces_folder: Path, folder: Path, given: dict[str, Any]) -> None:
+    """Judges a model on photos of real size."""
+    from ..training.data.native_capture import open_faces
+    from ..training.judging import report_native as report
+    from ..training.judging.evaluate_native import SIDES, Judge, World, judge
+    from ..training.judging.native_photos import write_photos
+
+    sides = options.read_numbers(given["sides"], "--sides") or SIDES
+    world = World(given["seed"], SPLITS[given["split"]], sides, not given["unsent"])
+    pipe = options.load_pipeline(given["model"], given["device"], given["dtype"])
+    try:
+        faces = open_faces(faces_folder, given["sources"], given["without"])
+        thresholds = Judge(pipe).thresholds
+        with click.progressbar(length=1, label="real", file=sys.stderr) as bar:
+            kept = {"limit": given["limit"], "all_choices": given["all_choices"]}
+            photos = list(judge(pipe, faces, world, **kept, progress=_advance(bar)))
+    except (OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+    result = report.evaluation_of(
+        photos,
+        thresholds,
+        seed=world.seed,
+        sides=world.sides,
+        journeys=world.journeys,
+        weights=_weights(pipe),
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_photos(photos, folder / "photos.jsonl")
+    (folder / "real.json").write_text(report.to_json(result) + "\n", encoding="utf-8")
+    click.echo(report.to_text(result))
+    (folder / "real.md").write_text(report.to_markdown(result), encoding="utf-8")
+    click.echo(f"wrote {folder / 'real.md'}")
+
+
+@click.command(short_help="Set a router's thresholds on photos that it judged.")
+@click.option(
+    "--model",
+    "folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="Model folder whose router is calibrated; its settings are written anew.",
+)
+@click.option(
+    "--photos",
+    "files",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
+    required=True,
+    help="photos.jsonl of `frr evaluate --world real`, of people kept for this.",
+)
+@click.option(
+    "--touched",
+    type=click.FloatRange(0, 1),
+    default=0.05,
+    show_default=True,
+    help="Share of the untouched photos on which anything may be found.",
+)
+@click.option(
+    "--caution",
+    type=click.FloatRange(0),
+    default=1.0,
+    show_default=True,
+    help="What a dB lost counts, against one gained.",
+)
+def thresholds(folder: Path, files: Sequence[Path], touched: float, caution: float) -> None:
+    """Calibrate the router of a model: its probabilities, and where they count as found.
+
+    Probabilities are made honest on the photos that the model judged; the thresholds are those of
+    the largest mean gain in dB that leave enough untouched photos alone.
+    """
+    from ..training.judging.native_photos import read_photos
+    from ..training.judging.native_thresholds import calibrate_folder
+
+    try:
+        photos = [photo for file in files for photo in read_photos(file)]
+        fit = calibrate_folder(folder, photos, touched_share=touched, caution=caution)
+    except (OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+    for name, *values in zip(photos[0].operations, *fit, strict=True):
+        said = zip(fit._fields, values, strict=True)
+        click.echo(f"{name}: " + ", ".join(f"{word} {value:.4g}" for word, value in said))
+    click.echo(f"wrote {folder / 'router' / 'config.json'}")
 
 
 def _judge(

@@ -179,6 +179,23 @@ def by_name(names: Sequence[str], values: Any) -> dict[str, float]:
     return {name: round(float(value), 4) for name, value in zip(names, values, strict=True)}
 
 
+def read_numbers(text: str | None, option: str) -> tuple[int, ...]:
+    """Read `300,512`; None gives no number.
+
+    Raises:
+        click.BadParameter: something else, or a number below 64.
+    """
+    try:
+        numbers = tuple(int(item) for item in (text or "").split(",") if item.strip())
+    except ValueError:
+        numbers = (0,)
+    if numbers and min(numbers) < 64:
+        raise click.BadParameter(
+            f"{text!r}: expected numbers from 64 on, as 300,512", param_hint=option
+        )
+    return numbers
+
+
 def split_names(text: str | None, known: Sequence[str]) -> list[str]:
     """Read `a,b`; None gives no name.
 

@@ -25,12 +25,15 @@ def settings(arguments):
 
 @pytest.fixture(scope="module")
 def faces(faces_dir, tmp_path_factory):
-    """Folders train, val and test, with landmarks where the mean face has them."""
+    """The folders that recipes name, with landmarks where the mean face has them."""
     folder = tmp_path_factory.mktemp("recipe") / "faces"
     names = [path.name for path in sorted(faces_dir.iterdir())]
     points = np.repeat(canonical_mesh().numpy()[None] * SIDE, len(names), axis=0)
-    for name in ("train", "val", "test"):
+    for name in ("train", "val", "test", "real_train", "real_val", "real_test"):
         shutil.copytree(faces_dir, folder / name)
+        if name == "real_val":
+            (folder / name / names[-1]).rename(folder / name / "london_1.png")
+            names = [*names[:-1], "london_1.png"]
         np.savez(folder / f"landmarks_{name}.npz", names=names, points=points)
     return folder
 

@@ -159,26 +159,37 @@ def from_json(text: str) -> Evaluation:
 
 def to_text(evaluation: Evaluation) -> str:
     """The evaluation as aligned plain text, for a terminal."""
-    parts = [_headline(evaluation)]
-    for title, header, rows in _tables(evaluation):
-        widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-        lines = [_aligned(header, widths), "-" * (sum(widths) + 2 * len(widths) - 2)]
-        parts.append("\n".join([title, *lines, *(_aligned(row, widths) for row in rows)]))
-    return "\n\n".join([*parts, *_notes(evaluation)]) + "\n"
+    return as_text(_headline(evaluation), _tables(evaluation), _notes(evaluation))
 
 
 def to_markdown(evaluation: Evaluation) -> str:
     """The evaluation as Markdown tables."""
-    parts = [_headline(evaluation)]
-    for title, header, rows in _tables(evaluation):
-        rule = ["---", "---", *["---:"] * (len(header) - 2)]
-        lines = ["| " + " | ".join(row) + " |" for row in (header, rule, *rows)]
-        parts.append("\n".join([f"**{title}**", "", *lines]))
-    return "\n\n".join([*parts, *_notes(evaluation)]) + "\n"
+    return as_markdown(_headline(evaluation), _tables(evaluation), _notes(evaluation))
 
 
 Table = tuple[str, list[str], list[list[str]]]
 Columns = Mapping[str, Callable[[Any], str]]
+
+
+def as_text(headline: str, tables: Sequence[Table], notes: Sequence[str]) -> str:
+    """A report as aligned plain text."""
+    parts = [headline]
+    for title, header, rows in tables:
+        widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+        lines = [_aligned(header, widths), "-" * (sum(widths) + 2 * len(widths) - 2)]
+        parts.append("\n".join([title, *lines, *(_aligned(row, widths) for row in rows)]))
+    return "\n\n".join([*parts, *notes]) + "\n"
+
+
+def as_markdown(headline: str, tables: Sequence[Table], notes: Sequence[str]) -> str:
+    """A report as Markdown tables; the first two columns of each are words."""
+    parts = [headline]
+    for title, header, rows in tables:
+        rule = ["---", "---", *["---:"] * (len(header) - 2)]
+        lines = ["| " + " | ".join(row) + " |" for row in (header, rule, *rows)]
+        parts.append("\n".join([f"**{title}**", "", *lines]))
+    return "\n\n".join([*parts, *notes]) + "\n"
+
 
 RESTORATION_COLUMNS: Columns = {
     "algorithms": lambda row: _algorithms(row),
@@ -210,19 +221,20 @@ IDENTITY_COLUMNS: Columns = {
 }
 
 
-def _table(title: str, columns: Columns, rows: Sequence[Any]) -> Table:
+def table(title: str, columns: Columns, rows: Sequence[Any]) -> Table:
+    """A table of which each row of a result makes one line."""
     return title, list(columns), [[cell(row) for cell in columns.values()] for row in rows]
 
 
 def _tables(evaluation: Evaluation) -> list[Table]:
     """Title, header and cells of each table; the first two columns are words."""
     restoration = evaluation.restoration
-    tables = [_table("Restoration, means over the photos", RESTORATION_COLUMNS, restoration)]
+    tables = [table("Restoration, means over the photos", RESTORATION_COLUMNS, restoration)]
     if evaluation.router:
-        title, header, cells = _table("Router", ROUTER_COLUMNS, evaluation.router)
+        title, header, cells = table("Router", ROUTER_COLUMNS, evaluation.router)
         tables.append((title, header, cells + _router_means(evaluation.router)))
     if evaluation.baseline is not None:
-        tables.append(_table("Identity, mean embedding distance", IDENTITY_COLUMNS, restoration))
+        tables.append(table("Identity, mean embedding distance", IDENTITY_COLUMNS, restoration))
     return tables
 
 

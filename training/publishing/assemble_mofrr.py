@@ -1,11 +1,13 @@
 """Assembles the stages' trained networks into a pipeline folder."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ...models.mofrr.expert import WaveFRRExpert
 from ...models.mofrr.merger import ExpertMerger
+from ...models.mofrr.native_router import NativeRouter
 from ...models.mofrr.router import RetouchRouter
 from ...models.mofrr.shared import SharedExpert
 from ...models.presets import PRESETS
@@ -27,7 +29,9 @@ def assemble(
 ) -> MoFRRPipeline:
     """A pipeline from the run folders `router`, `shared`, `merger` and one for each operation.
 
-    The operations are those that the router was trained for.
+    The operations are those that the router was trained for. Experts that answer at once need
+    neither merger nor shared expert: beside a router that reads photos at their own size, those
+    that no run folder holds are left out.
 
     Args:
         runs: folder of the run folders, each with a trained `model`.
@@ -36,13 +40,24 @@ def assemble(
         degree_source: who estimates degrees, as for `MoFRRPipeline`.
 
     Raises:
-        ValueError: a run folder has no trained model, or the source is unknown.
+        ValueError: a run folder has no trained model, the source is unknown, or the router is
+            calibrated in another way.
     """
-    networks = {name: _trained(kind, Path(runs) / name) for name, kind in STAGE_NETWORKS.items()}
-    router = networks["router"]
+    runs = Path(runs)
+    router = _trained("router", runs / "router")
+    native = isinstance(router, NativeRouter)
+    networks: dict[str, Any] = {"router": router}
+    for name, component in (("shared", "shared_expert"), ("merger", "merger")):
+        absent = native and not (runs / name).exists()
+        networks[name] = None if absent else _trained(component, runs / name)
     operations = tuple(router.config.operations)
-    experts = {f"{name}_expert": _trained(WaveFRRExpert, Path(runs) / name) for name in operations}
+    experts = {f"{name}_expert": _trained(f"{name}_expert", runs / name) for name in operations}
     if faces is not None:
+        if native:
+            raise ValueError(
+                "this router reads photos at their own size: calibrate it with `frr evaluate "
+                "--world real` on validation people and `frr thresholds`"
+            )
         thresholds = calibrated_thresholds(
             router, faces, seed=seed, max_false_positive_rate=MAX_FALSE_POSITIVE_RATE
         )
@@ -81,6 +96,13 @@ def _join(
     )
 
 
-def _trained(kind: Any, run: Path) -> Any:
-    """The network that a run folder holds."""
-    return kind.from_pretrained(model_folder(run)).eval()
+def _trained(component: str, run: Path) -> Any:
+    """The network that a run folder holds, of whichever class may stand there in a pipeline."""
+    folder = model_folder(run)
+    name = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("_class_name")
+    classes: dict[str, Any] = {
+        kind.__name__: kind for kind in MoFRRPipeline.network_classes(component)
+    }
+    if name not in classes:
+        raise ValueError(f"{folder} holds a {name}; {component} is one of {', '.join(classes)}")
+    return classes[name].from_pretrained(folder).eval()

@@ -1,7 +1,8 @@
 """The recipes of the shipped sets: `frr` commands from folders of faces to a model folder.
 
 A recipe is a file of commands that a shell could run too. `$FACES` is the folder with `train`,
-`val` and `test`, `$WORK` a folder for pools, runs and reports, `$OUT` the folder of the model.
+`val` and `test` (and others that the recipe names), `$WORK` a folder for pools, runs and reports,
+`$OUT` the folder of the model.
 """
 
 import shlex
@@ -19,6 +20,8 @@ _QUICK = {
     "crop": "32",
     "warmup": "0",
     "mixed_precision": "no",
+    "side": "160",
+    "processes": "1",
 }
 _QUICK_OPTIONS = {"export": ("--size", "64", "--limit", "2")}
 _QUICK_OPTIONS["evaluate"] = _QUICK_OPTIONS["export"]

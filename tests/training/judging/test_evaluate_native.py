@@ -91,7 +91,7 @@ def test_every_face_is_judged_in_every_condition(judged):
 
 
 def test_a_model_of_another_kind_is_refused(native_pipe, faces):
-    pipe = type(native_pipe)(scheduler=native_pipe.scheduler, router=None)
+    pipe = type(native_pipe)(**{**native_pipe.components, "router": None})
     with pytest.raises(ValueError, match="without --world real"):
         next(judge(pipe, faces))
 

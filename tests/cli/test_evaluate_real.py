@@ -1,0 +1,89 @@
+"""`frr evaluate --world real` and `frr thresholds`."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from frr.models.mofrr.flow_expert import FlowExpert
+from frr.models.mofrr.native_router import NativeRouter
+from frr.models.mofrr.texture_expert import TextureExpert
+from frr.models.mofrr.tone_expert import ToneExpert
+from frr.pipelines.mofrr.pipeline import MoFRRPipeline
+from frr.pipelines.simulate.landmarks import canonical_mesh
+from frr.training.judging.native_photos import read_photos
+from frr.training.judging.report_native import from_json
+from frr.training.stages.expert import make_scheduler
+
+SIDE = 160
+
+
+@pytest.fixture(scope="module")
+def native_model(tmp_path_factory):
+    """A folder with an untrained pipeline of experts that answer at once."""
+    torch.manual_seed(0)
+    pipe = MoFRRPipeline(
+        scheduler=make_scheduler(),
+        router=NativeRouter(),
+        whitening_expert=ToneExpert(),
+        smoothing_expert=TextureExpert(),
+        face_slimming_expert=FlowExpert(operation="face_slimming"),
+        eye_enlarging_expert=FlowExpert(operation="eye_enlarging"),
+        shared_expert=None,
+        merger=None,
+    )
+    folder = tmp_path_factory.mktemp("model") / "native"
+    pipe.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    """A folder with the folder `people` of two faces."""
+    root = tmp_path_factory.mktemp("faces")
+    (root / "people").mkdir()
+    rng = np.random.default_rng(0)
+    names = ["a.png", "b.png"]
+    for name in names:
+        grain = rng.normal(150, 25, (SIDE, SIDE, 3)).clip(0, 255).astype(np.uint8)
+        Image.fromarray(grain).save(root / "people" / name)
+    points = np.repeat(canonical_mesh().numpy()[None] * SIDE, 2, axis=0)
+    np.savez(root / "landmarks_people.npz", names=names, points=points)
+    return root
+
+
+def test_a_model_is_judged_and_its_router_calibrated(frr, people, native_model, tmp_path):
+    model = shutil.copytree(native_model, tmp_path / "model")
+    asked = ["--world", "real", "--faces", people, "--source", "people", "--model", model]
+    judged = [*asked, "-o", "out", "--sides", "160", "--limit", "2", "--seed", "3", "--all-choices"]
+    shown = frr("evaluate", *judged)
+    result = from_json(Path("out/real.json").read_text())
+    assert (result.faces, result.seed, result.sides) == (2, 3, (160,))
+    assert {row.split for row in result.lifts} == {"seen", "unseen"}
+    photos = read_photos(Path("out/photos.jsonl"))
+    assert len(photos) == 24 and len(photos[0].decibels) == 16
+    for text in (shown.stdout, Path("out/real.md").read_text()):
+        assert "Untouched photos" in text and "AUC untouched" in text
+    assert "--overwrite" in frr("evaluate", *judged, status=2).stderr
+
+    shown = frr("thresholds", "--model", model, "--photos", "out/photos.jsonl")
+    config = json.loads((model / "router/config.json").read_text())
+    assert "whitening: temperature" in shown.stdout
+    assert len(config["temperature"]) == len(config["bias"]) == len(config["thresholds"]) == 4
+    assert MoFRRPipeline.from_pretrained(model).router.config.bias == config["bias"]
+
+
+def test_what_cannot_be_used_is_named(frr, people, model, native_model):
+    asked = ["evaluate", "--world", "real", "--faces", people, "-o", "out"]
+    shown = frr(*asked, "--source", "people", "--model", model, status=1)
+    assert "without --world real" in shown.stderr
+    asked += ["--model", native_model]
+    assert "holds no face" in frr(*asked, "--source", "people/c*", status=1).stderr
+    assert "expected numbers" in frr(*asked, "--sides", "big", status=2).stderr
+    Path("empty.jsonl").touch()
+    shown = frr("thresholds", "--model", native_model, "--photos", "empty.jsonl", status=1)
+    assert "holds no photo" in shown.stderr

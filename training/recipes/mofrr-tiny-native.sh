@@ -1,0 +1,42 @@
+# mofrr-tiny-native: from faces to a set that reads and restores photos at their own size.
+#
+#   frr recipe mofrr-tiny-native --faces faces --work work -o hub/mofrr-tiny   (--quick: only try it out)
+#
+# or, with FACES, WORK and OUT set, `sh mofrr-tiny-native.sh`. $FACES holds photographed people (real_train,
+# real_val, real_test) beside other faces (train, test), each with landmarks. What is finished is not
+# done again, so a stopped recipe goes on when it is started anew. It takes about eight hours of two
+# CPU cores, and 12 GB in $WORK for pools.
+
+set -eu
+: "$FACES" "$WORK" "$OUT"
+
+# One pool for all: photographed people are fewer than the others, and drawn more often.
+frr pool native --faces "$FACES" -o "$WORK/pools/native" --resume --set sources=real_train:0.65,train:0.35 \
+    --set items=6000 --set processes=2
+
+# Router: a long run, then a short one at half the rate on chains of other draws.
+frr train native_router --pool "$WORK/pools/native" --run "$WORK/router_1" --resume \
+    --set steps=5000 --set batch_size=8 --set learning_rate=2e-3
+frr train native_router --pool "$WORK/pools/native" --run "$WORK/runs/router" --resume --set start="$WORK/router_1" \
+    --set steps=2000 --set batch_size=8 --set learning_rate=1e-3 --set seed=1
+
+# Experts, each from random weights.
+frr train native_tone --pool "$WORK/pools/native" --run "$WORK/runs/whitening" --resume \
+    --set operation=whitening --set steps=1500 --set batch_size=18 --set learning_rate=2e-3
+frr train native_texture --pool "$WORK/pools/native" --run "$WORK/runs/smoothing" --resume \
+    --set steps=1800 --set batch_size=16 --set learning_rate=1e-3
+frr train native_flow --pool "$WORK/pools/native" --run "$WORK/runs/face_slimming" --resume \
+    --set operation=face_slimming --set steps=1200 --set batch_size=18 --set learning_rate=2e-3
+frr train native_flow --pool "$WORK/pools/native" --run "$WORK/runs/eye_enlarging" --resume \
+    --set operation=eye_enlarging --set steps=1200 --set batch_size=18 --set learning_rate=2e-3
+
+# Weights; probabilities and thresholds on validation people; results, card.
+frr export --runs "$WORK/runs" -o "$OUT" --degree-source router --without-code --overwrite
+frr evaluate --world real --model "$OUT" --faces "$FACES" --source real_val --without 'london*' -o "$WORK/validation" \
+    --seed 1 --overwrite
+frr thresholds --model "$OUT" --photos "$WORK/validation/photos.jsonl" --touched 0.04
+frr evaluate --world real --model "$OUT" --faces "$FACES" --source real_test --source 'real_val/london*' \
+    -o "$WORK/real" --overwrite
+frr evaluate --model "$OUT" --faces "$FACES/test" -o "$WORK/laboratory" --overwrite
+frr card --model "$OUT" --evaluation "$WORK/laboratory/given.json" --evaluation "$WORK/laboratory/router.json" \
+    --overwrite
