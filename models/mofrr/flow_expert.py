@@ -5,7 +5,7 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
-from .coarse_encoder import Block, CoarseEncoder, degree_planes
+from .coarse_encoder import Block, CoarseEncoder, degree_planes, hedge
 from .contract import DirectAnswer
 from .native_view import OWN_SIZE, NativeView
 
@@ -17,6 +17,7 @@ class FlowExpert(ModelMixin, ConfigMixin):
         operation: its name.
         widths: channels of the encoder's levels.
         fine: channels at 64 x 64.
+        unknown_share: part of the edit that is kept where the degree is not known; calibrated.
     """
 
     @register_to_config
@@ -25,6 +26,7 @@ class FlowExpert(ModelMixin, ConfigMixin):
         operation: str = "face_slimming",
         widths: tuple[int, int, int] = (32, 64, 96),
         fine: int = 16,
+        unknown_share: float = 1.0,
     ) -> None:
         super().__init__()
         self.encoder = CoarseEncoder(widths, fine)
@@ -37,7 +39,7 @@ class FlowExpert(ModelMixin, ConfigMixin):
 
     def answer(self, photo: Tensor, view: NativeView, degree: Tensor | None) -> DirectAnswer:
         """See `DirectExpert`."""
-        return DirectAnswer(flow=self(view, degree))
+        return DirectAnswer(flow=hedge(self(view, degree), degree, self.config.unknown_share))
 
     def forward(self, view: NativeView, degree: Tensor | None = None) -> Tensor:
         """The flow that undoes it, B 2 64 64 in thousandths of the photo's sides."""

@@ -20,6 +20,7 @@ from .granularity import GranularityAttention, TransformerBlock, max_over_map, m
 from .native_view import OWN_SIZE, PLACED, NativeView, look, place
 
 MAP_SIDE = 8
+GROUPS = 8
 
 
 class NativeRouterOutput(NamedTuple):
@@ -54,12 +55,25 @@ class NativeRouterOutput(NamedTuple):
 
 
 def convolution(inputs: int, outputs: int, stride: int = 1, side: int = 3) -> nn.Sequential:
-    """A convolution, batch normalisation and ReLU."""
+    """A convolution, group normalisation and ReLU."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, side, stride, padding=side // 2, bias=False),
-        nn.BatchNorm2d(outputs),
+        nn.GroupNorm(GROUPS, outputs),
         nn.ReLU(inplace=True),
     )
+
+
+def normalise_by_groups(network: nn.Module) -> None:
+    """Exchanges batch for group normalisation in all layers.
+
+    Training batches hold versions of few faces, and what a batch has in common would tell the
+    answer.
+    """
+    for name, layer in list(network.named_children()):
+        if isinstance(layer, nn.BatchNorm2d):
+            setattr(network, name, nn.GroupNorm(GROUPS, layer.num_features))
+        else:
+            normalise_by_groups(layer)
 
 
 class NativeStem(nn.Module):
@@ -157,6 +171,7 @@ class NativeRouter(ModelMixin, ConfigMixin):
             out_features=[f"stage{i + 1}" for i in range(len(depths))],  # pyright: ignore
         )
         self.trunk = ResNetBackbone(config)
+        normalise_by_groups(self.trunk)
         self.trunk.embedder = NativeStem(stem_width, colour_width)
         self.granularities = nn.ModuleList(
             GranularityAttention(width, token_width, group_tokens, heads, token_side)

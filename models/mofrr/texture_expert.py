@@ -6,7 +6,7 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
-from .coarse_encoder import degree_planes
+from .coarse_encoder import degree_planes, hedge
 from .contract import DirectAnswer
 from .native_view import OWN_SIZE, NativeView
 
@@ -22,11 +22,13 @@ class TextureExpert(ModelMixin, ConfigMixin):
         operation: its name.
         width: channels at half the photo's sides.
         context_width: channels at an eighth.
+        unknown_share: part of the edit that is kept where the degree is not known; calibrated.
     """
 
     @register_to_config
     def __init__(
         self, operation: str = "smoothing", width: int = 24, context_width: int = 32
+        unknown_share: float = 1.0,
     ) -> None:
         super().__init__()
         self.entry = nn.Conv2d(12, width, 3, padding=1)
@@ -54,7 +56,8 @@ class TextureExpert(ModelMixin, ConfigMixin):
         padded = F.pad(photo, (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="replicate")
         change = self(padded, degree_planes(degree, view))
         side = photo.new_full((len(photo),), min(height, width), dtype=torch.float32)
-        return DirectAnswer(residual=without_light(change, side)[..., :height, :width])
+        change = hedge(without_light(change, side), degree, self.config.unknown_share)
+        return DirectAnswer(residual=change[..., :height, :width])
 
     def forward(self, tile: Tensor, condition: Tensor) -> Tensor:
         """The change of B 3 h w in [-1, 1] (sides divisible by 8), before its blur is taken off."""

@@ -6,7 +6,7 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
-from .coarse_encoder import CoarseEncoder, degree_planes
+from .coarse_encoder import CoarseEncoder, degree_planes, hedge
 from .contract import DirectAnswer
 from .native_view import OWN_SIZE, NativeView
 
@@ -23,6 +23,7 @@ class ToneExpert(ModelMixin, ConfigMixin):
         fine: channels of the colour image's features.
         depth: ranges of brightness.
         side: cells along each side of the photo.
+        unknown_share: part of the edit that is kept where the degree is not known; calibrated.
     """
 
     @register_to_config
@@ -33,6 +34,7 @@ class ToneExpert(ModelMixin, ConfigMixin):
         fine: int = 16,
         depth: int = 8,
         side: int = 16,
+        unknown_share: float = 1.0,
     ) -> None:
         super().__init__()
         self.encoder = CoarseEncoder(widths, fine)
@@ -46,7 +48,8 @@ class ToneExpert(ModelMixin, ConfigMixin):
 
     def answer(self, photo: Tensor, view: NativeView, degree: Tensor | None) -> DirectAnswer:
         """See `DirectExpert`."""
-        return DirectAnswer(residual=slice_tone(self(view, degree).float(), photo.float()))
+        grid = hedge(self(view, degree), degree, self.config.unknown_share)
+        return DirectAnswer(residual=slice_tone(grid.float(), photo.float()))
 
     def forward(self, view: NativeView, degree: Tensor | None = None) -> Tensor:
         """The grid of changes, B 12 depth side side, to be read by `slice_tone`."""

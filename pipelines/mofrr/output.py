@@ -113,15 +113,18 @@ class MoFRRPipelineOutput(BaseOutput):
 def used_degrees(
     edits: Mapping[str, ExpertEdit | DirectEdit],
     operations: Sequence[str],
-    like: Tensor,
+    routing: Routing,
     num_samples: int,
 ) -> Tensor:
-    """The degrees that the experts worked with, B K like `like`; 0 where they did not run."""
-    used = torch.zeros_like(like)
+    """The degrees that the experts worked with, B K; 0 where they did not run.
+
+    Where an expert finds its degree without saying it, the router's stands for it.
+    """
+    used = torch.zeros_like(routing.degrees)
     for place, name in enumerate(operations):
         if name in edits:
             used[edits[name].rows // num_samples, place] = edits[name].degree
-    return used
+    return used if routing.expected is None else torch.where(used.isnan(), routing.expected, used)
 
 
 def leave(pixels: Tensor, routing: Routing, num_samples: int) -> Restoration:

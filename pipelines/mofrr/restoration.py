@@ -63,7 +63,7 @@ class MoFRRRestoration(MoFRRSteps):
             request.clip,
             room,
         )
-        used = used_degrees(edits, self.operations, routing.degrees, count)
+        used = used_degrees(edits, self.operations, routing, count)
         result = Restoration(pixels, latents, routing.probabilities, used, acting[:, :-1])
         if request.output_type == "latent":
             return result

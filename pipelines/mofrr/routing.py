@@ -13,13 +13,17 @@ class Estimate(NamedTuple):
     probabilities: Tensor  # B K in [0, 1]
     degrees: Tensor  # B K in [0, 1]; NaN = the expert's own estimate
     thresholds: tuple[float, ...]  # K, the probability from which an operation counts as found
+    expected: Tensor | None = None  # B K in [0, 1], the router's degrees, whoever estimates them
 
     def of_clip(self) -> "Estimate":
         """The mean of all photos for each of them: they are frames of one clip."""
         probabilities, degrees = (
             planes.mean(0, keepdim=True).expand_as(planes).clone() for planes in self[:2]
         )
-        return self._replace(probabilities=probabilities, degrees=degrees)
+        expected = self.expected
+        if expected is not None:
+            expected = expected.mean(0, keepdim=True).expand_as(expected).clone()
+        return self._replace(probabilities=probabilities, degrees=degrees, expected=expected)
 
 
 class Routing(NamedTuple):
@@ -29,6 +33,7 @@ class Routing(NamedTuple):
     degrees: Tensor  # B K in [0, 1]; NaN = the expert's own estimate
     active: Tensor  # B K bool
     gates: Tensor  # B K in [0, 1], what the merger sees: probabilities, 1 or 0 where forced
+    expected: Tensor | None = None  # B K in [0, 1], the router's degrees; None without a router
 
 
 def forced(wishes: Sequence[bool | None], photo: Tensor) -> Estimate:
@@ -68,12 +73,12 @@ def decide(
         degrees: of each operation the caller's degree or NaN, see `read_degrees`.
         available: of each operation whether its expert is there.
     """
-    probabilities, expected, thresholds = estimate
+    probabilities, degree, thresholds, expected = estimate
     limit, given = probabilities.new_tensor([thresholds, tuple(degrees)])
     active, gates = probabilities >= limit, probabilities.clone()
     for index, wish in enumerate(wishes):
         if wish is not None:
             active[:, index], gates[:, index] = wish, float(wish)
     active &= torch.tensor(available, device=active.device)
-    chosen = torch.where(given.isnan(), expected, given)
-    return Routing(probabilities, chosen, active, gates)
+    chosen = torch.where(given.isnan(), degree, given)
+    return Routing(probabilities, chosen, active, gates, expected)
