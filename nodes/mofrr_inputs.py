@@ -40,8 +40,8 @@ def sources(image: str) -> list[Any]:
 
 def step_inputs() -> list[Any]:
     """Denoising steps and their seed."""
-    told = "Seed of the experts' noise: the same seed gives the same result."
-    return [steps_input(), seed_input(told)]
+    tooltip = "Seed of the experts' noise: the same seed gives the same result."
+    return [steps_input(), seed_input(tooltip)]
 
 
 def size_inputs(samples: bool = True) -> list[Any]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..pipelines.mofrr.request import Request
 from . import host
-from .face_crops import Frames, cut_faces, read_faces
+from .face_crops import cut_faces, read_faces
 from .host import io
 from .inputs import VIDEO, face_inputs, frames_input, mask_input, strength_input
 from .mofrr_inputs import (
@@ -23,7 +22,7 @@ from .mofrr_inputs import (
     written,
 )
 from .mofrr_model import MoFRRModel
-from .mofrr_routing import RoutingSocket, Verdict, decision_inputs, judge, read_decisions, report
+from .mofrr_routing import RoutingSocket, Verdict, decision_inputs, read_decisions, report
 from .photos import read_image, read_mask
 
 FEATHER = 0.1
@@ -107,63 +106,38 @@ class MoFRRRestore(MoFRRNode):
     ) -> io.NodeOutput:
         """Restore the pictures."""
         pictures = read_image(image)
-        read_mask(mask, pictures.pixels)  # what is wrong with it shows before the work
+        pixels = pictures.pixels
+        read_mask(mask, pixels)  # what is wrong with it shows before the work
+        wishes, degrees = read_decisions(decisions, model.pipeline.operations)
         request = Request(
-            num_inference_steps=steps,
-            strength=strength,
-            num_samples=samples,
+            steps,
+            strength,
+            {name: "auto" if wish is None else wish for name, wish in wishes.items()},
+            degrees,
+            samples,
             working_size=read_size(working_size),
             clip=frames == VIDEO,
         )
-        faces = read_faces(boxes, landmarks, len(pictures.pixels))
-        if faces is None:
-            found = _restore(model, pictures.pixels, request, seed, decisions)
-        else:
-            found = _restore_faces(model, pictures.pixels, faces, request, seed, decisions)
-        return io.NodeOutput(
-            *written(pictures, found.image, found.uncertainty, mask),
-            found.verdict,
-            report(found.bars) if found.bars else "no face was found, nothing was done",
-            ui={"mofrr_verdict": found.bars},
+        found = read_faces(boxes, landmarks, len(pixels))
+        faces = None if found is None else cut_faces(pixels, found)
+        if faces is not None and not len(faces.crops):
+            nothing = "no face was found, nothing was done"
+            return io.NodeOutput(
+                *written(pictures, pixels, None, mask), None, nothing, ui={"mofrr_verdict": []}
+            )
+        generator = torch.Generator().manual_seed(seed)
+        result = model.pipeline.restore(
+            pixels if faces is None else faces.crops, request, generator, room=host.HostRoom(model)
         )
-
-
-class _Restored(NamedTuple):
-    """Restored pictures."""
-
-    image: Tensor  # B 3 H W in [0, 1]
-    uncertainty: Tensor | None  # B 1 H W, spread of the samples; None with one sample
-    verdict: Verdict | None  # None: there was nothing to judge
-    bars: list[dict[str, Any]]  # what the frontend draws of it
-
-
-def _restore(
-    model: MoFRRModel, pixels: Tensor, request: Request, seed: int, decisions: Mapping[str, Any]
-) -> _Restored:
-    """Pictures B 3 H W in [0, 1], each filled by one face."""
-    room = host.HostRoom(model)
-    found = judge(model, room, pixels, request.working_size, request.clip)
-    verdict = found.edited(*read_decisions(decisions))
-    generator = torch.Generator().manual_seed(seed)
-    result = model.pipeline.restore(pixels, request, generator, routing=verdict.routing, room=room)
-    bars = verdict.bars(result.degrees, result.active)
-    return _Restored(result.images, result.uncertainty, verdict, bars)
-
-
-def _restore_faces(
-    model: MoFRRModel,
-    pixels: Tensor,
-    frames: Frames,
-    request: Request,
-    seed: int,
-    decisions: Mapping[str, Any],
-) -> _Restored:
-    """Every face of every picture as one batch of crops, and the changes pasted back."""
-    faces = cut_faces(pixels, frames)
-    if not len(faces.crops):
-        return _Restored(pixels, None, None, [])
-    found = _restore(model, faces.crops, request, seed, decisions)
-    restored, _ = faces.paste(pixels, found.image, FEATHER, match_colour=True)
-    spread = found.uncertainty
-    spread = None if spread is None else faces.lay(spread, pixels, FEATHER)[0]
-    return found._replace(image=restored, uncertainty=spread)
+        verdict = Verdict.of(model.pipeline, result.routing, request.clip, (wishes, degrees))
+        bars = verdict.bars(result.degrees, result.active)
+        images, spread = result.images, result.uncertainty
+        if faces is not None:
+            images, _ = faces.paste(pixels, images, FEATHER, match_colour=True)
+            spread = None if spread is None else faces.lay(spread, pixels, FEATHER)[0]
+        return io.NodeOutput(
+            *written(pictures, images, spread, mask),
+            verdict,
+            report(bars),
+            ui={"mofrr_verdict": bars},
+        )

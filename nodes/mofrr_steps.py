@@ -11,6 +11,7 @@ from torch import Tensor
 from ..pipelines.mofrr.components import SHARED
 from ..pipelines.mofrr.request import Request
 from ..pipelines.operations import OPERATIONS
+from ..pipelines.photos.arrays import to_signed
 from . import host
 from .host import io
 from .inputs import VIDEO, frames_input, mask_input, strength_input
@@ -27,7 +28,7 @@ from .mofrr_inputs import (
     written,
 )
 from .mofrr_model import MoFRRModel
-from .mofrr_routing import RoutingSocket, Verdict, decision_inputs, judge, read_decisions
+from .mofrr_routing import RoutingSocket, Verdict, decision_inputs, read_decisions
 from .photos import read_image, read_mask, write_image
 
 CATEGORY = "FRR/MoFRR/steps"
@@ -60,9 +61,10 @@ class MoFRRRoute(MoFRRNode):
         cls, image: Tensor, model: MoFRRModel, working_size: int, frames: str
     ) -> io.NodeOutput:
         """Judge the pictures."""
-        pixels = read_image(image).pixels
-        size = read_size(working_size)
-        return say(judge(model, host.HostRoom(model), pixels, size, frames == VIDEO))
+        photo, clip = to_signed(read_image(image).pixels), frames == VIDEO
+        size, room = read_size(working_size), host.HostRoom(model)
+        routing = model.pipeline.route(photo, working_size=size, clip=clip, room=room)
+        return say(Verdict.of(model.pipeline, routing, clip))
 
 
 class MoFRREditRouting(io.ComfyNode):
@@ -88,7 +90,7 @@ class MoFRREditRouting(io.ComfyNode):
     @classmethod
     def execute(cls, verdict: Verdict, **decisions: Any) -> io.NodeOutput:
         """Apply the decisions."""
-        return say(verdict.edited(*read_decisions(decisions)))
+        return say(verdict.edited(*read_decisions(decisions, verdict.operations)))
 
 
 class MoFRRExpert(MoFRRNode):

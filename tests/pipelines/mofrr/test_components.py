@@ -85,9 +85,9 @@ def test_it_routes(five, photos):
     output = restore(five, photos, None)
     assert output.active.tolist() == [[False] * 4 + [True]] * 2
     assert list(output.expert_images) == [*FIVE, "shared"]
-    told = restore(five, photos, {"lip_tinting", "whitening"})
-    assert told.active.tolist() == [[True, False, False, False, True]] * 2
-    assert not torch.equal(told.images, output.images)
+    forced = restore(five, photos, {"lip_tinting", "whitening"})
+    assert forced.active.tolist() == [[True, False, False, False, True]] * 2
+    assert not torch.equal(forced.images, output.images)
 
 
 def test_it_saves_and_loads_with_and_without_the_package(five, photos, tmp_path, written):

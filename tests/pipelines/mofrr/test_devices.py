@@ -46,18 +46,18 @@ def test_model_offload_wakes_the_active_experts_alone(make_pipeline, photos):
     pipeline = make_pipeline()
     expected = call(pipeline, photos).images
     pipeline.enable_model_cpu_offload(device="cpu")
-    woken = []
+    onloaded = []
     for name in pipeline._optional_components:
         hook = getattr(pipeline, name)._hf_hook
 
         def pre_forward(module, *args, _name=name, _wake=hook.pre_forward, **options):
-            woken.append(_name)
+            onloaded.append(_name)
             return _wake(module, *args, **options)
 
         hook.pre_forward = pre_forward
     torch.testing.assert_close(call(pipeline, photos).images, expected, atol=1e-5, rtol=0)
     parts = {"router", "whitening_expert", "face_slimming_expert", "shared_expert", "merger"}
-    assert set(woken) == parts
+    assert set(onloaded) == parts
     assert pipeline._all_hooks
 
 
