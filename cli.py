@@ -7,10 +7,11 @@ from .commands.card import card
 from .commands.demo import demo
 from .commands.evaluate import calibrate, evaluate
 from .commands.export import export
+from .commands.recipe import recipe
 from .commands.restore import restore
 from .commands.retouch import inpaint, retouch
 from .commands.simulate import simulate
-from .commands.train import train
+from .commands.train import average, pool, train
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -26,7 +27,10 @@ COMMANDS = (
     inpaint,
     simulate,
     calibrate,
+    pool,
     train,
+    average,
+    recipe,
     evaluate,
     export,
     card,

@@ -89,7 +89,7 @@ def mean_psnr(pipe: Any, folder: Path, size: int, limit: int) -> tuple[float, fl
     from frr.pipelines.photos.quality import psnr
     from frr.pipelines.simulate.recipe import sample_recipe
     from frr.pipelines.simulate.simulator import retouch
-    from frr.training.faces import load_faces
+    from frr.training.data.faces import load_faces
 
     faces, paper = load_faces(folder, size, limit), PaperWay(pipe)
     scores = []

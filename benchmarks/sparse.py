@@ -64,7 +64,7 @@ def load_pipeline(model: str | None) -> Any:
     """The model in a folder, else the embedded one, else tiny networks with fresh weights."""
     source = model or embedded_model()
     if source is None:
-        from frr.training.export import fresh_pipeline
+        from frr.training.publishing.assemble_mofrr import fresh_pipeline
 
         pipe = fresh_pipeline()
     else:

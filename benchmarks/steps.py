@@ -16,7 +16,7 @@ import click
 
 from frr import MoFRRPipeline, hub
 from frr.commands.options import load_faces, steps_or_default
-from frr.training.evaluate import evaluate
+from frr.training.judging.evaluate_mofrr import evaluate
 
 ALLOWED_LOSS = 0.1  # dB of mean PSNR
 

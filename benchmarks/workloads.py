@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from frr.models.mofrr.merger import ExpertMerger
-from frr.training.export import fresh_pipeline
+from frr.training.publishing.assemble_mofrr import fresh_pipeline
 
 from .sparse import costliest_first, embedded_model, load_pipeline
 from .sparse import photo as portrait

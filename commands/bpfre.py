@@ -14,7 +14,7 @@ from . import options
 from .photos import save_photo
 
 if TYPE_CHECKING:
-    from ..training.faces import FaceSet
+    from ..training.data.faces import FaceSet
 
 PIPELINES = ("mofrr", "bpfre")
 pipeline_option = click.option(
@@ -24,9 +24,9 @@ pipeline_option = click.option(
 
 def evaluate_bpfre(faces: FaceSet, folder: Path, given: dict[str, Any]) -> None:
     """Writes bpfre.json, bpfre.md and panel.png, and prints the table."""
-    from ..training import report_bpfre as report
-    from ..training.card import weights_digest
-    from ..training.evaluate_bpfre import evaluate_bpfre as measure
+    from ..training.judging import report_bpfre as report
+    from ..training.judging.evaluate_bpfre import evaluate_bpfre as measure
+    from ..training.publishing.card import weights_digest
 
     name = hub.BPFRE if given["model"] == hub.DEFAULT else given["model"]
     pipe = options.load_bpfre(name, given["device"], given["dtype"])

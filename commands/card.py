@@ -38,7 +38,7 @@ def card(files: Sequence[Path], repo: str, folder: Path, overwrite: bool) -> Non
     All figures come from the evaluation files, and the picture from running the model on a
     public-domain portrait. `save_pretrained`, `push_to_hub` and `frr export` carry both along.
     """
-    from ..training.card import write_card
+    from ..training.publishing.card import write_card
 
     if (folder / "README.md").exists() and not overwrite:
         raise click.UsageError(f"{folder / 'README.md'} is there already: pass --overwrite")

@@ -15,8 +15,8 @@ from .bpfre import evaluate_bpfre, pipeline_option
 
 if TYPE_CHECKING:
     from ..pipelines.mofrr.pipeline import MoFRRPipeline
-    from ..training.faces import FaceSet
-    from ..training.report import Evaluation
+    from ..training.data.faces import FaceSet
+    from ..training.judging.report_mofrr import Evaluation
 
 ROUTINGS = {"given": ("given",), "router": ("router",), "both": ("given", "router")}
 SPLITS = {"seen": ("seen",), "unseen": ("unseen",), "both": ("seen", "unseen")}
@@ -80,7 +80,7 @@ def evaluate(faces_folder: Path, folder: Path, **given: Any) -> None:
 def _judge(
     pipe: MoFRRPipeline, faces: FaceSet, given: dict[str, Any], **particular: Any
 ) -> Evaluation:
-    from ..training.evaluate import evaluate as measure
+    from ..training.judging.evaluate_mofrr import evaluate as measure
 
     common = {name: given[name] for name in ("seed", "batch_size", "steps", "exported")}
     splits = SPLITS[given["split"]]
@@ -101,14 +101,14 @@ def _advance(bar: Any) -> Callable[[int, int], None]:
 
 def _weights(pipe: MoFRRPipeline) -> str | None:
     """The digest by which a model card knows that the evaluation is this model's."""
-    from ..training.card import weights_digest
+    from ..training.publishing.card import weights_digest
 
     return weights_digest(Path(str(pipe.config.get("_name_or_path"))))
 
 
 def _keep(result: Evaluation, path: Path) -> str:
     """Prints the tables, writes them as JSON, and returns them as Markdown."""
-    from ..training import report
+    from ..training.judging import report_mofrr as report
 
     path.write_text(report.to_json(result) + "\n", encoding="utf-8")
     click.echo(report.to_text(result))
@@ -116,7 +116,7 @@ def _keep(result: Evaluation, path: Path) -> str:
 
 
 def _identity(faces_folder: Path) -> dict[str, Any]:
-    from ..training.identity import FaceEmbedder, load_persons
+    from ..training.judging.identity import FaceEmbedder, load_persons
 
     try:
         return {"embedder": FaceEmbedder(), "persons": load_persons(faces_folder)}

@@ -117,8 +117,8 @@ def _assemble(
 ) -> MoFRRPipeline | BPFRePipeline:
     import torch
 
-    from ..training.export import assemble
-    from ..training.export_bpfre import assemble_bpfre
+    from ..training.publishing.assemble_bpfre import assemble_bpfre
+    from ..training.publishing.assemble_mofrr import assemble
 
     faces = None if faces_folder is None else options.load_faces(faces_folder, size, limit)
     try:

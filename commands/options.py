@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..pipelines.bpfre.pipeline import BPFRePipeline
     from ..pipelines.mofrr.output import MoFRRPipelineOutput
     from ..pipelines.mofrr.pipeline import MoFRRPipeline
-    from ..training.faces import FaceSet
+    from ..training.data.faces import FaceSet
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 DTYPES = ("float32", "float16", "bfloat16")
@@ -151,7 +151,7 @@ def load_faces(folder: Path, size: int, limit: int | None) -> FaceSet:
     Raises:
         click.ClickException: it has none that can be used.
     """
-    from ..training import faces
+    from ..training.data import faces
 
     try:
         return faces.load_faces(folder, size, limit)

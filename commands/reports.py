@@ -137,7 +137,7 @@ class Report:
 def compare(photo: Image.Image, restored: Image.Image, truth: Image.Image) -> dict[str, float]:
     """PSNR in dB of the photo and of its restoration against the true photo."""
     from ..pipelines.photos.drawings import to_tensor
-    from ..training.metrics import psnr
+    from ..training.judging.metrics import psnr
 
     values = [float(psnr(to_tensor(p), to_tensor(truth))) for p in (photo, restored)]
     return dict(zip(("photo", "restored"), values, strict=True))

@@ -15,7 +15,8 @@ from huggingface_hub import ModelCard
 
 import frr
 from frr import hub
-from frr.training.card import PICTURE_NAME, weights_digest
+from frr.training.publishing.card import PICTURE_NAME, weights_digest
+from frr.training.recipes import recipe_names
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSION = re.compile(r"_v[0-9a-f]{8}")
@@ -91,6 +92,11 @@ def test_wheel_holds_the_package_and_nothing_else(wheel):
     assert outside == set()
     assert {"frr/py.typed", "frr/cli.py", "frr/pipelines/mofrr/pipeline.py"} <= set(names)
     assert not any("tests" in name for name in names)
+
+
+def test_wheel_holds_the_recipes(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {f"frr/training/recipes/{name}.sh" for name in recipe_names()} <= names
 
 
 @pytest.mark.parametrize("name", [hub.DEFAULT, hub.BPFRE])

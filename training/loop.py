@@ -6,10 +6,10 @@ Batches are functions of (seed, step, process), so that a resumed run is the run
 import json
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 import torch
@@ -21,39 +21,34 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from .run_folder import RunFolder
+from .settings import Settings, setting
+
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class LoopConfig:
+@dataclass(frozen=True, kw_only=True)
+class LoopConfig(Settings):
     """How long and how fast a stage trains."""
 
-    steps: int = 1000  # optimiser steps
-    learning_rate: float = 1e-3  # peak of the cosine schedule
-    warmup: int = 50  # steps of linear warm-up
-    weight_decay: float = 0.01
-    gradient_clip: float = 1.0  # norm
-    ema_decay: float = 0.999  # upper limit; the average follows faster at the start
-    seed: int = 0
-    save_seconds: float = 120.0  # a checkpoint at least this often
-    log_every: int = 10  # steps between lines of log.jsonl
-    mixed_precision: str = "no"  # accelerate's: "no", "bf16", "fp16"
-    threads: int = 0  # CPU threads; 0 leaves torch's own choice
-
-    def __post_init__(self) -> None:
-        if self.steps < 1 or self.log_every < 1:
-            raise ValueError(
-                f"steps and log_every must be at least 1, got {self.steps}, {self.log_every}"
-            )
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
+    steps: int = setting(1000, "optimiser steps", least=1)
+    learning_rate: float = setting(1e-3, "peak of the cosine schedule", above=0)
+    warmup: int = setting(50, "steps of linear warm-up", least=0)
+    weight_decay: float = setting(0.01, "of AdamW", least=0)
+    gradient_clip: float = setting(1.0, "largest norm of the gradient", above=0)
+    ema_decay: float = setting(0.999, "limit of the average of weights", least=0, most=1)
+    seed: int = setting(0, "of all draws", least=0)
+    mixed_precision: str = setting("no", "no, bf16 or fp16", choices=("no", "bf16", "fp16"))
+    log_every: int = setting(10, "steps between lines of log.jsonl", least=1, free=True)
+    save_seconds: float = setting(120.0, "a checkpoint at least this often", least=0, free=True)
+    threads: int = setting(0, "CPU threads; 0 = torch's own choice", least=0, free=True)
 
 
 class Stage(Protocol):
     """What the loop trains: a network and the loss of a batch drawn by a generator.
 
     A stage may also have a `critic`, a network trained beside the model by terms of its own among
-    the losses; the checkpoint holds it, the exported model does not.
+    the losses; the checkpoint holds it, the trained model does not.
     """
 
     @property
@@ -80,6 +75,13 @@ class StageLosses(nn.Module):
         return self.stage.losses(rng)
 
 
+class Progress(NamedTuple):
+    """The number of steps done, and the loss terms of the last one."""
+
+    step: int
+    terms: dict[str, float]
+
+
 def find_critic(stage: Stage) -> nn.Module | None:
     """The network that the stage trains against its model, if it has one."""
     return getattr(stage, "critic", None)
@@ -92,25 +94,29 @@ def seed_step(seed: int, step: int, process: int) -> np.random.Generator:
 
 
 class Run:
-    """A stage being trained in a folder: config.json, log.jsonl, checkpoint/, model/."""
+    """A stage being trained in a folder.
 
-    def __init__(self, stage: Stage, config: LoopConfig, folder: Path, note: dict) -> None:
+    Args:
+        stage: network and loss.
+        config: length, rates, seed.
+        folder: where the run is kept; a checkpoint found there is continued.
+        facts: what config.json says beside the settings.
+    """
+
+    def __init__(
+        self, stage: Stage, config: LoopConfig, folder: RunFolder, facts: Mapping[str, Any]
+    ) -> None:
         if config.threads:
             torch.set_num_threads(config.threads)
         set_seed(config.seed)
-        self.stage, self.config, self.folder = stage, config, folder
+        self.stage, self.config, self.folder, self.facts = stage, config, folder, facts
         self.accelerator = Accelerator(
             mixed_precision=config.mixed_precision,
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
         )
         self.critic = find_critic(stage)
-        groups: list[dict] = [{"params": [p for p in stage.model.parameters() if p.requires_grad]}]
-        if self.critic is not None:
-            groups.append({"params": list(self.critic.parameters()), "betas": (0.5, 0.99)})
         self.optimizer = torch.optim.AdamW(
-            groups,
-            lr=config.learning_rate,
-            weight_decay=config.weight_decay,
+            self._parameter_groups(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
         self.schedule = get_scheduler(
             "cosine",
@@ -124,38 +130,43 @@ class Run:
         )
         self.average.to(self.accelerator.device)
         self.step = 0
-        if self.accelerator.is_main_process:
-            folder.mkdir(parents=True, exist_ok=True)
-            settings = {"loop": asdict(config), **note}
-            (folder / "config.json").write_text(json.dumps(settings, indent=2) + "\n")
+        self._resume()
 
     @property
-    def checkpoint(self) -> Path:
-        """The file that resumes this run."""
-        return self.folder / "checkpoint.pt"
+    def main(self) -> bool:
+        """Whether this process writes."""
+        return self.accelerator.is_main_process
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        model = self.stage.model.parameters()
+        groups: list[dict[str, Any]] = [{"params": [p for p in model if p.requires_grad]}]
+        if self.critic is not None:
+            groups.append({"params": list(self.critic.parameters()), "betas": (0.5, 0.99)})
+        return groups
 
     def save(self) -> None:
-        """Writes the checkpoint, then puts it in place of the last one."""
-        if not self.accelerator.is_main_process:
+        """Writes the checkpoint."""
+        if not self.main:
             return
+        model = cast(Any, self.stage.model)
+        made_with = {n: v for n, v in model.config.items() if not n.startswith("_")}
         state = {
             "step": self.step,
-            "model": self.stage.model.state_dict(),
+            "network": json.dumps({"class": type(model).__name__, "config": made_with}),
+            "model": model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "average": self.average.state_dict(),
         }
         if self.critic is not None:
             state["critic"] = self.critic.state_dict()
-        unfinished = self.checkpoint.with_suffix(".tmp")
-        torch.save(state, unfinished)
-        unfinished.replace(self.checkpoint)
+        self.folder.save_checkpoint(state)
 
-    def resume(self) -> None:
+    def _resume(self) -> None:
         """Continues from the checkpoint, if there is one."""
-        if not self.checkpoint.exists():
+        state = self.folder.load_checkpoint()
+        if state is None:
             return
-        state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
         self.stage.model.load_state_dict(state["model"])
         if self.critic is not None:
             self.critic.load_state_dict(state["critic"])
@@ -164,14 +175,21 @@ class Run:
         self.average.load_state_dict(state["average"])
         self.average.to(self.accelerator.device)
         self.step = state["step"]
-        logger.info("resumed %s at step %d", self.folder, self.step)
+        logger.info("resumed %s at step %d", self.folder.path, self.step)
 
     def advance(self) -> dict[str, float]:
-        """One optimiser step; the loss terms as numbers."""
+        """One optimiser step; the loss terms as numbers.
+
+        Raises:
+            FloatingPointError: the loss is no longer finite.
+        """
         rng = seed_step(self.config.seed, self.step, self.accelerator.process_index)
         with self.accelerator.autocast():
             terms = self.losses(rng)
             loss = torch.stack(list(terms.values())).sum()
+        values = {name: term.item() for name, term in terms.items()} | {"loss": loss.item()}
+        if not np.isfinite(values["loss"]):
+            raise FloatingPointError(f"loss is {values['loss']} at step {self.step + 1}: {values}")
         self.accelerator.backward(loss)
         for network in (self.stage.model, self.critic):
             if network is not None:
@@ -181,16 +199,40 @@ class Run:
         self.optimizer.zero_grad(set_to_none=True)
         self.average.step(self.stage.model.parameters())
         self.step += 1
-        return {name: term.item() for name, term in terms.items()} | {"loss": loss.item()}
+        return values
 
-    def export(self) -> Path:
-        """Saves the averaged weights as a model folder and returns it."""
+    def steps(self) -> Iterator[Progress]:
+        """Trains step by step to the end of the schedule, and keeps log and checkpoint.
+
+        Whoever stops before the end calls `save` and can go on later; after the end, `finish`.
+        """
+        if self.main:
+            self.folder.path.mkdir(parents=True, exist_ok=True)
+            self.folder.begin(self.config, self.facts)
+        saved, totals = time.monotonic(), dict[str, list[float]]()
+        while self.step < self.config.steps:
+            terms = self.advance()
+            for name, value in terms.items():
+                totals.setdefault(name, []).append(value)
+            if self.step % self.config.log_every == 0 and self.main:
+                means = {name: float(np.mean(values)) for name, values in totals.items()}
+                self.folder.write_log(self.step, means)
+                totals.clear()
+            if time.monotonic() - saved > self.config.save_seconds:
+                self.save()
+                saved = time.monotonic()
+            yield Progress(self.step, terms)
+
+    def finish(self) -> Path:
+        """Saves the checkpoint and the averaged weights as a model folder, which it returns."""
+        self.save()
         model = self.stage.model
         self.average.store(model.parameters())
         self.average.copy_to(model.parameters())
-        cast(ModelMixin, model).save_pretrained(self.folder / "model")
+        if self.main:
+            self.folder.save_model(cast(ModelMixin, model))
         self.average.restore(model.parameters())
-        return self.folder / "model"
+        return self.folder.model
 
 
 def train(
@@ -198,61 +240,39 @@ def train(
     config: LoopConfig,
     folder: Path | str,
     *,
-    note: dict | None = None,
+    facts: Mapping[str, Any] | None = None,
     resume: bool = True,
-    on_step: Callable[[int, dict[str, float]], None] | None = None,
-) -> Path:
+    seconds: float | None = None,
+) -> Path | None:
     """Trains a stage to the end of its schedule and saves its averaged weights.
 
     Args:
         stage: network and loss.
         config: length, rates, seed.
         folder: run folder; a checkpoint found there is continued when `resume` is true.
-        note: further settings for config.json (what the stage was made with).
+        facts: what else config.json says, which may not change when the run goes on.
         resume: whether to continue a stopped run; False refuses a folder that holds one.
-        on_step: called with the step number and the loss terms after every step.
+        seconds: stop after this time, with a checkpoint.
 
     Returns:
-        The folder of the trained model.
+        The folder of the trained model; None where time was up first.
 
     Raises:
-        ValueError: `resume` is false and the folder holds a checkpoint.
+        ValueError: the folder holds a run that is not to be resumed, or one that was started with
+            other settings.
         FloatingPointError: the loss is no longer finite.
     """
-    folder = Path(folder)
-    run = Run(stage, config, folder, note or {})
-    if run.checkpoint.exists() and not resume:
-        raise ValueError(f"{folder} holds a checkpoint: resume it or name another folder")
-    run.resume()
-
-    saved = time.monotonic()
-    totals: dict[str, list[float]] = {}
-    main = run.accelerator.is_main_process
-    with tqdm(total=config.steps, initial=run.step, disable=not main, mininterval=5) as bar:
-        while run.step < config.steps:
-            terms = run.advance()
-            if not np.isfinite(terms["loss"]):
-                raise FloatingPointError(f"loss is {terms['loss']} at step {run.step}: {terms}")
-            for name, value in terms.items():
-                totals.setdefault(name, []).append(value)
-            if run.step % config.log_every == 0 and main:
-                means = {name: float(np.mean(values)) for name, values in totals.items()}
-                write_log(folder, run.step, means)
-                bar.set_postfix({"loss": f"{means['loss']:.4f}"})
-                totals.clear()
+    place, facts = RunFolder(Path(folder)), facts or {}
+    config = place.settle(type(config), config.as_json(), facts, resume)
+    run = Run(stage, config, place, facts)
+    if seconds is not None and run.accelerator.num_processes > 1:
+        raise ValueError("a limit of time is for one process: leave it out to train on several")
+    start = time.monotonic()
+    with tqdm(total=config.steps, initial=run.step, disable=not run.main, mininterval=5) as bar:
+        for progress in run.steps():
             bar.update()
-            if on_step:
-                on_step(run.step, terms)
-            if time.monotonic() - saved > config.save_seconds:
+            bar.set_postfix({"loss": f"{progress.terms['loss']:.4f}"}, refresh=False)
+            if seconds is not None and time.monotonic() - start > seconds:
                 run.save()
-                saved = time.monotonic()
-    run.save()
-    return run.export()
-
-
-def write_log(folder: Path, step: int, values: dict[str, float]) -> None:
-    """Appends a line to log.jsonl."""
-    line = {"step": step, "time": round(time.time(), 1)}
-    line |= {name: round(value, 6) for name, value in values.items()}
-    with (folder / "log.jsonl").open("a") as log:
-        log.write(json.dumps(line) + "\n")
+                return run.finish() if progress.step == config.steps else None
+    return run.finish()

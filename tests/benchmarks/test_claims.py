@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from frr.training.export import fresh_pipeline
+from frr.training.publishing.assemble_mofrr import fresh_pipeline
 
 
 @pytest.fixture(scope="module")

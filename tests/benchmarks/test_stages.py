@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from frr.training.export import fresh_pipeline
+from frr.training.publishing.assemble_mofrr import fresh_pipeline
 
 
 class Toy:

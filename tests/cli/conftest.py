@@ -11,7 +11,7 @@ from PIL import Image
 
 from frr.cli import main
 from frr.commands import options
-from frr.training.export import fresh_pipeline
+from frr.training.publishing.assemble_mofrr import fresh_pipeline
 
 SIDE = 64
 

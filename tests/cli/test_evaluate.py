@@ -3,7 +3,7 @@ from pathlib import Path
 
 from frr.pipelines.simulate import bank
 from frr.pipelines.simulate.recipe import OPERATIONS
-from frr.training.report import from_json
+from frr.training.judging.report_mofrr import from_json
 
 
 def test_prints_and_writes_tables(frr, faces, model):

@@ -10,9 +10,9 @@ from huggingface_hub import ModelCard
 from PIL import Image
 
 from frr.pipelines.photos.drawings import to_picture
-from frr.training import card
-from frr.training.card_mofrr import SUBJECT
-from frr.training.report import Evaluation, RestorationRow, RouterRow, to_json
+from frr.training.judging.report_mofrr import Evaluation, RestorationRow, RouterRow, to_json
+from frr.training.publishing import card
+from frr.training.publishing.card_mofrr import SUBJECT
 
 ROWS = tuple(
     RestorationRow(split, what, False, 80, 29.088443, 33.49156951, 0.8254338, 0.911, 0.9, 0.0)

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from functools import partial
 
 import pytest
 import torch
@@ -13,14 +14,14 @@ from frr.models.mofrr.router import RetouchRouter
 from frr.pipelines.mofrr.pipeline import MoFRRPipeline
 from frr.pipelines.operations import OPERATIONS
 from frr.pipelines.repository.code import read_code
-from frr.training.batches import RetouchSource
-from frr.training.export import assemble
-from frr.training.faces import FaceSet
+from frr.training.data.faces import FaceSet
+from frr.training.data.pools import Fresh
+from frr.training.data.retouching import RetouchSource
 from frr.training.loop import LoopConfig, train
-from frr.training.stage_expert import ExpertStage
-from frr.training.stage_merger import MergerStage
-from frr.training.stage_router import RouterStage
-from frr.training.stages import make_config
+from frr.training.publishing.assemble_mofrr import assemble
+from frr.training.stages.expert import ExpertStage
+from frr.training.stages.merger import MergerStage, Restorations
+from frr.training.stages.router import RouterConfig, RouterStage, simulate
 
 FIVE = (*OPERATIONS, "lip_tinting")  # the one declaration
 SIZE = 32
@@ -36,7 +37,8 @@ def five(pipe, tmp_path_factory):
     config = LoopConfig(steps=2, warmup=1, log_every=1)
 
     router = RetouchRouter.from_config(pipe.router.config, operations=FIVE, thresholds=None)
-    train(RouterStage(router, source, faces_per_batch=1), config, folder / "router")
+    faces = Fresh(partial(simulate, source))
+    train(RouterStage(router, faces, faces_per_batch=1), config, folder / "router")
     tinting = WaveFRRExpert.from_config(pipe.whitening_expert.config)
     stage = ExpertStage(tinting, source, "lip_tinting", batch_size=2)
     train(stage, config, folder / "lip_tinting")
@@ -44,8 +46,8 @@ def five(pipe, tmp_path_factory):
         getattr(pipe, f"{name}_expert").save_pretrained(folder / name / "model")
     experts = [getattr(pipe, f"{name}_expert") for name in OPERATIONS]
     merger = ExpertMerger.from_config(pipe.merger.config, operations=FIVE)
-    stage = MergerStage(merger, source, router, [*experts, tinting, pipe.shared_expert], 1)
-    train(stage, config, folder / "merger")
+    restored = Restorations(source, router, [*experts, tinting, pipe.shared_expert])
+    train(MergerStage(merger, Fresh(restored.simulate), 1), config, folder / "merger")
     made = assemble(folder)
     made.set_progress_bar_config(disable=True)
     made.register_to_config(working_size=SIZE)
@@ -128,7 +130,7 @@ def test_networks_of_other_operations_are_refused(five, pipe):
 
 
 def test_training_takes_the_operations_by_one_setting():
-    assert make_config({}).names == OPERATIONS
-    assert make_config({"operations": ",".join(FIVE)}).names == FIVE
+    assert RouterConfig.read({}).operations == OPERATIONS
+    assert RouterConfig.read({"operations": ",".join(FIVE)}).operations == FIVE
     with pytest.raises(ValueError, match="teeth"):
-        make_config({"operations": "whitening,teeth"})
+        RouterConfig.read({"operations": "whitening,teeth"})

@@ -1,0 +1,90 @@
+"""Pools: stored once, read item by item, the same after a stop."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from frr.training.data import pools
+from frr.training.data.pools import PoolConfig, StoredPool, describe_pool, fill_pool, open_pool
+
+
+class Numbers(NamedTuple):
+    whole: Tensor
+    broken: Tensor
+
+
+def simulate(rng, count):
+    whole = torch.as_tensor(rng.integers(0, 255, (count, 3)), dtype=torch.uint8)
+    return Numbers(whole, torch.as_tensor(rng.random((count, 2)), dtype=torch.float32))
+
+
+@pytest.fixture(autouse=True)
+def small_files(monkeypatch):
+    monkeypatch.setattr(pools, "FILE_ITEMS", 4)
+    monkeypatch.setattr(pools, "_AT_ONCE", 3)
+
+
+def make(folder, items, stop_after=None, resume=False, **settings):
+    config = PoolConfig(items=items, **settings)
+    open_pool(folder, config, {"stage": "numbers"}, resume)
+    counts = []
+    for stored in fill_pool(folder, config, simulate):
+        counts.append(stored)
+        if len(counts) == stop_after:
+            break
+    return counts
+
+
+def test_items_come_back_as_they_were_stored(tmp_path):
+    assert make(tmp_path / "pool", 10) == [4, 8, 10]
+    pool = StoredPool((tmp_path / "pool",), Numbers)
+    assert len(pool) == 10 and describe_pool(tmp_path / "pool")["settings"]["items"] == 10
+    first = simulate(np.random.default_rng((0, 0)), 3)
+    for row in range(3):
+        item = pool.item(row)
+        assert torch.equal(item.whole[0], first.whole[row])
+        assert torch.equal(item.broken[0], first.broken[row].half())
+    drawn = pool.draw(np.random.default_rng(1), 50)
+    assert drawn.whole.shape == (50, 3) and drawn.broken.dtype == torch.float32
+    known = {tuple(pool.item(row).whole[0].tolist()) for row in range(10)}
+    assert {tuple(row) for row in drawn.whole.tolist()} == known
+
+
+def test_several_pools_are_one(tmp_path):
+    make(tmp_path / "a", 5)
+    make(tmp_path / "b", 3, seed=1)
+    both = StoredPool((tmp_path / "a", tmp_path / "b"), Numbers)
+    second = StoredPool((tmp_path / "b",), Numbers)
+    assert len(both) == 8
+    assert torch.equal(both.item(5).whole, second.item(0).whole)
+
+
+def test_a_stopped_pool_goes_on_with_the_same_items(tmp_path):
+    make(tmp_path / "whole", 10)
+    make(tmp_path / "parts", 10, stop_after=1)
+    with pytest.raises(ValueError, match=r"lacks 2 of its 3 files.*--resume"):
+        describe_pool(tmp_path / "parts")
+    with pytest.raises(ValueError, match="holds a pool"):
+        make(tmp_path / "parts", 10)
+    for change, name in (({"items": 11}, "items=10"), ({"items": 10, "seed": 2}, "seed=0")):
+        with pytest.raises(ValueError, match=name):
+            make(tmp_path / "parts", resume=True, **change)
+    make(tmp_path / "parts", 10, resume=True, threads=1)
+    for path in (tmp_path / "whole").glob("*.safetensors"):
+        assert path.read_bytes() == (tmp_path / "parts" / path.name).read_bytes()
+
+
+def test_a_file_that_cannot_be_written_leaves_no_half_one(tmp_path):
+    def fail(rng, count):
+        raise OSError("no space left")
+
+    config = PoolConfig(items=4)
+    open_pool(tmp_path / "pool", config, {"stage": "numbers"}, False)
+    with pytest.raises(OSError, match="no space"):
+        list(fill_pool(tmp_path / "pool", config, fail))
+    assert [path.name for path in (tmp_path / "pool").iterdir()] == ["pool.json"]
+    with pytest.raises(ValueError, match="holds no pool"):
+        describe_pool(tmp_path)

@@ -1,0 +1,1 @@
+"""What training and judging are fed with: faces, pairs, datasets, retouched batches, pools."""

@@ -1,0 +1,219 @@
+"""Pools: items simulated once and stored, for networks that learn faster than photos are retouched.
+
+A pool is a folder of safetensors files, each with the same number of items, and pool.json, which
+says how they were made. A stopped pool goes on where it stopped, with the same items.
+"""
+
+import json
+from abc import abstractmethod
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from ..settings import Settings, setting
+from ..writing import replacing, write_json
+from .material import Material
+
+Batch = TypeVar("Batch", bound=tuple)  # a named tuple of tensors
+Drawn = TypeVar("Drawn", bound=tuple, covariant=True)
+Simulate = Callable[[np.random.Generator, int], Batch]
+FILE_ITEMS = 64  # items of one file
+_AT_ONCE = 8  # items simulated together
+_DESCRIPTION = "pool.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolConfig(Settings):
+    """How many items a pool holds; a stage's own class adds how they are simulated."""
+
+    items: int = setting(1000, "how many are stored", least=1)
+    seed: int = setting(0, "of all draws", least=0)
+    device: str = setting("", "torch device; empty = a GPU if there is one", free=True)
+    threads: int = setting(0, "CPU threads; 0 = torch's own choice", least=0, free=True)
+
+    @abstractmethod
+    def simulator(self, material: Material) -> Simulate:
+        """What makes items from a generator and their number: a named tuple of tensors n ..."""
+
+
+class Batches(Protocol[Drawn]):
+    """Where a stage draws items from: new ones, or those of pools."""
+
+    @property
+    def stored(self) -> bool:
+        """Whether the same items come again and again, so that a stage should vary them."""
+        ...
+
+    def draw(self, rng: np.random.Generator, count: int) -> Drawn:
+        """`count` items, floats in single precision."""
+        ...
+
+
+@dataclass(frozen=True)
+class Fresh(Generic[Batch]):
+    """Items simulated anew at every draw."""
+
+    simulate: Simulate
+
+    @property
+    def stored(self) -> bool:
+        """False: no item comes twice."""
+        return False
+
+    def draw(self, rng: np.random.Generator, count: int) -> Batch:
+        """`count` new items."""
+        return self.simulate(rng, count)
+
+
+@dataclass(frozen=True)
+class StoredPool(Generic[Batch]):
+    """The items of one or more pools, read from their files as they are drawn.
+
+    Attributes:
+        folders: the pools.
+        kind: the named tuple whose fields the files hold.
+        device: where items go.
+    """
+
+    folders: tuple[Path, ...]
+    kind: type[Batch]
+    device: torch.device | str = "cpu"
+
+    @property
+    def stored(self) -> bool:
+        """True: items come again."""
+        return True
+
+    @cached_property
+    def _files(self) -> list[Any]:
+        paths = [path for folder in self.folders for path in _finished_files(folder)]
+        return [safe_open(path, framework="pt") for path in paths]
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        """The number of items up to the end of each file."""
+        name = self._fields[0]
+        return list(accumulate(file.get_slice(name).get_shape()[0] for file in self._files))
+
+    @property
+    def _fields(self) -> tuple[str, ...]:
+        kind: Any = self.kind
+        return kind._fields
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def item(self, index: int) -> Batch:
+        """One item, tensors 1 ... as stored."""
+        file = bisect_right(self._ends, index)
+        row = index - (self._ends[file - 1] if file else 0)
+        slices = (self._files[file].get_slice(name) for name in self._fields)
+        return self._make(part[row : row + 1] for part in slices)
+
+    def draw(self, rng: np.random.Generator, count: int) -> Batch:
+        """`count` items, drawn with replacement, floats in single precision."""
+        items = [self.item(int(index)) for index in rng.integers(len(self), size=count)]
+        parts = (torch.cat(parts).to(self.device) for parts in zip(*items, strict=True))
+        return self._make(part.float() if part.is_floating_point() else part for part in parts)
+
+    def _make(self, parts: Iterable[torch.Tensor]) -> Batch:
+        kind: Any = self.kind
+        return kind(*parts)
+
+
+def describe_pool(folder: Path | str) -> dict[str, Any]:
+    """What pool.json says: `stage`, `settings`, and `faces`, of a finished pool.
+
+    Raises:
+        ValueError: there is no pool, or it is not finished.
+    """
+    folder = Path(folder)
+    _finished_files(folder)
+    return _read(folder)
+
+
+def open_pool(folder: Path, config: PoolConfig, facts: Mapping[str, Any], resume: bool) -> None:
+    """Makes a pool's folder, or finds it begun with the same settings.
+
+    Raises:
+        ValueError: a pool is there that is not to be resumed or was begun in another way.
+    """
+    note = {**facts, "settings": config.as_json()}
+    if not (folder / _DESCRIPTION).is_file():
+        write_json(folder / _DESCRIPTION, note)
+        return
+    if not resume:
+        raise ValueError(f"{folder} holds a pool: resume it or name another folder")
+    before, bound = _read(folder), config.bound()
+    old = {**before, **{n: v for n, v in before["settings"].items() if n in bound}}
+    new = {**note, **{n: v for n, v in note["settings"].items() if n in bound}}
+    for name in (*facts, *sorted(bound)):
+        if old.get(name) != new[name]:
+            raise ValueError(
+                f"{folder} was begun with {name}={old.get(name)!r}, now it is {new[name]!r}: "
+                "resume it with what it had, or name another folder"
+            )
+
+
+def fill_pool(folder: Path, config: PoolConfig, simulate: Simulate) -> Iterator[int]:
+    """Simulates and stores what a pool lacks; yields the number of items after each file."""
+    for number, path in enumerate(_files_of(folder, config.items)):
+        done = min((number + 1) * FILE_ITEMS, config.items)
+        if not path.is_file():
+            count = done - number * FILE_ITEMS
+            parts = _simulate_file(simulate, (config.seed, number), count)
+            with replacing(path) as beside:
+                save_file(parts, beside)
+        yield done
+
+
+@torch.no_grad()
+def _simulate_file(
+    simulate: Simulate, seed: tuple[int, int], count: int
+) -> dict[str, torch.Tensor]:
+    """The items of one file by field, floats in half precision."""
+    rng = np.random.default_rng(seed)
+    torch.manual_seed(seed[0] * 1_000_003 + seed[1])
+    counts = [min(_AT_ONCE, count - start) for start in range(0, count, _AT_ONCE)]
+    batches: list[Any] = [simulate(rng, number) for number in counts]
+    fields: Sequence[str] = batches[0]._fields
+    columns = zip(*batches, strict=True)
+    return {
+        name: torch.cat([_kept(part) for part in parts]).contiguous()
+        for name, parts in zip(fields, columns, strict=True)
+    }
+
+
+def _kept(part: torch.Tensor) -> torch.Tensor:
+    part = part.cpu()
+    return part.half() if part.is_floating_point() else part
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    path = folder / _DESCRIPTION
+    if not path.is_file():
+        raise ValueError(f"{folder} holds no pool: make one with `frr pool`")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _files_of(folder: Path, items: int) -> list[Path]:
+    return [folder / f"items_{n:05d}.safetensors" for n in range(-(-items // FILE_ITEMS))]
+
+
+def _finished_files(folder: Path) -> list[Path]:
+    files = _files_of(folder, _read(folder)["settings"]["items"])
+    if missing := [path for path in files if not path.is_file()]:
+        raise ValueError(
+            f"{folder} lacks {len(missing)} of its {len(files)} files: go on making it with "
+            "`frr pool ... --resume`"
+        )
+    return files

@@ -1,0 +1,1 @@
+"""How well networks do: conditions, metrics, thresholds, evaluations and their tables."""

@@ -1,0 +1,86 @@
+"""Assembles the stages' trained networks into a pipeline folder."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ...models.mofrr.expert import WaveFRRExpert
+from ...models.mofrr.merger import ExpertMerger
+from ...models.mofrr.router import RetouchRouter
+from ...models.mofrr.shared import SharedExpert
+from ...models.presets import PRESETS
+from ...pipelines.mofrr.pipeline import MoFRRPipeline
+from ..data.faces import FaceSet
+from ..judging.thresholds import calibrated_thresholds
+from ..run_folder import model_folder
+from ..stages.expert import expert_part, make_scheduler
+
+MAX_FALSE_POSITIVE_RATE = 0.15  # of each operation, on untouched validation faces
+STAGE_NETWORKS = {"router": RetouchRouter, "shared": SharedExpert, "merger": ExpertMerger}
+
+
+def assemble(
+    runs: Path | str,
+    faces: FaceSet | None = None,
+    seed: int = 0,
+    degree_source: str = "expert",
+) -> MoFRRPipeline:
+    """A pipeline from the run folders `router`, `shared`, `merger` and one for each operation.
+
+    The operations are those that the router was trained for.
+
+    Args:
+        runs: folder of the run folders, each with a trained `model`.
+        faces: validation faces to calibrate the router's thresholds on; None keeps them.
+        seed: fixes the recipes of the calibration.
+        degree_source: who estimates degrees, as for `MoFRRPipeline`.
+
+    Raises:
+        ValueError: a run folder has no trained model, or the source is unknown.
+    """
+    networks = {name: _trained(kind, Path(runs) / name) for name, kind in STAGE_NETWORKS.items()}
+    router = networks["router"]
+    operations = tuple(router.config.operations)
+    experts = {f"{name}_expert": _trained(WaveFRRExpert, Path(runs) / name) for name in operations}
+    if faces is not None:
+        thresholds = calibrated_thresholds(
+            router, faces, seed=seed, max_false_positive_rate=MAX_FALSE_POSITIVE_RATE
+        )
+        router.register_to_config(thresholds=thresholds)
+    return _join(networks, experts, degree_source=degree_source)
+
+
+def fresh_pipeline(preset: str = "tiny", **settings: Any) -> MoFRRPipeline:
+    """A pipeline of a preset's networks with random weights: they cost what trained ones do.
+
+    Args:
+        preset: name of the sizes.
+        settings: as for `MoFRRPipeline`.
+    """
+    sizes = PRESETS[preset]
+    networks = {name: kind(**sizes[name]) for name, kind in STAGE_NETWORKS.items()}
+    experts = {
+        f"{name}_expert": WaveFRRExpert(**sizes[expert_part(name)])
+        for name in networks["router"].config.operations
+    }
+    return _join(networks, experts, **settings)
+
+
+def _join(
+    networks: Mapping[str, Any], experts: Mapping[str, Any], **settings: Any
+) -> MoFRRPipeline:
+    """The pipeline of those networks, for the router's operations."""
+    kind: Any = MoFRRPipeline.for_operations(networks["router"].config.operations)
+    return kind(
+        router=networks["router"],
+        scheduler=make_scheduler(),
+        shared_expert=networks["shared"],
+        merger=networks["merger"],
+        **experts,
+        **settings,
+    )
+
+
+def _trained(kind: Any, run: Path) -> Any:
+    """The network that a run folder holds."""
+    return kind.from_pretrained(model_folder(run)).eval()

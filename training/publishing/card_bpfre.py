@@ -1,0 +1,139 @@
+"""What the model card says of BPFRe, and how it reads its evaluations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from huggingface_hub import EvalResult
+from PIL import Image
+
+from ...pipelines.photos.drawings import map_picture, to_picture, to_tensor
+from ...pipelines.simulate.blemishes.painter import paint, sample_blemishes
+from ..judging.evaluate_bpfre import RetouchEvaluation
+from ..judging.metrics import psnr
+from ..judging.report_bpfre import from_json, to_markdown
+from .card import Evidence, Subject
+
+SUMMARY = """
+A photo of a face goes in; the same face without acne, redness, scars, spots, enlarged pores and
+wrinkles comes out, moles kept. An encoder-decoder retouches coarsely, a StyleGAN2-type generator
+refines, and two blemish-aware attention modules say where the blemishes are: outside of what they
+find no pixel changes. It implements BPFRe (Xie et al., CVPR 2023), independently, from the paper's
+slides; nothing here is the authors' code.
+"""
+
+SECTIONS = {
+    "Intended use": """
+Research on face retouching; retouching portraits of people who want it, gently (`strength`, a mask
+of what may change, a mask of what is to be preserved). Photos should be filled by one upright face,
+as FFHQ's aligned crops are. Coarse result and both maps are part of the answer: look at them.
+""",
+    "Out of scope": """
+- Medical use: it neither finds nor judges diseases of the skin. A mole that it changes says
+  nothing, nor does one that it keeps.
+- Presenting a retouched photo as an untouched one where people rely on it.
+- Photos of people who did not agree.
+""",
+    "Limits and biases": """
+- Blemishes in training and evaluation are painted by a simulator, since no free set of real ones
+  with professional retouches is known. Real blemishes differ: some will be missed, and some natural
+  freckles, folds and beard stubble taken for blemishes.
+- What one may call a blemish is a matter of taste; freckles and wrinkles are part of many faces.
+  Keep them with `preserve` or a lower `strength`.
+- The training faces are synthetic and, for the most part, were scaled down before: they have little
+  true pore texture. Half of the test faces are synthetic too; the real ones are 40 young white
+  adults in even studio light. Redness shows less on dark skin, in the painter and to the network.
+- The network works at 256 px; on larger photos what is finer than that stays.
+""",
+    "Training": """
+Every loss of the slides is implemented. These weights were trained on pairs alone, with Haar-band
+distances at three scales in place of VGG features (no weights need to be fetched), a detection loss
+that the slides do not have, and without the adversarial pair. 1301 synthetic faces: SFHQ and
+SFHQ-T2I (MIT, SelfishGene) and faker portraits (CC0 1.0, faker-js). Judged on other faker portraits
+and on the Canada set, 40 real faces (CC-BY 4.0, DeBruine & Jones 2017, doi
+10.6084/m9.figshare.4220517.v1). None of these pictures is in this repository. The portrait above is
+NASA's (Eileen Collins), in the public domain. Code and weights: Apache-2.0.
+""",
+}
+
+
+def read(text: str) -> Evidence:
+    """An evaluation that `frr evaluate --pipeline bpfre` wrote.
+
+    Raises:
+        ValueError: the text is none.
+    """
+    evaluation = from_json(text)
+    return Evidence(list(_results(evaluation)), to_markdown(evaluation), evaluation.weights)
+
+
+def _results(evaluation: RetouchEvaluation) -> Iterator[EvalResult]:
+    """PSNR and SSIM before and after for each condition, and the figures of the whole run."""
+    for row in evaluation.rows:
+        if row.stage != "refined":
+            continue
+        measured = {
+            ("psnr", "PSNR retouched, dB"): row.psnr,
+            ("psnr", "PSNR of the photo as it came, dB"): row.copy_psnr,
+            ("psnr", "PSNR retouched inside the blemish mask, dB"): row.mask_psnr,
+            ("psnr", "PSNR as it came inside the blemish mask, dB"): row.copy_mask_psnr,
+            ("ssim", "SSIM retouched"): row.ssim,
+            ("ssim", "SSIM of the photo as it came"): row.copy_ssim,
+        }
+        for (kind, name), value in measured.items():
+            yield _result(evaluation, row.condition, kind, name, value)
+    whole = {
+        ("psnr", "PSNR of clean faces to themselves, dB"): evaluation.clean_psnr,
+        ("iou", "IoU of the E2D map"): evaluation.iou,
+        ("average_precision", "average precision of the E2D map"): evaluation.average_precision,
+    }
+    for (kind, name), value in whole.items():
+        yield _result(evaluation, "all", kind, name, value)
+
+
+def _result(
+    evaluation: RetouchEvaluation, condition: str, kind: str, name: str, value: float
+) -> EvalResult:
+    return EvalResult(
+        task_type="image-to-image",
+        task_name="Face retouching",
+        dataset_type="painted-blemishes",
+        dataset_name=f"Blemishes painted on {evaluation.faces} faces at {evaluation.size} px",
+        dataset_config=condition,
+        dataset_split="test",
+        metric_type=kind,
+        metric_name=name,
+        metric_value=value,
+    )
+
+
+def show(pipe: Any, portrait: Image.Image) -> Sequence[tuple[str, Image.Image]]:
+    """The portrait with painted blemishes, the E2D map, and retouched."""
+    clean = to_tensor(portrait)
+    painted = paint(clean, [sample_blemishes(np.random.default_rng(3))], by_kind=False)
+    photo = to_picture(painted.image[0])
+    output = pipe(photo)
+    pictures = {"blemished": photo, "retouched": output.images[0]}
+    labelled = {
+        name: (f"{name}, {float(psnr(to_tensor(picture), painted.target)):.1f} dB", picture)
+        for name, picture in pictures.items()
+    }
+    found = ("E2D map", map_picture(output.blemish_maps[0, 0]))
+    target = ("target", to_picture(painted.target[0]))
+    return [labelled["blemished"], found, labelled["retouched"], target]
+
+
+SUBJECT = Subject(
+    title="BPFRe: blemish-aware progressive face retouching",
+    tags=("face-retouching", "blemish-removal", "inpainting", "gan"),
+    metrics=("psnr", "ssim"),
+    result="retouched.png",
+    summary=SUMMARY.strip(),
+    sections=SECTIONS,
+    read=read,
+    show=show,
+    caption="A portrait with painted blemishes, where they were found, retouched, and what it "
+    "should be; PSNR against the last",
+)

@@ -1,0 +1,40 @@
+# bpfre-tiny: from faces to hub/bpfre-tiny.
+#
+#   frr recipe bpfre-tiny --faces faces --work work -o hub/bpfre-tiny      (--quick: only try it out)
+#
+# or, with FACES, WORK and OUT set, `sh bpfre-tiny.sh`. What is finished is not done again, so a stopped
+# recipe goes on when it is started anew. It takes about five hours of one CPU core. The shipped weights
+# were made by these runs and some that were dropped (RUNS.md has them all).
+
+set -eu
+: "$FACES" "$WORK" "$OUT"
+
+# The whole network first, then encoder and E2D map alone: to find blemishes takes more steps.
+frr train bpfre --faces "$FACES/train" --run "$WORK/whole_1" --resume --set crop=128 --set mixed_precision=bf16 \
+    --set adversarial=0 --set steps=1650 --set batch_size=6 --set learning_rate=1e-3 --set warmup=30
+frr train bpfre --faces "$FACES/train" --run "$WORK/detection_1" --resume --set crop=128 --set mixed_precision=bf16 \
+    --set start="$WORK/whole_1" --set detection_only=true --set steps=5000 --set batch_size=16 --set learning_rate=1.5e-3
+frr train bpfre --faces "$FACES/train" --run "$WORK/detection_2" --resume --set crop=128 --set mixed_precision=bf16 \
+    --set start="$WORK/detection_1" --set detection_only=true --set steps=3600 --set batch_size=16 --set learning_rate=1.2e-3
+frr train bpfre --faces "$FACES/train" --run "$WORK/whole_2" --resume --set crop=128 --set mixed_precision=bf16 \
+    --set start="$WORK/detection_2" --set adversarial=0 --set steps=650 --set batch_size=8 --set learning_rate=8e-4
+frr train bpfre --faces "$FACES/train" --run "$WORK/detection_3" --resume --set crop=128 --set mixed_precision=bf16 \
+    --set start="$WORK/whole_2" --set detection_only=true --set steps=2000 --set batch_size=16 --set learning_rate=1e-3
+frr train bpfre --faces "$FACES/train" --run "$WORK/whole_3" --resume --set crop=128 --set mixed_precision=bf16 \
+    --set start="$WORK/detection_3" --set adversarial=0 --set steps=380 --set batch_size=8 --set learning_rate=7e-4
+
+# The whole network's losses blunt the map, so the last run takes it from before and keeps it.
+frr train bpfre --faces "$FACES/train" --run "$WORK/runs/bpfre" --resume --set crop=128 --set mixed_precision=bf16 \
+    --set start="$WORK/whole_3" --set detection="$WORK/detection_3" --set keep_detection=true --set adversarial=0 \
+    --set steps=600 --set batch_size=8 --set learning_rate=1e-3
+
+# Filling holes.
+frr train bpfre_inpaint --faces "$FACES/train" --run "$WORK/inpaint_1" --resume --set crop=128 \
+    --set mixed_precision=bf16 --set steps=1400 --set batch_size=8 --set learning_rate=1.5e-3
+frr train bpfre_inpaint --faces "$FACES/train" --run "$WORK/runs/bpfre_inpaint" --resume --set crop=160 \
+    --set mixed_precision=bf16 --set start="$WORK/inpaint_1" --set steps=700 --set batch_size=6 --set learning_rate=1.2e-3
+
+# Threshold, weights, results, card.
+frr export --pipeline bpfre --runs "$WORK/runs" -o "$OUT" --calibrate "$FACES/val" --limit 24 --without-code --overwrite
+frr evaluate --pipeline bpfre --model "$OUT" --faces "$FACES/test" -o "$WORK/report" --overwrite
+frr card --repo frr/bpfre --model "$OUT" --evaluation "$WORK/report/bpfre.json" --overwrite

@@ -1,0 +1,1 @@
+"""The stages of training: for each network its settings and its losses."""
