@@ -54,7 +54,7 @@ def demo(
     """Retouch a public-domain portrait, restore it with the embedded weights, and show both.
 
     Writes panel.png (before, retouched, restored, and the errors of the last two: black 0, white
-    32 of 255 grey levels), the first three one by one and told.png, restored knowing what was done,
+    32 of 255 grey levels), the first three one by one and given.png, restored knowing what was done,
     and demo.json with the printed numbers.
     """
     import torch
@@ -72,9 +72,9 @@ def demo(
         return options.restore_photo(pipe, retouched, **arguments)
 
     restored, output = undo(None)
-    told, _ = undo({operation for operation, _, _ in RECIPE})
+    given, _ = undo({operation for operation, _, _ in RECIPE})
     quality = compare(retouched, restored, before)
-    quality["told"] = compare(retouched, told, before)["restored"]
+    quality["given"] = compare(retouched, given, before)["restored"]
     labelled = [
         ("before", before),
         (f"retouched, {quality['photo']:.1f} dB", retouched),
@@ -83,7 +83,7 @@ def demo(
         ("error of the restored", error_picture(restored, before)),
     ]
     save_photo(panel(labelled), folder / "panel.png")
-    singles = {"before": before, "retouched": retouched, "restored": restored, "told": told}
+    singles = {"before": before, "retouched": retouched, "restored": restored, "given": given}
     for name, picture in singles.items():
         save_photo(picture, folder / f"{name}.png")
 
@@ -102,12 +102,10 @@ def table(rows: list[Row], quality: Mapping[str, float]) -> str:
     for row in rows:
         undone = f"{row.estimated:.2f}" if row.active else "-"
         lines.append(f"{row.operation:<16}{row.applied:8.2f}{row.probability:12.3f}{undone:>11}")
-    start, found, told = (quality[name] for name in ("photo", "restored", "told"))
+    start, found, given = (quality[name] for name in ("photo", "restored", "given"))
     lines += ["", f"{'PSNR against the photo before retouching':<54}{start:6.2f} dB"]
     lines.append(f"{'restored, the router deciding':<54}{found:6.2f} dB, {found - start:+.2f}")
-    lines.append(
-        f"{'restored, told which operations were applied':<54}{told:6.2f} dB, {told - start:+.2f}"
-    )
+    lines.append(f"{'restored, the operations given':<54}{given:6.2f} dB, {given - start:+.2f}")
     return "\n".join(lines)
 
 

@@ -1,7 +1,9 @@
-"""The U-Net of diffusers as MoFRR's experts use it."""
+"""U-Nets: diffusers' own as MoFRR's experts use it, and the way through a plain one."""
 
+import torch
+import torch.nn.functional as F
 from diffusers import UNet2DModel
-from torch import nn
+from torch import Tensor, nn
 
 
 def make_unet(
@@ -24,3 +26,21 @@ def make_unet(
     for parameter in unet.conv_out.parameters():
         nn.init.zeros_(parameter)
     return unet
+
+
+def through_unet(features: Tensor, down: nn.ModuleList, up: nn.ModuleList) -> Tensor:
+    """Features B C h w through blocks that halve and blocks that double the side, with skips.
+
+    Args:
+        features: sides divisible by 2 to the power of the number of levels but one.
+        down: a block for each level, the finest first.
+        up: a block for each level but the coarsest, which sees the coarser one and the skip.
+    """
+    skips = []
+    for i, block in enumerate(down):
+        features = block(features if i == 0 else F.avg_pool2d(features, 2))
+        skips.append(features)
+    for block, skip in zip(up, reversed(skips[:-1]), strict=True):
+        features = F.interpolate(features, scale_factor=2, mode="nearest")
+        features = block(torch.cat((features, skip), dim=1))
+    return features

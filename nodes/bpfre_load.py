@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+
+import torch
 
 from .. import hub
 from ..pipelines.bpfre.pipeline import BPFRePipeline
 from .bpfre_model import BPFReModel, BPFReModelSocket
 from .host import io
-from .model_choice import ModelChoice
-
-MODELS = ModelChoice("bpfre", hub.BPFRE, None)
+from .model_choice import LoaderNode, ModelChoice
 
 
-class BPFReLoadModel(io.ComfyNode):
+class BPFReLoadModel(LoaderNode):
     """Loads retoucher and inpainter; the host brings each to its device when it is used."""
+
+    models = ModelChoice("bpfre", hub.BPFRE, None)
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -28,24 +30,13 @@ class BPFReLoadModel(io.ComfyNode):
                 "with the pack, or one from models/bpfre (a folder with model_index.json)."
             ),
             search_aliases=["face retouching", "blemish removal", "skin retouch", "BPFRe"],
-            inputs=MODELS.inputs(),
+            inputs=cls.models.inputs(),
             outputs=[
                 BPFReModelSocket.Output("model", tooltip="For the BPFRe nodes' model inputs.")
             ],
         )
 
     @classmethod
-    def fingerprint_inputs(cls, model_name: str, dtype: str) -> list[Any]:
-        """What changes when the model's files do."""
-        return MODELS.fingerprint(model_name, dtype)
-
-    @classmethod
-    def execute(cls, model_name: str, dtype: str) -> io.NodeOutput:
-        """Load the model.
-
-        Raises:
-            ValueError: it is gone, of another kind, or damaged; the message names the file.
-        """
-        path, chosen = MODELS.find(model_name, dtype)
-        pipeline = BPFRePipeline.from_pretrained(path, torch_dtype=chosen)
-        return io.NodeOutput(BPFReModel(pipeline, model_name))
+    def load(cls, path: Path, dtype: torch.dtype, name: str) -> BPFReModel:
+        """The model in a folder."""
+        return BPFReModel(BPFRePipeline.from_pretrained(path, torch_dtype=dtype), name)

@@ -15,7 +15,7 @@ from .bpfre_model import INPAINTER, RETOUCHER, BPFReModel, BPFReModelSocket
 from .face_crops import Frames, cut_faces, read_faces
 from .host import io
 from .inputs import (
-    check_working_size,
+    SizedNode,
     face_inputs,
     mask_input,
     read_working_size,
@@ -28,6 +28,12 @@ CATEGORY = "FRR/BPFRe"
 FEATHER = 0.1
 LEAST = BPFRePipeline.size_requirements.minimum
 EDGE = 0.01  # feather where only holes change: a crop's rim needs no soft edge
+
+
+class BPFReNode(SizedNode):
+    """A node of BPFRe with a working size."""
+
+    least = LEAST
 
 
 def _retouch_inputs() -> list[Any]:
@@ -64,7 +70,7 @@ def _retouch_outputs() -> list[Any]:
     ]
 
 
-class BPFReRetouch(io.ComfyNode):
+class BPFReRetouch(BPFReNode):
     """Finds blemishes and retouches them in two stages."""
 
     @classmethod
@@ -89,11 +95,6 @@ class BPFReRetouch(io.ComfyNode):
             inputs=_retouch_inputs(),
             outputs=_retouch_outputs(),
         )
-
-    @classmethod
-    def validate_inputs(cls, working_size: int | None) -> bool | str:
-        """A size between 1 and 63 is too small for the networks."""
-        return check_working_size(working_size, LEAST)
 
     @classmethod
     def execute(
@@ -158,7 +159,7 @@ def _retouch_faces(
     return Retouched(images, coarse, maps)
 
 
-class BPFReInpaint(io.ComfyNode):
+class BPFReInpaint(BPFReNode):
     """Fills holes in faces."""
 
     @classmethod
@@ -188,11 +189,6 @@ class BPFReInpaint(io.ComfyNode):
                 io.Image.Output("filled", display_name="image", tooltip="The filled pictures.")
             ],
         )
-
-    @classmethod
-    def validate_inputs(cls, working_size: int | None) -> bool | str:
-        """A size between 1 and 63 is too small for the networks."""
-        return check_working_size(working_size, LEAST)
 
     @classmethod
     def execute(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import bpfre_load, host, mofrr_load
+from . import host
 from .bpfre_load import BPFReLoadModel
 from .bpfre_retouch import BPFReInpaint, BPFReRetouch
 from .compare import RestorationCompare
@@ -35,8 +35,8 @@ class FRRExtension(host.ComfyExtension):
 
     async def on_load(self) -> None:
         """Tell the host where the models are."""
-        for models in (mofrr_load.MODELS, bpfre_load.MODELS):
-            host.add_model_folder(models.folder)
+        for loader in (MoFRRLoadModel, BPFReLoadModel):
+            host.add_model_folder(loader.models.folder)
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """Every node, in the order of the menu."""

@@ -103,7 +103,7 @@ def output_dtype() -> torch.dtype:
 
 
 def network_dtype(parameters: int) -> torch.dtype:
-    """The dtype that the host chooses for networks of so many parameters."""
+    """The dtype that the host chooses for networks with this number of parameters."""
     chosen = management.unet_dtype(
         device=device(), model_params=parameters, supported_dtypes=list(DTYPES)
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from .host import io
 
@@ -22,15 +22,23 @@ def seed_input(tooltip: str) -> Any:
 def share_input(name: str, default: float, tooltip: str, advanced: bool = False) -> Any:
     """A number from 0 to 1."""
     options = {"advanced": True} if advanced else {}
+    return number_input(name, default, (0.0, 1.0), 0.05, tooltip, **options)
+
+
+def number_input(
+    name: str, default: float, limits: tuple[float, float], step: float, tooltip: str, **more: Any
+) -> Any:
+    """A number between two limits."""
+    low, high = limits
     return io.Float.Input(
-        name, default=default, min=0.0, max=1.0, step=0.05, tooltip=tooltip, **options
+        name, default=default, min=low, max=high, step=step, tooltip=tooltip, **more
     )
 
 
 def strength_input(what: str) -> Any:
     """How much of a correction or an edit is applied."""
-    told = f"How much of the {what} is applied: 0 leaves the picture as it is."
-    return share_input("strength", 1.0, told)
+    tooltip = f"How much of the {what} is applied: 0 leaves the picture as it is."
+    return share_input("strength", 1.0, tooltip)
 
 
 def working_size_input(least: int, how: str) -> Any:
@@ -68,6 +76,17 @@ def read_working_size(size: int, least: int) -> Any:
     if isinstance(fits, str):
         raise ValueError(fits)
     return size or "config"
+
+
+class SizedNode(io.ComfyNode):
+    """A node with a working size, at which its networks work."""
+
+    least: ClassVar[int]  # pixels
+
+    @classmethod
+    def validate_inputs(cls, working_size: int | None) -> bool | str:
+        """A size that is not 0 and below the least is too small for the networks."""
+        return check_working_size(working_size, cls.least)
 
 
 def mask_input(tooltip: str, name: str = "mask") -> Any:

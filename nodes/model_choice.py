@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 
@@ -76,6 +76,32 @@ class ModelChoice(NamedTuple):
             return path, DTYPES[dtype]
         size = sum(file.stat().st_size for file in _weights(path))
         return path, host.network_dtype(size // 4)
+
+
+class LoaderNode(io.ComfyNode):
+    """A node that loads one of the models that it offers."""
+
+    models: ClassVar[ModelChoice]
+
+    @classmethod
+    def load(cls, path: Path, dtype: torch.dtype, name: str) -> Any:
+        """The model in a folder or file, under the host's memory management."""
+        raise NotImplementedError
+
+    @classmethod
+    def fingerprint_inputs(cls, model_name: str, dtype: str) -> list[Any]:
+        """What changes when the model's files do."""
+        return cls.models.fingerprint(model_name, dtype)
+
+    @classmethod
+    def execute(cls, model_name: str, dtype: str) -> io.NodeOutput:
+        """Load the model.
+
+        Raises:
+            ValueError: it is gone, of another kind, or damaged; the message names the file.
+        """
+        path, chosen = cls.models.find(model_name, dtype)
+        return io.NodeOutput(cls.load(path, chosen, model_name))
 
 
 def _weights(path: Path) -> list[Path]:

@@ -33,7 +33,7 @@ class Edits(NamedTuple):
         images = pixels.clone()
         for place in (self.edit.rows // self.samples).unique().tolist():
             samples = place * self.samples + torch.arange(self.samples)
-            edit = self.edit.of(samples)
+            edit = self.edit.of(samples, pixels.device)
             assert edit is not None
             photo = to_signed(pixels[place : place + 1]).expand(self.samples, -1, -1, -1)
             images[place] = to_unit(edit.applied(photo, 1.0).image).mean(0)

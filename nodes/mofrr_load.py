@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+
+import torch
 
 from .. import hub
 from ..pipelines.mofrr.pipeline import MoFRRPipeline
 from ..pipelines.mofrr.single_file import load_single_file
 from . import host
 from .host import io
-from .model_choice import ModelChoice
+from .model_choice import LoaderNode, ModelChoice
 from .mofrr_model import MoFRRModel, MoFRRModelSocket
 
-MODELS = ModelChoice("mofrr", hub.DEFAULT, ".safetensors")
 
-
-class MoFRRLoadModel(io.ComfyNode):
+class MoFRRLoadModel(LoaderNode):
     """Loads router, experts and merger; the host brings each to its device when it is used."""
+
+    models = ModelChoice("mofrr", hub.DEFAULT, ".safetensors")
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -31,27 +33,15 @@ class MoFRRLoadModel(io.ComfyNode):
                 ".safetensors file)."
             ),
             search_aliases=["face retouching restoration", "unretouch", "de-beautify", "MoFRR"],
-            inputs=MODELS.inputs(),
+            inputs=cls.models.inputs(),
             outputs=[
                 MoFRRModelSocket.Output("model", tooltip="For the MoFRR nodes' model inputs.")
             ],
         )
 
     @classmethod
-    def fingerprint_inputs(cls, model_name: str, dtype: str) -> list[Any]:
-        """What changes when the model's files do."""
-        return MODELS.fingerprint(model_name, dtype)
-
-    @classmethod
-    def execute(cls, model_name: str, dtype: str) -> io.NodeOutput:
-        """Load the model.
-
-        Raises:
-            ValueError: it is gone, of another kind, or damaged; the message names the file.
-        """
-        path, chosen = MODELS.find(model_name, dtype)
+    def load(cls, path: Path, dtype: torch.dtype, name: str) -> MoFRRModel:
+        """The model in a folder, or in one file."""
         if path.is_file():
-            pipeline = load_single_file(path, chosen, host.read_tensors)
-        else:
-            pipeline = MoFRRPipeline.from_pretrained(path, torch_dtype=chosen)
-        return io.NodeOutput(MoFRRModel(pipeline, model_name))
+            return MoFRRModel(load_single_file(path, dtype, host.read_tensors), name)
+        return MoFRRModel(MoFRRPipeline.from_pretrained(path, torch_dtype=dtype), name)

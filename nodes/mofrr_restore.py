@@ -2,59 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..pipelines.mofrr.pipeline import MoFRRPipeline
 from ..pipelines.mofrr.request import Request
 from . import host
-from .face_crops import Frames, cut_faces, read_faces
+from .face_crops import cut_faces, read_faces
 from .host import io
-from .inputs import (
-    VIDEO,
-    check_working_size,
-    face_inputs,
-    frames_input,
-    mask_input,
-    read_working_size,
-    samples_input,
-    seed_input,
-    steps_input,
-    strength_input,
-    working_size_input,
+from .inputs import VIDEO, face_inputs, frames_input, mask_input, strength_input
+from .mofrr_inputs import (
+    ONLY_HERE,
+    MoFRRNode,
+    read_size,
+    size_inputs,
+    sources,
+    step_inputs,
+    written,
 )
-from .mofrr_model import MoFRRModel, MoFRRModelSocket
-from .mofrr_routing import (
-    RoutingSocket,
-    Verdict,
-    decision_inputs,
-    judge,
-    read_decisions,
-    report,
-)
-from .photos import blend, changed, or_zeros, read_image, read_mask, write_image, write_mask
+from .mofrr_model import MoFRRModel
+from .mofrr_routing import RoutingSocket, Verdict, decision_inputs, read_decisions, report
+from .photos import read_image, read_mask
 
 FEATHER = 0.1
-LEAST = MoFRRPipeline.size_requirements.minimum
-CORRECTION = "the correction is brought back to full size."
-SEED = "Seed of the experts' noise: the same seed gives the same result."
-ONLY_HERE = "Restore only here; other pixels keep every bit."
 
 
 def _inputs() -> list[Any]:
     """Inputs of MoFRRRestore."""
     return [
-        io.Image.Input("image", tooltip="The retouched pictures; values beyond 0..1 are clamped."),
-        MoFRRModelSocket.Input("model", tooltip="From Load MoFRR Model."),
-        steps_input(),
-        seed_input(SEED),
+        *sources("The retouched pictures; values beyond 0..1 are clamped."),
+        *step_inputs(),
         strength_input("correction"),
         *decision_inputs(),
-        samples_input(),
-        working_size_input(LEAST, CORRECTION),
+        *size_inputs(),
         frames_input(),
         mask_input(ONLY_HERE),
         *face_inputs(
@@ -79,7 +60,7 @@ def _outputs() -> list[Any]:
     ]
 
 
-class MoFRRRestore(io.ComfyNode):
+class MoFRRRestore(MoFRRNode):
     """Finds which retouching a face got, and undoes it."""
 
     @classmethod
@@ -108,11 +89,6 @@ class MoFRRRestore(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, working_size: int | None) -> bool | str:
-        """A size between 1 and 31 is too small for the networks."""
-        return check_working_size(working_size, LEAST)
-
-    @classmethod
     def execute(
         cls,
         image: Tensor,
@@ -129,67 +105,39 @@ class MoFRRRestore(io.ComfyNode):
         **decisions: Any,
     ) -> io.NodeOutput:
         """Restore the pictures."""
-        pixels, alpha = read_image(image)
-        chosen = read_mask(mask, pixels)
+        pictures = read_image(image)
+        pixels = pictures.pixels
+        read_mask(mask, pixels)  # what is wrong with it shows before the work
+        wishes, degrees = read_decisions(decisions, model.pipeline.operations)
         request = Request(
-            num_inference_steps=steps,
-            strength=strength,
-            num_samples=samples,
-            working_size=read_working_size(working_size, LEAST),
+            steps,
+            strength,
+            {name: "auto" if wish is None else wish for name, wish in wishes.items()},
+            degrees,
+            samples,
+            working_size=read_size(working_size),
             clip=frames == VIDEO,
         )
-        faces = read_faces(boxes, landmarks, len(pixels))
-        if faces is None:
-            found = _restore(model, pixels, request, seed, decisions)
-        else:
-            found = _restore_faces(model, pixels, faces, request, seed, decisions)
-        restored = blend(pixels, found.image, chosen)
-        uncertainty = found.uncertainty if chosen is None else found.uncertainty * chosen
-        return io.NodeOutput(
-            write_image(restored, alpha),
-            write_mask(changed(pixels, restored)),
-            write_mask(uncertainty),
-            found.verdict,
-            report(found.bars) if found.bars else "no face was found, nothing was done",
-            ui={"mofrr_verdict": found.bars},
+        found = read_faces(boxes, landmarks, len(pixels))
+        faces = None if found is None else cut_faces(pixels, found)
+        if faces is not None and not len(faces.crops):
+            nothing = "no face was found, nothing was done"
+            return io.NodeOutput(
+                *written(pictures, pixels, None, mask), None, nothing, ui={"mofrr_verdict": []}
+            )
+        generator = torch.Generator().manual_seed(seed)
+        result = model.pipeline.restore(
+            pixels if faces is None else faces.crops, request, generator, room=host.HostRoom(model)
         )
-
-
-class _Restored(NamedTuple):
-    """Restored pictures."""
-
-    image: Tensor  # B 3 H W in [0, 1]
-    uncertainty: Tensor  # B 1 H W, spread of the samples; zeros with one sample
-    verdict: Verdict | None  # None: there was nothing to judge
-    bars: list[dict[str, Any]]  # what the frontend draws of it
-
-
-def _restore(
-    model: MoFRRModel, pixels: Tensor, request: Request, seed: int, decisions: Mapping[str, Any]
-) -> _Restored:
-    """Pictures B 3 H W in [0, 1], each filled by one face."""
-    room = host.HostRoom(model)
-    found = judge(model, room, pixels, request.working_size, request.clip)
-    verdict = found.edited(*read_decisions(decisions))
-    generator = torch.Generator().manual_seed(seed)
-    result = model.pipeline.restore(pixels, request, generator, routing=verdict.routing, room=room)
-    bars = verdict.bars(result.degrees, result.active)
-    return _Restored(result.images, or_zeros(result.uncertainty, pixels), verdict, bars)
-
-
-def _restore_faces(
-    model: MoFRRModel,
-    pixels: Tensor,
-    frames: Frames,
-    request: Request,
-    seed: int,
-    decisions: Mapping[str, Any],
-) -> _Restored:
-    """Every face of every picture as one batch of crops, and the changes pasted back."""
-    faces = cut_faces(pixels, frames)
-    if not len(faces.crops):
-        return _Restored(pixels, torch.zeros_like(pixels[:, :1]), None, [])
-    found = _restore(model, faces.crops, request, seed, decisions)
-    restored, _ = faces.paste(pixels, found.image, FEATHER, match_colour=True)
-    spread, _ = faces.lay(found.uncertainty, pixels, FEATHER)
-    return found._replace(image=restored, uncertainty=spread)
+        verdict = Verdict.of(model.pipeline, result.routing, request.clip, (wishes, degrees))
+        bars = verdict.bars(result.degrees, result.active)
+        images, spread = result.images, result.uncertainty
+        if faces is not None:
+            images, _ = faces.paste(pixels, images, FEATHER, match_colour=True)
+            spread = None if spread is None else faces.lay(spread, pixels, FEATHER)[0]
+        return io.NodeOutput(
+            *written(pictures, images, spread, mask),
+            verdict,
+            report(bars),
+            ui={"mofrr_verdict": bars},
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,15 +13,13 @@ from ..models.mofrr.contract import ESTIMATED
 from ..pipelines.mofrr.components import SHARED
 from ..pipelines.mofrr.routing import Estimate, Routing, check_experts, decide
 from ..pipelines.operations import OPERATIONS, label
-from ..pipelines.photos.arrays import to_signed
-from . import host
 from .host import io
 from .inputs import share_input
-from .mofrr_model import MoFRRModel
 
 RoutingSocket = io.Custom("MOFRR_ROUTING")
 AUTO, ON, OFF = "auto", "on", "off"
 DECISIONS: dict[str, bool | None] = {AUTO: None, ON: True, OFF: False}
+Wishes = tuple[dict[str, bool | None], dict[str, float]]  # operations, and degrees that are given
 
 
 @dataclass(frozen=True)
@@ -52,18 +50,19 @@ class Verdict:
         """What follows for each picture, B K each."""
         return decide(self.estimate, self.wishes, self.degrees, tuple(self.available.values()))
 
+    @classmethod
+    def of(cls, pipe: Any, routing: Routing, clip: bool, wishes: Wishes | None = None) -> Verdict:
+        """A pipeline's routing, and the wishes that it followed."""
+        count = len(pipe.operations)
+        free = cls(routing.estimate, pipe.available, (None,) * count, (ESTIMATED,) * count, clip)
+        return free if wishes is None else free.edited(*wishes)
+
     def edited(self, wishes: Mapping[str, bool | None], degrees: Mapping[str, float]) -> Verdict:
         """The verdict with operations forced on or off, and degrees set; what is not stays.
 
         Raises:
             ValueError: an operation is forced on that the model has no expert for.
         """
-        strangers = [name for name, wish in wishes.items() if wish and name not in self.available]
-        if strangers:
-            raise ValueError(
-                f"{', '.join(strangers)} is on, but the model knows {', '.join(self.operations)} "
-                "only; set it to auto, or load a model that knows it"
-            )
         pairs = zip(self.operations, self.wishes, self.degrees, strict=True)
         chosen = [
             (own if (wish := wishes.get(name)) is None else wish, degrees.get(name, degree))
@@ -111,16 +110,6 @@ class Verdict:
         ]
 
 
-def judge(
-    model: MoFRRModel, room: host.HostRoom, pixels: Tensor, working_size: Any, clip: bool
-) -> Verdict:
-    """The router's verdict on B 3 H W in [0, 1]."""
-    pipe = model.pipeline
-    estimate = pipe.judge(to_signed(pixels), working_size, clip, room)
-    count = len(pipe.operations)
-    return Verdict(estimate, pipe.available, (None,) * count, (ESTIMATED,) * count, clip)
-
-
 def report(pictures: list[dict[str, Any]]) -> str:
     """The bars as text, a line for each operation of each picture."""
     lines = []
@@ -155,8 +144,26 @@ def decision_inputs() -> list[Any]:
     ]
 
 
-def read_decisions(given: Mapping[str, Any]) -> tuple[dict[str, bool | None], dict[str, float]]:
-    """The values of `decision_inputs`: wishes, and the degrees that are not to be estimated."""
+def read_decisions(given: Mapping[str, Any], operations: Sequence[str]) -> Wishes:
+    """The values of `decision_inputs`: wishes, and the degrees that are not to be estimated.
+
+    Args:
+        given: by input.
+        operations: those that the model knows.
+
+    Raises:
+        ValueError: an operation is on that the model does not know.
+    """
     wishes = {name: DECISIONS[given[name]] for name in OPERATIONS}
-    degrees = {name: float(given[f"{name}_degree"]) for name in OPERATIONS}
-    return wishes, {name: degree for name, degree in degrees.items() if degree > 0}
+    strangers = [name for name, wish in wishes.items() if wish and name not in operations]
+    if strangers:
+        raise ValueError(
+            f"{', '.join(strangers)} is on, but the model knows {', '.join(operations)} only; set "
+            "it to auto, or load a model that knows it"
+        )
+    known = [name for name in OPERATIONS if name in operations]
+    degrees = {name: float(given[f"{name}_degree"]) for name in known}
+    return (
+        {name: wishes[name] for name in known},
+        {name: degree for name, degree in degrees.items() if degree > 0},
+    )

@@ -11,38 +11,31 @@ from torch import Tensor
 from ..pipelines.mofrr.components import SHARED
 from ..pipelines.mofrr.request import Request
 from ..pipelines.operations import OPERATIONS
+from ..pipelines.photos.arrays import to_signed
 from . import host
 from .host import io
-from .inputs import (
-    VIDEO,
-    check_working_size,
-    frames_input,
-    mask_input,
-    read_working_size,
-    samples_input,
-    seed_input,
-    steps_input,
-    strength_input,
-    working_size_input,
-)
+from .inputs import VIDEO, frames_input, mask_input, strength_input
 from .mofrr_edits import Edits, EditSocket, check_routed, run_one, same_samples
-from .mofrr_model import MoFRRModel, MoFRRModelSocket
-from .mofrr_restore import CORRECTION, LEAST, ONLY_HERE, SEED
-from .mofrr_routing import (
-    RoutingSocket,
-    Verdict,
-    decision_inputs,
-    judge,
-    read_decisions,
-    report,
+from .mofrr_inputs import (
+    ONLY_HERE,
+    MoFRRNode,
+    read_size,
+    say,
+    size_inputs,
+    sources,
+    step_inputs,
+    verdict_outputs,
+    written,
 )
-from .photos import blend, changed, or_zeros, read_image, read_mask, write_image, write_mask
+from .mofrr_model import MoFRRModel
+from .mofrr_routing import RoutingSocket, Verdict, decision_inputs, read_decisions
+from .photos import read_image, read_mask, write_image
 
 CATEGORY = "FRR/MoFRR/steps"
 MOST_EXPERTS = 16
 
 
-class MoFRRRoute(io.ComfyNode):
+class MoFRRRoute(MoFRRNode):
     """The router by itself."""
 
     @classmethod
@@ -56,35 +49,22 @@ class MoFRRRoute(io.ComfyNode):
             search_aliases=["detect retouching", "retouching detection", "beauty filter detector"],
             has_intermediate_output=True,
             inputs=[
-                io.Image.Input("image", tooltip="The pictures to judge, each filled by one face."),
-                MoFRRModelSocket.Input("model", tooltip="From Load MoFRR Model."),
-                working_size_input(LEAST, CORRECTION),
+                *sources("The pictures to judge, each filled by one face."),
+                *size_inputs(samples=False),
                 frames_input(),
             ],
-            outputs=[
-                RoutingSocket.Output("routing", tooltip="The verdict on each picture."),
-                io.String.Output("report", tooltip="The verdict as text."),
-            ],
+            outputs=verdict_outputs("The verdict on each picture"),
         )
-
-    @classmethod
-    def validate_inputs(cls, working_size: int | None) -> bool | str:
-        """A size between 1 and 31 is too small for the networks."""
-        return check_working_size(working_size, LEAST)
 
     @classmethod
     def execute(
         cls, image: Tensor, model: MoFRRModel, working_size: int, frames: str
     ) -> io.NodeOutput:
         """Judge the pictures."""
-        pixels = read_image(image).pixels
-        size = read_working_size(working_size, LEAST)
-        return _say(judge(model, host.HostRoom(model), pixels, size, frames == VIDEO))
-
-
-def _say(verdict: Verdict) -> io.NodeOutput:
-    bars = verdict.bars()
-    return io.NodeOutput(verdict, report(bars), ui={"mofrr_verdict": bars})
+        photo, clip = to_signed(read_image(image).pixels), frames == VIDEO
+        size, room = read_size(working_size), host.HostRoom(model)
+        routing = model.pipeline.route(photo, working_size=size, clip=clip, room=room)
+        return say(Verdict.of(model.pipeline, routing, clip))
 
 
 class MoFRREditRouting(io.ComfyNode):
@@ -104,19 +84,16 @@ class MoFRREditRouting(io.ComfyNode):
                 RoutingSocket.Input("verdict", display_name="routing", tooltip="From MoFRR Route."),
                 *decision_inputs(),
             ],
-            outputs=[
-                RoutingSocket.Output("routing", tooltip="The corrected verdict."),
-                io.String.Output("report", tooltip="The corrected verdict as text."),
-            ],
+            outputs=verdict_outputs("The corrected verdict"),
         )
 
     @classmethod
     def execute(cls, verdict: Verdict, **decisions: Any) -> io.NodeOutput:
         """Apply the decisions."""
-        return _say(verdict.edited(*read_decisions(decisions)))
+        return say(verdict.edited(*read_decisions(decisions, verdict.operations)))
 
 
-class MoFRRExpert(io.ComfyNode):
+class MoFRRExpert(MoFRRNode):
     """One expert on the pictures where its operation is active."""
 
     @classmethod
@@ -132,8 +109,7 @@ class MoFRRExpert(io.ComfyNode):
             ),
             search_aliases=["undo whitening", "undo smoothing", "undo slimming", "undo big eyes"],
             inputs=[
-                io.Image.Input("image", tooltip="The same pictures that were routed."),
-                MoFRRModelSocket.Input("model", tooltip="From Load MoFRR Model."),
+                *sources("The same pictures that were routed."),
                 RoutingSocket.Input("routing", tooltip="From MoFRR Route or MoFRR Edit Routing."),
                 io.Combo.Input(
                     "operation",
@@ -141,10 +117,8 @@ class MoFRRExpert(io.ComfyNode):
                     default=OPERATIONS[0],
                     tooltip="Which expert; shared is the one that knows retouching in general.",
                 ),
-                steps_input(),
-                seed_input(SEED),
-                samples_input(),
-                working_size_input(LEAST, CORRECTION),
+                *step_inputs(),
+                *size_inputs(),
             ],
             outputs=[
                 EditSocket.Output("edit", tooltip="What the expert would change, for MoFRR Merge."),
@@ -153,11 +127,6 @@ class MoFRRExpert(io.ComfyNode):
                 ),
             ],
         )
-
-    @classmethod
-    def validate_inputs(cls, working_size: int | None) -> bool | str:
-        """A size between 1 and 31 is too small for the networks."""
-        return check_working_size(working_size, LEAST)
 
     @classmethod
     def execute(
@@ -174,7 +143,7 @@ class MoFRRExpert(io.ComfyNode):
         """Run the expert."""
         pixels, alpha = read_image(image)
         check_routed(routing, model, pixels)
-        size = read_working_size(working_size, LEAST)
+        size = read_size(working_size)
         noise = Request(steps, num_samples=samples, working_size=size, clip=routing.clip)
         generator = torch.Generator().manual_seed(seed)
         room = host.HostRoom(model)
@@ -202,8 +171,7 @@ class MoFRRMerge(io.ComfyNode):
             description="Joins the experts' edits into the restored picture.",
             search_aliases=["merge experts", "combine edits"],
             inputs=[
-                io.Image.Input("image", tooltip="The same pictures that the experts saw."),
-                MoFRRModelSocket.Input("model", tooltip="From Load MoFRR Model."),
+                *sources("The same pictures that the experts saw."),
                 RoutingSocket.Input("routing", tooltip="The routing that the experts followed."),
                 strength_input("correction"),
                 io.Autogrow.Input("edits", template=edits, tooltip="One edit of each expert."),
@@ -227,20 +195,14 @@ class MoFRRMerge(io.ComfyNode):
         mask: Tensor | None = None,
     ) -> io.NodeOutput:
         """Join the edits."""
-        pixels, alpha = read_image(image)
+        pictures = read_image(image)
+        pixels = pictures.pixels
         check_routed(routing, model, pixels)
+        read_mask(mask, pixels)  # what is wrong with it shows before the work
         given = [edit for edit in edits.values() if edit is not None]
         samples = same_samples(given)
         present = {each.name: each.edit for each in given if each.edit is not None}
-        result = model.pipeline.join(
-            pixels, present, routing.routing.gates, strength, samples, room=host.HostRoom(model)
-        )
-        chosen = read_mask(mask, pixels)
-        restored = blend(pixels, result.images, chosen)
-        uncertainty = or_zeros(result.uncertainty, pixels)
-        uncertainty = uncertainty if chosen is None else uncertainty * chosen
-        return io.NodeOutput(
-            write_image(restored, alpha),
-            write_mask(changed(pixels, restored)),
-            write_mask(uncertainty),
-        )
+        gates = routing.routing.gates
+        room = host.HostRoom(model)
+        result = model.pipeline.join(pixels, present, gates, strength, samples, room=room)
+        return io.NodeOutput(*written(pictures, result.images, result.uncertainty, mask))

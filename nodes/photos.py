@@ -79,16 +79,6 @@ def blend(pixels: Tensor, restored: Tensor, mask: Tensor | None) -> Tensor:
     return torch.where(mask > 0, mixed, pixels)
 
 
-def changed(pixels: Tensor, restored: Tensor) -> Tensor:
-    """How much each pixel changed, B 1 H W: mean over the colours of the absolute difference."""
-    return (restored - pixels).abs().mean(1, keepdim=True)
-
-
-def or_zeros(planes: Tensor | None, pixels: Tensor) -> Tensor:
-    """Planes B 1 H W, zeros for pictures B 3 H W where there are none."""
-    return torch.zeros_like(pixels[:, :1]) if planes is None else planes
-
-
 def read_boxes(boxes: Any, batch: int, margin: float) -> list[list[Alignment]]:
     """The host's BOUNDING_BOX: one box, a list for all pictures, or a list for each picture.
 

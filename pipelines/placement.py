@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 
-def awake(network: Any) -> Any:
+def onloaded(network: Any) -> Any:
     """Has accelerate bring an offloaded network to its device: its hooks watch `forward` alone."""
     hook = getattr(network, "_hf_hook", None)
     if hook is not None and hasattr(hook, "pre_forward"):

@@ -10,6 +10,8 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from ..unets import through_unet
+
 
 class CriticBlock(nn.Module):
     """Two spectrally normalised convolutions."""
@@ -65,11 +67,5 @@ class PixelCritic(ModelMixin, ConfigMixin):
             )
         features = F.pixel_unshuffle(photo, self.config.fold)
         features = features.contiguous(memory_format=torch.channels_last)
-        skips = []
-        for i, block in enumerate(self.down):
-            features = block(features if i == 0 else F.avg_pool2d(features, 2))
-            skips.append(features)
-        for block, skip in zip(self.up, reversed(skips[:-1]), strict=True):
-            features = F.interpolate(features, scale_factor=2, mode="nearest")
-            features = block(torch.cat((features, skip), dim=1))
+        features = through_unet(features, self.down, self.up)
         return F.pixel_shuffle(self.head(features), self.config.fold).float()

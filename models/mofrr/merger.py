@@ -14,6 +14,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
 from ..sizes import SizeRequirements
+from ..unets import through_unet
 
 
 class ConvBlock(nn.Module):
@@ -91,15 +92,7 @@ class ExpertMerger(ModelMixin, ConfigMixin):
         small, changes = self.reduce(photo), self.reduce(residuals.flatten(1, 2)) * 4
         planes = probabilities.to(photo.dtype)[..., None, None].expand(-1, -1, *small.shape[-2:])
         features = torch.cat((small, changes, planes), dim=1)
-
-        skips = []
-        for i, block in enumerate(self.down):
-            features = block(features if i == 0 else F.avg_pool2d(features, 2))
-            skips.append(features)
-        for block, skip in zip(self.up, reversed(skips[:-1]), strict=True):
-            features = F.interpolate(features, scale_factor=2, mode="nearest")
-            features = block(torch.cat((features, skip), dim=1))
-
+        features = through_unet(features, self.down, self.up)
         gains = self.gain_head(features).float()
         gains = F.interpolate(gains, scale_factor=self.config.reduction, mode="bilinear")
         whole = self.gate(probabilities.to(photo.dtype))[..., None, None] + self.initial_gains

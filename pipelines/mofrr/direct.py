@@ -11,7 +11,7 @@ from ...models.mofrr.contract import DirectExpert
 from ...models.mofrr.native_view import NativeView, look
 from ...models.mofrr.warping import warp_smoothly
 from ..photos.arrays import to_working_size
-from ..placement import awake, dtype_of
+from ..placement import dtype_of, onloaded
 from .edits import AppliedEdit, put, take
 from .experts import Task
 
@@ -39,13 +39,17 @@ class DirectEdit(NamedTuple):
         """The edit with a function applied to every tensor of it."""
         return DirectEdit(*(None if field is None else function(field) for field in self))
 
-    def of(self, rows: Tensor) -> "DirectEdit | None":
+    def of(self, rows: Tensor, device: torch.device) -> "DirectEdit | None":
         """The part of it that is of some photos, counted from 0 then; None where there is none."""
         own, places = (self.rows[:, None] == rows).nonzero(as_tuple=True)
         if not len(own):
             return None
         part = self if len(own) == len(self.rows) else self.each(lambda field: field[own])
-        return part._replace(rows=places)
+        return part._replace(rows=places).each(lambda field: field.to(device))
+
+    def placed(self, rows: Tensor) -> "DirectEdit":
+        """The edit of some photos of a batch, brought to where `rows`, their places there, are."""
+        return self.each(lambda x: x.to(rows.device))._replace(rows=rows[self.rows.to(rows.device)])
 
     def applied(self, photo: Tensor, strength: float) -> AppliedEdit:
         """A part of the edit applied to photos B 3 H W in [-1, 1] of its size."""
@@ -89,7 +93,7 @@ def answer_at_once(experts: Mapping[int, DirectExpert], task: Task) -> dict[int,
 def _answer(expert: DirectExpert, photo: Tensor, view: NativeView, degree: Tensor) -> DirectEdit:
     dtype = dtype_of(expert)
     seen = NativeView(*(field.to(dtype) for field in view))
-    given = awake(expert).answer(photo.to(dtype), seen, degree.to(dtype))
+    given = onloaded(expert).answer(photo.to(dtype), seen, degree.to(dtype))
     flow, residual = (None if planes is None else planes.float() for planes in given)
     return DirectEdit(torch.arange(len(photo)), flow, residual, degree)
 

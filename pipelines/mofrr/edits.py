@@ -50,13 +50,17 @@ class ExpertEdit(NamedTuple):
         rows, residual, degree = (function(x) for x in (self.rows, self.residual, self.degree))
         return ExpertEdit(rows, flow, residual, degree)
 
-    def of(self, rows: Tensor) -> "ExpertEdit | None":
+    def of(self, rows: Tensor, device: torch.device) -> "ExpertEdit | None":
         """The part of it that is of some photos, counted from 0 then; None where there is none."""
         own, places = (self.rows[:, None] == rows).nonzero(as_tuple=True)
         if not len(own):
             return None
         part = self if len(own) == len(self.rows) else self.each(lambda field: field[own])
-        return part._replace(rows=places)
+        return part._replace(rows=places).each(lambda field: field.to(device))
+
+    def placed(self, rows: Tensor) -> "ExpertEdit":
+        """The edit of some photos of a batch, brought to where `rows`, their places there, are."""
+        return self.each(lambda x: x.to(rows.device))._replace(rows=rows[self.rows.to(rows.device)])
 
     def cropped(self, height: int, width: int) -> "ExpertEdit":
         """The edit of photos that had been padded to its size."""

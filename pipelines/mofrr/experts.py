@@ -2,7 +2,7 @@
 
 import inspect
 import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -10,9 +10,9 @@ from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
 from ...models.mofrr.contract import Expert, known_degrees
-from ..placement import awake, dtype_of
+from ..placement import dtype_of, onloaded
 from .edits import ExpertEdit, put, take
-from .request import Generators, OnStep, check_generators
+from .request import Generators, check_generators
 
 
 class Task(NamedTuple):
@@ -22,6 +22,13 @@ class Task(NamedTuple):
     active: Tensor  # B E bool, on the CPU
     degrees: Tensor  # B E in [0, 1]; NaN where it is to be estimated, and for the shared expert
     latents: Tensor  # B E 3 h w
+
+    def rows_of(self, columns: Sequence[int]) -> Tensor:
+        """The photos that some experts work on: one its own, all of them every photo."""
+        if len(columns) == self.active.shape[1]:
+            return torch.arange(len(self.photo), device=self.photo.device)
+        acts = self.active[:, list(columns)].any(dim=1)
+        return acts.nonzero()[:, 0].to(self.photo.device)
 
     def part(self, rows: Tensor, columns: Sequence[int], device: torch.device | None) -> "Task":
         """Some photos and some experts of it, on a device; None: where it is."""
@@ -82,7 +89,7 @@ class ExpertRun:
                 "call, and changes nothing; compile what takes the time: expert.denoiser.compile()",
                 stacklevel=2,
             )
-        self.expert, self.rows, self.degree = awake(expert), rows, degree.float()
+        self.expert, self.rows, self.degree = onloaded(expert), rows, degree.float()
         self.dtype = dtype_of(expert)
         photo, raw = photos.of(rows).to(self.dtype), None
         estimates = expert.estimates_degrees and not all_known
@@ -95,11 +102,11 @@ class ExpertRun:
     def predict(self, latents: Tensor, timestep: Tensor) -> Tensor:
         """One denoising step on latents n 3 h w in float32."""
         latents = latents.to(self.dtype)
-        return awake(self.expert).denoise(latents, timestep, self.condition).prediction.float()
+        return onloaded(self.expert).denoise(latents, timestep, self.condition).prediction.float()
 
     def edit(self, low: Tensor) -> ExpertEdit:
         """The edit that follows from the denoised latents n 3 h w."""
-        answer = awake(self.expert).reconstruct(low.to(self.dtype), self.condition)
+        answer = onloaded(self.expert).reconstruct(low.to(self.dtype), self.condition)
         flow = None if answer.flow is None else answer.flow.float()
         return ExpertEdit(self.rows, flow, answer.residual.float(), self.degree)
 
@@ -167,35 +174,20 @@ def check_scheduler(scheduler: Any, experts: Collection[Expert]) -> None:
             )
 
 
-def denoise(
-    scheduler: Any,
-    latents: Tensor,
-    runs: Mapping[int, ExpertRun],
-    generator: Generators,
-    on_step: OnStep,
-    on_prediction: Callable[[Tensor], None],
-) -> Tensor:
-    """Steps the latents of all experts as one tensor through the scheduler's timesteps.
+def predict(runs: Mapping[int, ExpertRun], latents: Tensor, timestep: Tensor) -> Tensor:
+    """What the running experts predict, by their place in E: B E 3 h w; zero elsewhere."""
+    prediction = torch.zeros_like(latents)
+    for place, run in runs.items():
+        low = run.predict(take(latents[:, place], run.rows), timestep)
+        put(prediction[:, place], run.rows, low)
+    return prediction
 
-    Args:
-        scheduler: with its timesteps set.
-        latents: B E 3 h w, float32.
-        runs: the active experts by their place in E; where none is active the prediction is zero,
-            and the result there has no meaning.
-        generator: for schedulers that draw noise in their steps.
-        on_step: called after every step; returns the latents to go on with.
-        on_prediction: called in every step with what the experts predict, B E 3 h w.
-    """
+
+def step(
+    scheduler: Any, prediction: Tensor, timestep: Tensor, latents: Tensor, generator: Generators
+) -> Tensor:
+    """The scheduler's step; the generator is for those that draw noise in it."""
     options: dict[str, Any] = {"return_dict": False}
     if "generator" in inspect.signature(scheduler.step).parameters:
         options["generator"] = generator
-    for index, timestep in enumerate(scheduler.timesteps):
-        scaled = scheduler.scale_model_input(latents, timestep)
-        prediction = torch.zeros_like(latents)
-        for place, run in runs.items():
-            low = run.predict(take(scaled[:, place], run.rows), timestep)
-            put(prediction[:, place], run.rows, low)
-        on_prediction(prediction)
-        latents = scheduler.step(prediction, timestep, latents, **options)[0]
-        latents = on_step(index, timestep, latents)
-    return latents
+    return scheduler.step(prediction, timestep, latents, **options)[0]

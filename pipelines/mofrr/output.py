@@ -21,9 +21,9 @@ class Restoration(NamedTuple):
 
     images: Tensor  # B 3 H W in [0, 1]
     latents: Tensor | None  # B * num_samples, K + 1, 3, h, w; None where no expert ran
-    routing: Tensor  # B K
-    degrees: Tensor  # B K
-    active: Tensor  # B K
+    routing: Routing  # on B photos
+    degrees: Tensor  # B K, that the experts worked with; 0 where they did not run
+    active: Tensor  # B K, which experts ran
     edits: Mapping[str, AppliedEdit] = {}  # of each active expert, its rows counting photos
     uncertainty: Tensor | None = None  # B 1 H W
 
@@ -35,6 +35,14 @@ class Restoration(NamedTuple):
             for row, value in zip(self.edits[name].rows.tolist(), values, strict=True):
                 planes[row] = value
         return planes
+
+
+class Joined(NamedTuple):
+    """B photos with the edits of all experts applied."""
+
+    images: Tensor  # B 3 H W in [0, 1]
+    uncertainty: Tensor | None  # B 1 H W, spread of the samples; None with one sample
+    edits: dict[str, AppliedEdit]  # at the photos' size, where they were to be kept
 
 
 class ExpertImages(Mapping[str, list[Any]]):
@@ -124,15 +132,16 @@ def used_degrees(
     for place, name in enumerate(operations):
         if name in edits:
             used[edits[name].rows // num_samples, place] = edits[name].degree
-    return used if routing.expected is None else torch.where(used.isnan(), routing.expected, used)
+    expected = routing.estimate.expected
+    return used if expected is None else torch.where(used.isnan(), expected, used)
 
 
-def leave(pixels: Tensor, routing: Routing, num_samples: int) -> Restoration:
+def unchanged(pixels: Tensor, routing: Routing, num_samples: int) -> Restoration:
     """The photos B 3 H W in [0, 1] as they are: what a call answers in which no expert acts."""
     idle = torch.zeros_like(routing.active)
     spread = torch.zeros_like(pixels[:, :1]) if num_samples > 1 else None
     degrees = torch.zeros_like(routing.degrees)
-    return Restoration(pixels, None, routing.probabilities, degrees, idle, uncertainty=spread)
+    return Restoration(pixels, None, routing, degrees, idle, uncertainty=spread)
 
 
 def repeat(planes: Tensor, count: int) -> Tensor:
@@ -169,12 +178,11 @@ def make_output(
     output_type: str,
 ) -> MoFRRPipelineOutput:
     """The output of a call from its batches: the photos' alphas and the experts' names given."""
-
-    def of_all(field: str) -> Tensor:
-        values = [getattr(part, field) for part in parts]
-        return values[0] if len(values) == 1 else torch.cat(values)
-
-    report: dict[str, Any] = {name: of_all(name) for name in ("routing", "degrees", "active")}
+    report: dict[str, Any] = {
+        "routing": _joined([part.routing.probabilities for part in parts]),
+        "degrees": _joined([part.degrees for part in parts]),
+        "active": _joined([part.active for part in parts]),
+    }
     if output_type == "latent":
         latents: Any = [part.latents for part in parts]
         return MoFRRPipelineOutput(latents if len(parts) > 1 else latents[0], **report)
@@ -192,3 +200,7 @@ def make_output(
         flows=by_expert("shown_flow"),
         uncertainty=uncertainty if len(parts) > 1 else uncertainty[0],
     )
+
+
+def _joined(planes: Sequence[Tensor]) -> Tensor:
+    return planes[0] if len(planes) == 1 else torch.cat(list(planes))

@@ -121,17 +121,20 @@ class MoFRRPipeline(MoFRRRestoration, RepositoryReader, RepositoryWriter):  # py
         """Restores photos.
 
         ```
-        photo -> working size, padded -+-> router ----> probabilities, degrees -> active set
-                                       |                                     (or the caller's)
-                                       |                                             |
-                                       +-> Haar x2 -> low, details -> experts <------+
-                                       |              [num_inference_steps]  |
-                                       +-> reduced photo -> shared expert ---+-> flow, residual
-                                                                             |
-        photo ---------------------------------------------------------------+-> warped + residual,
-                                                                             |   at full size
-        restored <- photo + merger(photo, residual images, probabilities) <--+
+        photo -+-> the router's size -> router -> probabilities, degrees -> active set
+               |                                                       (or the caller's)
+               |                                                                |
+               +-> working size -+-> Haar x2 -> low, details -> experts <-------+
+               |     (padded)    |             [num_inference_steps]  |
+               |                 +-> reduced photo -> shared expert --+-> flow, residual
+               |                                                              |
+               +-> its own pixels, warped + residual (both at full size) <----+
+               |                                 |
+               v                                 v
+        restored = photo + sum of merger's gains * changes   (gains found at the experts' size)
         ```
+
+        `restoration.py` reads as this diagram does, from the top to the bottom.
 
         Args:
             image: a PIL image, a numpy array (H W C or B H W C), a tensor (C H W or B C H W) or a
@@ -144,7 +147,7 @@ class MoFRRPipeline(MoFRRRestoration, RepositoryReader, RepositoryWriter):  # py
             degrees: name -> degree in [0, 1]; what is not named is estimated.
             generator: seeds the noise; a list has one for each photo.
             latents: the noise itself, of the shape that `prepare_latents` gives.
-            num_samples: restore each photo with so many noises; the image is then their mean.
+            num_samples: restore each photo from as many different noises; the image is their mean.
             output_type: "pil", "np", "pt" or "latent".
             return_dict: False gives a plain tuple without the fields that are None.
             callback_on_step_end: called as (pipeline, index, timestep, tensors) after every step;

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..photos.arrays import to_signed
 from ..room import OPEN, Room
 from .components import SHARED
-from .output import Restoration, leave, repeat, used_degrees
+from .output import Restoration, repeat, unchanged, used_degrees
 from .request import Generators, OnStep, Request
 from .routing import Routing
 from .steps import MoFRRSteps, keep
@@ -26,7 +26,6 @@ class MoFRRRestoration(MoFRRSteps):
         generator: Generators = None,
         latents: Tensor | None = None,
         on_step: OnStep = keep,
-        routing: Routing | None = None,
         room: Room = OPEN,
     ) -> Restoration:
         """Restores photos of one size.
@@ -37,16 +36,15 @@ class MoFRRRestoration(MoFRRSteps):
             generator: one, or a list with one for each photo.
             latents: the noise, instead of a draw.
             on_step: (index, timestep, latents) -> latents, called after every step.
-            routing: what to undo, where that is decided already.
             room: the memory to do it in.
         """
         count, size = request.num_samples, request.working_size
         photo = to_signed(pixels)
-        if routing is None:
-            routing = self.route(photo, request.operations, request.degrees, size, room)
+        wishes = request.operations, request.degrees
+        routing = self.route(photo, *wishes, size, request.clip, room)
         acting = self._acting(routing, request)
         if latents is None and request.output_type != "latent" and not acting.any():
-            return leave(pixels.clone(), routing, count)
+            return unchanged(pixels.clone(), routing, count)
         latents = self.prepare_latents(photo, generator, latents, count, size, request.clip)
         if isinstance(generator, list):
             generator = [each for each in generator for _ in range(count)]
@@ -64,7 +62,7 @@ class MoFRRRestoration(MoFRRSteps):
             room,
         )
         used = used_degrees(edits, self.operations, routing, count)
-        result = Restoration(pixels, latents, routing.probabilities, used, acting[:, :-1])
+        result = Restoration(pixels, latents, routing, used, acting[:, :-1])
         if request.output_type == "latent":
             return result
         images, spread, applied = self.join(

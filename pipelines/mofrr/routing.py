@@ -29,11 +29,15 @@ class Estimate(NamedTuple):
 class Routing(NamedTuple):
     """What is to be undone on each photo of a batch; K operations."""
 
-    probabilities: Tensor  # B K in [0, 1], the router's; without a router 1 = active, 0 = not
+    estimate: Estimate  # the router's; `forced` without one
     degrees: Tensor  # B K in [0, 1]; NaN = the expert's own estimate
     active: Tensor  # B K bool
     gates: Tensor  # B K in [0, 1], what the merger sees: probabilities, 1 or 0 where forced
-    expected: Tensor | None = None  # B K in [0, 1], the router's degrees; None without a router
+
+    @property
+    def probabilities(self) -> Tensor:
+        """The router's, B K in [0, 1]; without a router 1 = active, 0 = not."""
+        return self.estimate.probabilities
 
 
 def forced(wishes: Sequence[bool | None], photo: Tensor) -> Estimate:
@@ -81,4 +85,4 @@ def decide(
             active[:, index], gates[:, index] = wish, float(wish)
     active &= torch.tensor(available, device=active.device)
     chosen = torch.where(given.isnan(), degree, given)
-    return Routing(probabilities, chosen, active, gates, expected)
+    return Routing(estimate, chosen, active, gates)

@@ -13,7 +13,7 @@ from ..placement import dtype_of
 from ..room import Room, Share, Work
 from .direct import DirectEdit, answer_at_once, answers_at_once
 from .edits import ExpertEdit, take
-from .experts import Task, denoise, start
+from .experts import Task, predict, start, step
 from .request import Generators, OnStep
 from .tiled import run_in_tiles
 
@@ -24,7 +24,7 @@ class Course:
     """How far all experts have come, for the room.
 
     Args:
-        room: that is told.
+        room: the memory that shows it.
         steps: denoising steps of each expert.
         experts: how many run; the last step of all is the joining of their edits.
     """
@@ -57,6 +57,7 @@ class Runner:
 
     Attributes:
         experts: by name, those that run.
+        names: of all experts, in the order of a task's columns.
         scheduler: of diffusers.
         steps: denoising steps.
         generator: for schedulers that draw noise in their steps.
@@ -68,6 +69,7 @@ class Runner:
     """
 
     experts: dict[str, Expert | DirectExpert]
+    names: Sequence[str]
     scheduler: Any  # every scheduler of diffusers has its own interface
     steps: int
     generator: Generators
@@ -80,93 +82,76 @@ class Runner:
     def __post_init__(self) -> None:
         self.course = Course(self.room, self.steps, len(self.experts))
 
-    def run(self, names: Sequence[str], task: Task, clip: bool) -> tuple[Found, Tensor]:
-        """Some experts on a task of theirs.
+    def run(self, task: Task, clip: bool) -> tuple[Found, Tensor]:
+        """All experts on photos: together where the room holds everything, else in turn.
 
         Args:
-            names: of the experts, in the order of the task's columns; others do not run.
             task: photos at their own size.
             clip: whether each estimated degree is the mean over the photos.
 
         Returns:
-            The edits at working size, their rows counting the task's photos; the denoised latents.
+            The edits at working size, their rows counting the photos; the denoised latents.
         """
-        work = self._work(names, task)
-        if clip:
-            degrees = [self._of_clip(i, name, task, work) for i, name in enumerate(names)]
-            task = task._replace(degrees=torch.stack(degrees, dim=1))
-        found = self.room.split(work, partial(self._shares, names, task))
-        self.course.finish(sum(name in self.experts for name in names))
-        return found
+        edits, latents = {}, task.latents.clone()
+        everything = list(range(len(self.names)))
+        each = [[place] for place in everything if self.names[place] in self.experts]
+        for group in [everything] if self.room.holds_everything else each:
+            rows, names = task.rows_of(group), [self.names[place] for place in group]
+            part = task.part(rows, group, None)
+            work = self._work(names, part)
+            if clip:
+                part = part._replace(degrees=self._degrees_of_clip(names, part, work))
+            found, after = self.room.split(work, partial(self.share, names, part))
+            edits |= {name: edit.placed(rows) for name, edit in found.items()}
+            latents[rows[:, None], torch.tensor(group, device=rows.device)] = after
+            self.course.finish(len(found))
+        return edits, latents
 
     def _work(self, names: Sequence[str], task: Task) -> Work:
         """The work of some experts; one that answers at once sees photos at their own size."""
+        photos = len(task.photo)
         if len(names) > 1:
-            return Work(None, len(task.photo), *self.shape)
+            return Work(None, photos, *self.shape)
         network, expert = f"{names[0]}_expert", self.experts.get(names[0])
         if answers_at_once(expert):
-            return Work(network, len(task.photo), *task.photo.shape[-2:], tiles=False)
-        return Work(network, len(task.photo), *self.shape)
+            return Work(network, photos, *task.photo.shape[-2:], tiles=False)
+        return Work(network, photos, *self.shape)
 
-    def _of_clip(self, column: int, name: str, task: Task, work: Work) -> Tensor:
-        """An expert's degrees B; where one is not known all have the mean of the estimates."""
-        known = task.degrees[:, column]
-        expert = self.experts.get(name)
-        rows = task.active[:, column].nonzero()[:, 0].to(known.device)
-        if (
-            expert is None
-            or answers_at_once(expert)
-            or not expert.estimates_degrees
-            or not known[rows].isnan().any()
-        ):
-            return known
+    def share(self, names: Sequence[str], task: Task, share: Share) -> tuple[Found, Tensor]:
+        """Some experts on a task of theirs, as many photos at once as a share has.
 
-        def run(share: Share) -> Tensor:
-            means = []
-            for part in task.photo[rows].split(share.photos):
-                small = self.reduce(part.to(share.device or part.device)).to(dtype_of(expert))
-                unknown = small.new_full((len(small),), torch.nan, dtype=torch.float32)
-                means.append(known_degrees(expert, small, unknown, None))
-            return torch.cat(means).mean().to(known)
+        Args:
+            names: of the experts, in the order of the task's columns; others do not run.
+            task: photos at their own size.
+            share: how many at once, where, and whether in tiles.
 
-        return self.room.split(work, run).expand_as(known)
-
-    def _shares(self, names: Sequence[str], task: Task, share: Share) -> tuple[Found, Tensor]:
-        """All photos of a task, so many at once; results where the photos are."""
+        Returns:
+            The edits at working size, their rows counting the task's photos, and the denoised
+            latents, where the photos are.
+        """
         self.course.begin()
         parts: list[tuple[Found, Tensor]] = []
         columns, home = range(len(names)), task.photo.device
         for rows in torch.arange(len(task.photo), device=home).split(share.photos):
             part = task.part(rows, columns, share.device)
-            found, latents = self._part(names, part, share.tile, len(rows) / len(task.photo))
-            moved = {name: edit.each(lambda x: x.to(home)) for name, edit in found.items()}
-            placed = {name: edit._replace(rows=rows[edit.rows]) for name, edit in moved.items()}
-            parts.append((placed, latents.to(home)))
-        present = [name for name in names if any(name in found for found, _ in parts)]
-        edits = {
-            name: _joined([found[name] for found, _ in parts if name in found]) for name in present
-        }
-        return edits, parts[0][1] if len(parts) == 1 else torch.cat([x for _, x in parts])
+            counted = len(rows) / len(task.photo)
+            at_once, part = self._at_once(names, part, counted)
+            if at_once and not part.active.any():
+                placed = {name: edit.placed(rows) for name, edit in at_once.items()}
+                parts.append((placed, part.latents.to(home)))
+                continue
+            part = part._replace(photo=self.reduce(part.photo))
+            if share.tile is None:
+                found, latents = self.denoise(names, part, counted)
+            else:
+                found, latents = self._in_tiles(names[0], part, share.tile), part.latents
+            whole = {name: edit.cropped(*self.shape) for name, edit in found.items()} | at_once
+            parts.append(({name: e.placed(rows) for name, e in whole.items()}, latents.to(home)))
+        return _joined(names, parts)
 
-    def _part(
-        self, names: Sequence[str], task: Task, tile: int | None, counted: float
-    ) -> tuple[Found, Tensor]:
-        """Photos that are worked on at once, whole or in tiles; `counted` is their share of all."""
-        at_once, task = self._at_once(names, task, counted)
-        if at_once and not task.active.any():
-            return at_once, task.latents
-        small = task._replace(photo=self.reduce(task.photo))
-        if tile is None:
-            found, latents = self._denoise(names, small, counted)
-        else:
-            (name,) = names
-            run = partial(self._tile, name)
-            edit = run_in_tiles(run, self.experts[name], small, tile, self.multiple)
-            found, latents = {name: edit}, small.latents
-        found = {name: edit.cropped(*self.shape) for name, edit in found.items()}
-        return at_once | found, latents
-
-    def _at_once(self, names: Sequence[str], task: Task, counted: float) -> tuple[Found, Task]:
+    def _at_once(
+        self, names: Sequence[str], task: Task, counted: float
+    ) -> tuple[dict[str, DirectEdit], Task]:
         """The edits of the experts that answer at once, and the task that is left to the others."""
         experts = {i: self.experts.get(name) for i, name in enumerate(names)}
         direct = {i: expert for i, expert in experts.items() if answers_at_once(expert)}
@@ -179,33 +164,78 @@ class Runner:
         active[:, list(direct)] = False
         return {names[i]: edit for i, edit in edits.items()}, task._replace(active=active)
 
-    def _tile(self, name: str, task: Task) -> ExpertEdit:
-        return self._denoise([name], task, 0)[0][name]
+    def _in_tiles(self, name: str, task: Task, tile: int) -> Found:
+        """One expert on photos that do not fit whole."""
 
-    def _denoise(self, names: Sequence[str], task: Task, counted: float) -> tuple[Found, Tensor]:
-        """The experts on photos at working size, from the noise to their edits."""
+        def run(part: Task) -> ExpertEdit:
+            return self.denoise([name], part, 0)[0][name]
+
+        return {name: run_in_tiles(run, self.experts[name], task, tile, self.multiple)}
+
+    def denoise(self, names: Sequence[str], task: Task, counted: float) -> tuple[Found, Tensor]:
+        """Experts on photos at working size: from the noise, in the scheduler's steps, to edits.
+
+        The latents of all experts are stepped as one tensor; where none is active the prediction is
+        zero, and the result there has no meaning.
+
+        Args:
+            names: of the experts.
+            task: photos reduced and padded.
+            counted: their share of all photos, for the room.
+        """
         runs = start([self.experts.get(name) for name in names], task)
         first = next(iter(runs))
-        clean = runs[first].expert.config.get("prediction_type", "sample") == "sample"
+        seen = counted and runs[first].expert.config.get("prediction_type", "sample") == "sample"
         self.scheduler.set_timesteps(self.steps)  # on the CPU: steps then wait for nothing
-
-        def watch(prediction: Tensor) -> None:
+        latents = task.latents * self.scheduler.init_noise_sigma
+        for index, timestep in enumerate(self.scheduler.timesteps):
             self.room.check()
-            picture = prediction[0, first] if clean and counted else None
-            self.course.step(counted * len(runs), picture)
-
-        latents = denoise(
-            self.scheduler,
-            task.latents * self.scheduler.init_noise_sigma,
-            runs,
-            self.generator,
-            self.on_step,
-            watch,
-        )
+            prediction = predict(
+                runs, self.scheduler.scale_model_input(latents, timestep), timestep
+            )
+            latents = step(self.scheduler, prediction, timestep, latents, self.generator)
+            latents = self.on_step(index, timestep, latents)
+            self.course.step(counted * len(runs), prediction[0, first] if seen else None)
         edits = {names[i]: run.edit(take(latents[:, i], run.rows)) for i, run in runs.items()}
         return edits, latents
 
+    def _degrees_of_clip(self, names: Sequence[str], task: Task, work: Work) -> Tensor:
+        """A task's degrees B E: where an expert's are not known, the mean of its estimates."""
+        columns = [self._of_clip(i, name, task, work) for i, name in enumerate(names)]
+        return torch.stack(columns, dim=1)
 
-def _joined(parts: Sequence[Any]) -> Any:
+    def _of_clip(self, column: int, name: str, task: Task, work: Work) -> Tensor:
+        known, expert = task.degrees[:, column], self.experts.get(name)
+        rows = task.active[:, column].nonzero()[:, 0].to(known.device)
+        if (
+            expert is None
+            or answers_at_once(expert)
+            or not expert.estimates_degrees
+            or not known[rows].isnan().any()
+        ):
+            return known
+
+        def run(share: Share) -> Tensor:
+            found = []
+            for part in task.photo[rows].split(share.photos):
+                small = self.reduce(part.to(share.device or part.device)).to(dtype_of(expert))
+                unknown = torch.full((len(small),), torch.nan, device=small.device)
+                found.append(known_degrees(expert, small, unknown, None))
+            return torch.cat(found).mean().to(known)
+
+        return self.room.split(work, run).expand_as(known)
+
+
+def _joined(names: Sequence[str], parts: Sequence[tuple[Found, Tensor]]) -> tuple[Found, Tensor]:
+    """The edits and latents of all parts of a task."""
+    present = [name for name in names if any(name in found for found, _ in parts)]
+    edits = {
+        name: _joined_edits([found[name] for found, _ in parts if name in found])
+        for name in present
+    }
+    return edits, parts[0][1] if len(parts) == 1 else torch.cat([latents for _, latents in parts])
+
+
+def _joined_edits(parts: Sequence[Any]) -> Any:
     """The edits of one expert, all of one kind, as one."""
     return type(parts[0]).joined(parts)

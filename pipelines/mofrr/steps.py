@@ -1,27 +1,34 @@
-"""The steps of a restoration: judge, route, draw noise, run experts, apply their edits, merge them.
+"""The steps of a restoration: route, draw noise, run experts, apply their edits, merge them.
 
 Each is a method that can be called by itself (as a node of a graph, say) and then gives what
 `restore` gives, to the bit. Photos are B 3 H W in [-1, 1] of any size; each step brings them to the
 working size itself, and edits are applied to the photo's own pixels.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ...models.mofrr.contract import Expert, Merger, Router
+from ...models.mofrr.contract import ESTIMATED, DirectExpert, Expert, Merger, Router
 from ...models.sizes import LATENT_STRIDE
-from ..photos.arrays import pad_to_multiple, to_working_size, working_shape
+from ..photos.arrays import (
+    add_residual,
+    pad_to_multiple,
+    to_signed,
+    to_working_size,
+    working_shape,
+)
 from ..placement import dtype_of
 from ..room import OPEN, Room, Share, Work
 from .components import MoFRRParts
 from .direct import DirectEdit, answers_at_once
-from .edits import AppliedEdit, ExpertEdit
+from .edits import AppliedEdit, ExpertEdit, put, take
 from .experts import Task, check_latents, check_scheduler, draw_noise
-from .merging import Joined, Joining, merge
+from .merging import averaged, merge
+from .output import Joined, repeat, summarise_samples
 from .request import (
     Generators,
     OnStep,
@@ -49,72 +56,56 @@ class MoFRRSteps(MoFRRParts):
 
     @property
     def num_timesteps(self) -> int:
-        """Denoising steps of the last call; 0 where all experts answered at once."""
+        """Denoising steps of the last call."""
         return self._num_timesteps
 
     @torch.no_grad()
-    def judge(
-        self,
-        photo: Tensor,
-        working_size: WorkingSize = "config",
-        clip: bool = False,
-        room: Room = OPEN,
-    ) -> Estimate:
-        """What the router makes of photos B 3 H W in [-1, 1].
-
-        Args:
-            photo: at its own size; the router's requirements say at which size it looks.
-            working_size: as for `__call__`, for a router that looks at the experts' size.
-            clip: whether the photos are frames of one clip, judged as one.
-            room: the memory to do it in.
-
-        Raises:
-            ValueError: the pipeline has no router.
-        """
-        router = self.router
-        if router is None:
-            raise ValueError(
-                "the model has no router, so nothing decides what was done; load one with a router"
-            )
-        own = router.size_requirements.working
-        size = working_size if own is None else own
-
-        def run(share: Share) -> list[Tensor]:
-            verdicts = []
-            for part in photo.split(share.photos):
-                room.check()
-                part = part.to(share.device or part.device)
-                if own is None:
-                    verdict = router(self._working(part, size).to(dtype_of(router)))
-                else:  # traces of retouching are finer than what half precision holds
-                    verdict = router(to_working_size(part, own))
-                verdicts.append((verdict.probabilities.float(), verdict.degrees.float()))
-            return [torch.cat(fields).to(photo.device) for fields in zip(*verdicts, strict=True)]
-
-        work = Work("router", len(photo), *working_shape(photo, self._size(size)), tiles=False)
-        probabilities, degrees = room.split(work, run)
-        expected = degrees
-        if self.config.get("degree_source", "expert") == "expert":
-            degrees = torch.full_like(degrees, torch.nan)
-        estimate = Estimate(probabilities, degrees, tuple(router.config.thresholds), expected)
-        return estimate.of_clip() if clip else estimate
-
     def route(
         self,
         photo: Tensor,
         operations: Operations = None,
         degrees: Mapping[str, float] | None = None,
         working_size: WorkingSize = "config",
+        clip: bool = False,
         room: Room = OPEN,
     ) -> Routing:
-        """Decides what is to be undone on each photo B 3 H W; the rest as for `__call__`."""
+        """Decides what is to be undone on photos B 3 H W in [-1, 1].
+
+        Args:
+            photo: at its own size; the router's requirements say at which size it looks.
+            operations: as for `__call__`.
+            degrees: as for `__call__`.
+            working_size: as for `__call__`, for a router that looks at the experts' size.
+            clip: whether the photos are frames of one clip, judged as one.
+            room: the memory to do it in.
+        """
         wishes = read_operations(operations, self.operations)
         given = read_degrees(degrees, self.operations)
         check_experts(wishes, self.available, self.router is not None)
-        if self.router is None:
-            estimate = forced(wishes, photo)
-        else:
-            estimate = self.judge(photo, working_size, room=room)
+        router = self.router
+        if router is None:
+            return decide(forced(wishes, photo), wishes, given, tuple(self.available.values()))
+        own = router.size_requirements.working
+        size = working_size if own is None else own
+
+        def judge(share: Share) -> list[Tensor]:
+            verdicts = []
+            for part in photo.split(share.photos):
+                room.check()
+                part = part.to(share.device or part.device)
+                small = self._working(part, size) if own is None else to_working_size(part, own)
+                verdict = router(small.to(dtype_of(router)))
+                verdicts.append((verdict.probabilities.float(), verdict.degrees.float()))
+            return [torch.cat(fields).to(photo.device) for fields in zip(*verdicts, strict=True)]
+
+        height, width = working_shape(photo, self._size(size))
+        work = Work("router", len(photo), height, width, tiles=False)
+        found, expected = room.split(work, judge)
+        degree = expected
+        if self.config.get("degree_source", "expert") == "expert":
+            degree = torch.full_like(expected, ESTIMATED)
+        estimate = Estimate(found, degree, tuple(router.config.thresholds), expected)
+        estimate = estimate.of_clip() if clip else estimate
         return decide(estimate, wishes, given, tuple(self.available.values()))
 
     def prepare_latents(
@@ -178,10 +169,11 @@ class MoFRRSteps(MoFRRParts):
         Returns:
             Each active expert's edit at working size, and the denoised latents.
         """
-        unknown = torch.full_like(degrees[:, :1], torch.nan)
+        unknown = torch.full_like(degrees[:, :1], ESTIMATED)
         task = Task(photo, active.cpu(), torch.cat((degrees, unknown), dim=1), latents)
-        places = [place for place, acts in enumerate(task.active.any(0).tolist()) if acts]
-        experts = {name: self._present(name) for name in map(self.expert_names.__getitem__, places)}
+        acting = task.active.any(0).tolist()
+        present = [name for name, acts in zip(self.expert_names, acting, strict=True) if acts]
+        experts = {name: self._present(name) for name in present}
         if not experts:
             return {}, latents
         denoisers = [each for each in experts.values() if not answers_at_once(each)]
@@ -197,6 +189,7 @@ class MoFRRSteps(MoFRRParts):
 
             runner = Runner(
                 experts,
+                self.expert_names,
                 self.scheduler,
                 num_inference_steps,
                 generator,
@@ -206,25 +199,9 @@ class MoFRRSteps(MoFRRParts):
                 self.size_requirements.multiple,
                 room,
             )
-            if room.holds_everything:
-                found = runner.run(self.expert_names, task, clip)
-            else:
-                found = self._in_turn(runner, places, task, clip)
+            found = runner.run(task, clip)
             bar.update(answers)
             return found
-
-    def _in_turn(
-        self, runner: Runner, places: Sequence[int], task: Task, clip: bool
-    ) -> tuple[dict[str, ExpertEdit | DirectEdit], Tensor]:
-        """Each expert by itself, on its photos alone."""
-        edits, latents = {}, task.latents.clone()
-        for place in places:
-            name = self.expert_names[place]
-            rows = task.active[:, place].nonzero()[:, 0].to(task.photo.device)
-            found, denoised = runner.run([name], task.part(rows, [place], None), clip)
-            edits[name] = found[name]._replace(rows=rows[found[name].rows])
-            latents[rows, place] = denoised[:, 0]
-        return edits, latents
 
     def run_expert(
         self,
@@ -258,9 +235,15 @@ class MoFRRSteps(MoFRRParts):
         return edit.applied(photo, strength)
 
     @torch.no_grad()
-    def merge(self, photo: Tensor, edits: Mapping[str, AppliedEdit], gates: Tensor) -> Tensor:
+    def merge(
+        self,
+        photo: Tensor,
+        edits: Mapping[str, AppliedEdit],
+        gates: Tensor,
+        tile: int | None = None,
+    ) -> Tensor:
         """Fuses the experts' images into one residual, B 3 H W; see `merging.merge`."""
-        return merge(photo, edits, gates, self.merger, self.expert_names)
+        return merge(photo, edits, gates, self.merger, self.expert_names, tile)
 
     @torch.no_grad()
     def join(
@@ -284,8 +267,34 @@ class MoFRRSteps(MoFRRParts):
             keep_edits: whether the edits come back as they were applied.
             room: the memory to do it in.
         """
-        joining = Joining(self.merger, self.expert_names, strength, keep_edits, room)
-        return joining.run(pixels, edits, gates, num_samples)
+        original, gates = repeat(pixels, num_samples), repeat(gates, num_samples)
+        restored = original.clone()  # `pixels` may be the caller's own
+        rows = [edit.rows for edit in edits.values()] if strength > 0 else []
+        touched = torch.cat(rows).unique() if rows else torch.zeros(0, dtype=torch.long)
+
+        def act(share: Share) -> list[dict[str, AppliedEdit]]:
+            kept = []
+            for rows in touched.split(share.photos):
+                room.check()
+                part = take(original, rows).to(share.device or original.device)
+                photo, some = to_signed(part), take(gates, rows).to(part.device)
+                mine = {name: edit.of(rows, part.device) for name, edit in edits.items()}
+                applied = {n: self.apply(photo, e, strength) for n, e in mine.items() if e}
+                residual = self.merge(photo, applied, some, share.tile)
+                put(restored, rows, add_residual(part, residual).to(restored.device))
+                if keep_edits:
+                    kept.append({n: e._replace(rows=rows[e.rows]) for n, e in applied.items()})
+            return kept
+
+        network = None if self.merger is None else "merger"
+        height, width = pixels.shape[-2:]
+        work = Work(network, len(touched), height, width)
+        kept = room.split(work, act) if len(touched) else []
+        acts = torch.zeros(len(original), dtype=torch.bool, device=pixels.device)
+        acts[touched] = True
+        acts = acts.unflatten(0, (len(pixels), num_samples)).any(1)
+        images, spread = summarise_samples(restored, pixels, acts, num_samples)
+        return Joined(images, spread, averaged(kept, num_samples))
 
     def _size(self, working_size: WorkingSize) -> int | None:
         return self.config["working_size"] if working_size == "config" else working_size
@@ -312,7 +321,7 @@ class MoFRRSteps(MoFRRParts):
         default = 3, height // LATENT_STRIDE, width // LATENT_STRIDE
         return next(iter(shapes.values()), default)
 
-    def _present(self, name: str) -> Expert:
+    def _present(self, name: str) -> Expert | DirectExpert:
         """The expert of an operation that is active somewhere."""
         expert = self._expert(name)
         if expert is None:

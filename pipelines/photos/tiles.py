@@ -17,7 +17,7 @@ class Window(NamedTuple):
     columns: Span
 
     def reduced(self, times: int) -> "Window":
-        """The same place in a picture that is reduced so many times."""
+        """The same place in a picture that is reduced `times` times."""
         (top, bottom), (left, right) = self
         return Window((top // times, bottom // times), (left // times, right // times))
 

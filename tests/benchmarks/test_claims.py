@@ -74,7 +74,7 @@ def test_at_the_working_size_and_one_step_both_ways_agree(tiny):
     ours = restoring(tiny, photo, {"whitening", "eye_enlarging"})()
     way = PaperWay(tiny, steps=1)
     way.merger = tiny.merger
-    assert torch.allclose(way(photo, {"whitening", "eye_enlarging"}), ours, atol=1e-5)
+    assert torch.allclose(way(photo, {"whitening", "eye_enlarging"}), ours, atol=1e-4)
 
 
 def test_jobs_take_turns_and_the_median_counts():

@@ -17,12 +17,12 @@ def test_writes_the_panel_and_prints_the_table(frr, model):
     shown = frr("demo", "-o", "out", "--model", model, "--steps", 1)
     with Image.open("out/panel.png") as panel:
         assert panel.height == SIZE + LABEL_HEIGHT and panel.width > 5 * SIZE
-    before, retouched, restored, told = (
+    before, retouched, restored, given = (
         np.asarray(Image.open(f"out/{name}.png")).astype(float)
-        for name in ("before", "retouched", "restored", "told")
+        for name in ("before", "retouched", "restored", "given")
     )
     report = json.loads(Path("out/demo.json").read_text())
-    for picture, name in ((retouched, "photo"), (restored, "restored"), (told, "told")):
+    for picture, name in ((retouched, "photo"), (restored, "restored"), (given, "given")):
         psnr = 10 * np.log10(255**2 / ((picture - before) ** 2).mean())
         assert report["psnr"][name] == pytest.approx(psnr, abs=1e-3)
         assert f"{psnr:.2f} dB" in shown.stdout

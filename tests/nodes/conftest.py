@@ -74,10 +74,10 @@ def model():
     return MoFRRModel(tiny.build(), "tiny")
 
 
-@pytest.fixture(scope="session")
-def pipe():
-    """The same networks as a pipeline."""
-    return tiny.build()
+@pytest.fixture
+def pipe(model):
+    """The same networks as a pipeline: to the bit holds for the same weights only."""
+    return model.pipeline
 
 
 @pytest.fixture
@@ -88,10 +88,10 @@ def retoucher():
     return BPFReModel(tiny_bpfre.pipeline(), "tiny")
 
 
-@pytest.fixture(scope="session")
-def bpfre():
-    """The same networks as a pipeline."""
-    return tiny_bpfre.pipeline()
+@pytest.fixture
+def bpfre(retoucher):
+    """The same networks as a pipeline: to the bit holds for the same weights only."""
+    return retoucher.pipeline
 
 
 @pytest.fixture

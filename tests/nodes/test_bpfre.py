@@ -126,7 +126,7 @@ def test_what_lies_under_a_hole_is_not_looked_at(inpaint, retoucher, photo, boxe
     other = photo.clone()
     other[:, hole] = torch.rand(int(hole.sum()), 3)
     first, second = (inpaint(each, mask, retoucher, boxes=boxes)[0] for each in (photo, other))
-    torch.testing.assert_close(first, second, atol=1e-5, rtol=0)
+    torch.testing.assert_close(first, second, atol=1e-4, rtol=0)
     assert torch.equal(first[:, ~hole], photo[:, ~hole])
     assert not torch.equal(first[:, hole], photo[:, hole])
 
@@ -206,7 +206,7 @@ def test_large_pictures_are_seen_in_tiles(retouch, monkeypatch, photo, memory):
     ((_, asked),) = memory.loads
     assert asked == 8 * tiled.bytes_for_picture("retoucher", 64, 64)
     expected = tiny_bpfre.pipeline(tile_size=64)(planes(photo), output_type="pt")
-    torch.testing.assert_close(planes(node[0]), expected.images, atol=1e-5, rtol=0)
+    torch.testing.assert_close(planes(node[0]), expected.images, atol=1e-4, rtol=0)
 
 
 def test_long_clips_are_worked_on_in_groups(retouch, retoucher, monkeypatch, pictures):
@@ -216,7 +216,7 @@ def test_long_clips_are_worked_on_in_groups(retouch, retoucher, monkeypatch, pic
     node = retouch(pictures.repeat(4, 1, 1, 1), retoucher)
     assert [shape[0] for shape in seen] == [3, 3, 2]
     for first, second in zip(node.args, expected.args, strict=True):
-        torch.testing.assert_close(first, second, atol=1e-5, rtol=0)
+        torch.testing.assert_close(first, second, atol=1e-4, rtol=0)
 
 
 def test_out_of_memory_halves_the_batch_then_the_tile(retouch, monkeypatch, retoucher, photo):
@@ -226,7 +226,7 @@ def test_out_of_memory_halves_the_batch_then_the_tile(retouch, monkeypatch, reto
         seen = watch(limit, retoucher.pipeline.retoucher, most=2)
         node = retouch(photos, retoucher)
         assert [shape[0] for shape in seen] == [2, 1]
-        torch.testing.assert_close(node[0], expected[0], atol=1e-5, rtol=0)
+        torch.testing.assert_close(node[0], expected[0], atol=1e-4, rtol=0)
     with monkeypatch.context() as limit:
         seen = watch(limit, retoucher.pipeline.retoucher, pixels=130 * 130)
         retouch(photos, retoucher)

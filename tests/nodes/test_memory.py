@@ -49,7 +49,7 @@ def test_a_long_clip_is_worked_on_in_parts(restore, model, memory):
     expected = restore(clip, model, **ALL_ON)[0]
     memory.reset()
     memory.total = 2 * 5 * model.bytes_for_picture("whitening_expert", 32, 32)
-    assert torch.allclose(restore(clip, model, **ALL_ON)[0], expected, atol=1e-5)
+    assert torch.allclose(restore(clip, model, **ALL_ON)[0], expected, atol=1e-4)
     asked = [
         need for patcher, need in memory.loads if patcher is model.patchers["whitening_expert"]
     ]
@@ -78,7 +78,7 @@ def test_out_of_memory_halves_the_batch(restore, model, monkeypatch, memory):
     result = restore(pictures, model, **ALL_ON)[0]
     assert [shape[0] for shape in seen] == [2, 2, 1]  # of 5, 3 and 2 at once only the last fit
     assert memory.emptied == 2
-    assert torch.allclose(result, expected, atol=1e-5)
+    assert torch.allclose(result, expected, atol=1e-4)
 
 
 def test_then_the_tile(restore, model, monkeypatch):

@@ -130,6 +130,19 @@ def _clusters(place: Place, count: int, spread: float = 0.07) -> Array:
     return at
 
 
+def _scattered(
+    place: Place,
+    degree: float,
+    counts: tuple[int, int],
+    radii: tuple[float, float],
+    colour: Colour,
+    **look: float,
+) -> Marks:
+    """Spots anywhere on the skin: how many, how large, in which colour; the rest as for `spots`."""
+    at = place.anywhere(place.count(*counts, degree))
+    return spots(place, at, place.uniform(*radii, len(at)), colour, **look)
+
+
 # acne ---------------------------------------------------------------------------------------------
 
 
@@ -166,9 +179,8 @@ def comedones(place: Place, degree: float) -> Marks:
 
 def nodules(place: Place, degree: float) -> Marks:
     """A few large, deep, inflamed swellings."""
-    at = place.anywhere(place.count(1, 4, degree))
-    radius = place.uniform(0.035, 0.06, len(at))
-    return spots(place, at, radius, (0.0, -0.30, -0.24), softness=0.8, relief=0.22, wobble=0.12)
+    look = {"softness": 0.8, "relief": 0.22, "wobble": 0.12}
+    return _scattered(place, degree, (1, 4), (0.035, 0.06), (0.0, -0.30, -0.24), **look)
 
 
 # redness ------------------------------------------------------------------------------------------
@@ -184,11 +196,8 @@ def flush(place: Place, degree: float) -> Marks:
 
 def patches(place: Place, degree: float) -> Marks:
     """Irritated patches anywhere on the skin."""
-    at = place.anywhere(place.count(1, 4, degree))
-    radius = place.uniform(0.03, 0.065, len(at))
-    return spots(
-        place, at, radius, (0.02, -0.28, -0.24), softness=0.5, wobble=0.2, blotch=0.7, stretch=0.4
-    )
+    look = {"softness": 0.5, "wobble": 0.2, "blotch": 0.7, "stretch": 0.4}
+    return _scattered(place, degree, (1, 4), (0.03, 0.065), (0.02, -0.28, -0.24), **look)
 
 
 def vessels(place: Place, degree: float) -> Marks:
@@ -235,11 +244,8 @@ def cuts(place: Place, degree: float) -> Marks:
 
 def keloids(place: Place, degree: float) -> Marks:
     """Raised pink scars."""
-    at = place.anywhere(place.count(1, 3, degree))
-    radius = place.uniform(0.02, 0.035, len(at))
-    return spots(
-        place, at, radius, (0.04, -0.24, -0.18), relief=0.3, softness=0.35, wobble=0.1, stretch=0.6
-    )
+    look = {"relief": 0.3, "softness": 0.35, "wobble": 0.1, "stretch": 0.6}
+    return _scattered(place, degree, (1, 3), (0.02, 0.035), (0.04, -0.24, -0.18), **look)
 
 
 def old_marks(place: Place, degree: float) -> Marks:
@@ -393,22 +399,20 @@ def fine_lines(place: Place, degree: float) -> Marks:
 
 def flat_moles(place: Place, degree: float) -> Marks:
     """Round, evenly brown, sharply bounded."""
-    at = place.anywhere(place.count(1, 3, degree))
-    return spots(place, at, place.uniform(0.010, 0.02, len(at)), _DARK, softness=0.25, wobble=0.04)
+    look = {"softness": 0.25, "wobble": 0.04}
+    return _scattered(place, degree, (1, 3), (0.010, 0.02), _DARK, **look)
 
 
 def raised_moles(place: Place, degree: float) -> Marks:
     """Domes that are lit on one side."""
-    at = place.anywhere(place.count(1, 2, degree))
-    radius = place.uniform(0.014, 0.026, len(at))
-    return spots(place, at, radius, (-0.42, -0.60, -0.68), softness=0.25, relief=0.4, wobble=0.04)
+    look = {"softness": 0.25, "relief": 0.4, "wobble": 0.04}
+    return _scattered(place, degree, (1, 2), (0.014, 0.026), (-0.42, -0.60, -0.68), **look)
 
 
 def beauty_marks(place: Place, degree: float) -> Marks:
     """Single small, very dark dots."""
-    at = place.anywhere(place.count(1, 4, degree))
-    radius = place.uniform(0.008, 0.013, len(at))
-    return spots(place, at, radius, (-0.95, -1.1, -1.15), softness=0.25, wobble=0.03, stretch=0.05)
+    look = {"softness": 0.25, "wobble": 0.03, "stretch": 0.05}
+    return _scattered(place, degree, (1, 4), (0.008, 0.013), (-0.95, -1.1, -1.15), **look)
 
 
 FORMS: dict[str, tuple[Form, ...]] = {

@@ -78,7 +78,7 @@ def test_out_of_memory_halves_the_batch(model, restore, pictures, monkeypatch):
         return prepare(photo, *rest)
 
     monkeypatch.setattr(expert, "prepare", limited)
-    assert torch.allclose(restore(pictures, smoothing="on")[0], expected, atol=1e-5)
+    assert torch.allclose(restore(pictures, smoothing="on")[0], expected, atol=1e-4)
     assert seen == [1, 1]
 
 
@@ -142,7 +142,7 @@ def test_out_of_memory_halves_the_retouchers_batch(retoucher, retouch, pictures,
         return forward(photo, **options)
 
     monkeypatch.setattr(network, "forward", limited)
-    assert torch.allclose(retouch(pictures)[0], expected, atol=1e-5)
+    assert torch.allclose(retouch(pictures)[0], expected, atol=1e-4)
     assert seen == [1, 1]
 
 

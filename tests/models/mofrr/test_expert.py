@@ -63,7 +63,7 @@ def test_reconstruction_is_the_inverse_transform_of_the_refined_bands(expert):
     coarse, fine = expert.refine_details(low, condition)
     level_1 = haar_synthesis(low * LOW_SCALE, condition.details[0] + coarse)
     expected = haar_synthesis(level_1, condition.details[1] + fine)
-    assert torch.allclose(expert.reconstruct(low, condition).image, expected, atol=1e-5)
+    assert torch.allclose(expert.reconstruct(low, condition).image, expected, atol=1e-4)
 
 
 def test_batch_equals_single(expert):
@@ -134,7 +134,7 @@ def test_warp_by_whole_pixels_and_by_halves():
     assert torch.equal(warp(image, flow), image)
     flow[:, 0] = 1  # take the pixel to the right; the edge repeats
     expected = torch.tensor([[1.0, 2, 3, 3], [5, 6, 7, 7], [9, 10, 11, 11]])
-    assert torch.allclose(warp(image, flow)[0, 0], expected, atol=1e-5)
+    assert torch.allclose(warp(image, flow)[0, 0], expected, atol=1e-4)
     flow[:, 0], flow[:, 1] = 0, 0.5  # halfway to the pixel below
     assert torch.allclose(warp(image, flow)[0, 0, :2], image[0, 0, :2] + 2, atol=1e-5)
 

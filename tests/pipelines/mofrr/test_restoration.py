@@ -41,7 +41,7 @@ def test_samples_give_a_mean_and_a_spread(pipe, photos, seeded):
     options = {"operations": {"whitening"}, "num_inference_steps": 1, "output_type": "pt"}
     output = pipe(photos, latents=latents, num_samples=3, **options)
     singles = torch.stack([pipe(photos, latents=latents[i::3], **options).images for i in range(3)])
-    assert torch.allclose(output.images, singles.mean(0), atol=1e-5)
+    assert torch.allclose(output.images, singles.mean(0), atol=1e-4)
     spread = singles.var(0).mean(1, keepdim=True).sqrt()
     assert output.uncertainty.shape == (2, 1, 24, 30)
     assert torch.allclose(output.uncertainty, spread, atol=1e-4)

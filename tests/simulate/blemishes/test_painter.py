@@ -74,7 +74,7 @@ def test_the_same_seed_paints_the_same_alone_and_in_a_batch(faces):
     wishes = [sample_blemishes(np.random.default_rng(i)) for i in range(2)]
     batch = paint(faces, wishes)
     alone = paint(faces[1:], wishes[1:])
-    torch.testing.assert_close(batch.image[1:], alone.image, atol=1e-5, rtol=0)
+    torch.testing.assert_close(batch.image[1:], alone.image, atol=1e-4, rtol=0)
     again = paint(faces, wishes)
     assert all(torch.equal(a, b) for a, b in zip(batch, again, strict=True))
 
@@ -82,7 +82,7 @@ def test_the_same_seed_paints_the_same_alone_and_in_a_batch(faces):
 def test_one_mask_for_all_kinds_is_the_same_photo(faces):
     wishes = [sample_blemishes(np.random.default_rng(i)) for i in range(2)]
     apart, together = paint(faces, wishes), paint(faces, wishes, by_kind=False)
-    torch.testing.assert_close(apart.image, together.image, atol=1e-5, rtol=0)
+    torch.testing.assert_close(apart.image, together.image, atol=1e-4, rtol=0)
     assert together.masks.shape == (2, 1, 128, 128)
 
 

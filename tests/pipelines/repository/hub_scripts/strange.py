@@ -66,7 +66,7 @@ facts["expert classes"] = len(classes)
 facts["parameters"] = sum(p.numel() for p in pipe.merger.parameters())
 images = restore(pipe)
 torch.save(images, work / "by_id.pt")
-facts["sharded"] = torch.equal(restore(load("me/sharded")), images)
+facts["sharded"] = torch.allclose(restore(load("me/sharded")), images, atol=1e-5)
 
 dtypes = {"router": torch.float32, "default": torch.bfloat16}
 mixed = load("me/both", variant="fp16", smoothing_expert=None, torch_dtype=dtypes)
@@ -77,7 +77,7 @@ other = load("me/whole")  # the head: the same repository with other code
 facts["versions"] = [type(each).__module__ for each in (pipe, other)]
 facts["shared classes"] = type(other.merger) is type(pipe.merger)
 facts["first unchanged"] = torch.equal(restore(pipe), images)
-facts["second differs"] = not torch.equal(restore(other), images)
+facts["second differs"] = not torch.allclose(restore(other), images, atol=1e-3)
 pipe.save_pretrained(work / "again")
 pipe.save_pretrained(work / "shards", max_shard_size="30KB")
 try:
