@@ -54,7 +54,7 @@ def demo(
     """Retouch a public-domain portrait, restore it with the embedded weights, and show both.
 
     Writes panel.png (before, retouched, restored, and the errors of the last two: black 0, white
-    32 of 255 grey levels), the first three one by one and given.png, restored knowing what was done,
+    32 of 255 grey levels), the first three one by one, given.png (restored knowing what was done),
     and demo.json with the printed numbers.
     """
     import torch

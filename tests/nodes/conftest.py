@@ -103,8 +103,10 @@ def pictures() -> torch.Tensor:
 @pytest.fixture
 def decisions():
     """`decisions(whitening="on", whitening_degree=0.5)`: the other inputs at their defaults."""
-    names = ("whitening", "smoothing", "face_slimming", "eye_enlarging")
-    defaults = dict.fromkeys(names, "auto") | {f"{name}_degree": 0.0 for name in names}
+    from frr.pipelines.operations import OPERATIONS
+
+    degrees = {f"{name}_degree": 0.0 for name in OPERATIONS}
+    defaults = dict.fromkeys(OPERATIONS, "auto") | degrees
 
     def make(**given):
         assert set(given) <= set(defaults)

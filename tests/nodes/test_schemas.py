@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from frr.pipelines.operations import OPERATIONS
+
 ROOT = Path(__file__).resolve().parents[2]
 IDS = (
     "MoFRRLoadModel",
@@ -62,10 +64,7 @@ def test_what_is_rarely_touched_is_folded(nodes):
         "samples",
         "working_size",
         "frames",
-        *(
-            f"{name}_degree"
-            for name in ("whitening", "smoothing", "face_slimming", "eye_enlarging")
-        ),
+        *(f"{name}_degree" for name in OPERATIONS),
     }
 
 

@@ -14,6 +14,7 @@ from frr.models.mofrr.merger import ExpertMerger
 from frr.models.mofrr.router import RetouchRouter
 from frr.models.mofrr.shared import SharedExpert
 from frr.pipelines.mofrr.pipeline import MoFRRPipeline
+from frr.pipelines.operations import OPERATIONS
 
 UNET = {"denoiser_channels": (16, 16), "attention_levels": (), "coarse_channels": (16, 16)}
 RESNET = {
@@ -62,14 +63,15 @@ def build(stirred: bool = True, **parts) -> MoFRRPipeline:
     torch.manual_seed(0)
     finish = stir if stirred else lambda network: network
     made = {
-        "router": finish(RetouchRouter(**ROUTER)),
+        "router": finish(RetouchRouter(**ROUTER, operations=OPERATIONS)),
         "scheduler": schedule(),
         "whitening_expert": finish(WaveFRRExpert(**EXPERT, has_tone_head=True)),
         "smoothing_expert": finish(WaveFRRExpert(**EXPERT)),
         "face_slimming_expert": finish(WaveFRRExpert(**EXPERT, has_warp_head=True)),
         "eye_enlarging_expert": finish(WaveFRRExpert(**EXPERT, has_warp_head=True)),
         "shared_expert": finish(SharedExpert(channels=(16, 16), attention_levels=())),
-        "merger": finish(ExpertMerger(channels=(8, 8))),
+        **{f"{name}_expert": finish(WaveFRRExpert(**EXPERT)) for name in OPERATIONS[4:]},
+        "merger": finish(ExpertMerger(operations=OPERATIONS, channels=(8, 8))),
         "working_size": 32,
         **parts,
     }
