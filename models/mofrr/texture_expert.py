@@ -27,7 +27,10 @@ class TextureExpert(ModelMixin, ConfigMixin):
 
     @register_to_config
     def __init__(
-        self, operation: str = "smoothing", width: int = 24, context_width: int = 32
+        self,
+        operation: str = "smoothing",
+        width: int = 24,
+        context_width: int = 32,
         unknown_share: float = 1.0,
     ) -> None:
         super().__init__()

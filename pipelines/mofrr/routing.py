@@ -77,7 +77,7 @@ def decide(
         degrees: of each operation the caller's degree or NaN, see `read_degrees`.
         available: of each operation whether its expert is there.
     """
-    probabilities, degree, thresholds, expected = estimate
+    probabilities, degree, thresholds, _ = estimate
     limit, given = probabilities.new_tensor([thresholds, tuple(degrees)])
     active, gates = probabilities >= limit, probabilities.clone()
     for index, wish in enumerate(wishes):
