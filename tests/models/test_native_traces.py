@@ -1,0 +1,109 @@
+"""Traces at a photo's own size: one grid for all sizes, worked energies, blur and JPEG."""
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from frr.models.native_traces import CHANNELS, GRID, native_traces, opponents, to_grid
+from frr.pipelines.simulate.journey import Journey, Save, travel
+
+FLOOR = math.log(1e-6) / 2 + 4.5
+FINEST = slice(0, 9)  # nine details of the finest level, each orientation's grey first
+FLAT, WHITE, BLACK = slice(54, 57), 57, 58
+
+
+def noise(height=256, width=256, contrast=0.2):
+    generator = torch.Generator().manual_seed(0)
+    return contrast * torch.randn(1, 3, height, width, generator=generator).clamp(-3, 3)
+
+
+def saved(photo, **settings):
+    return travel(photo, [Journey((Save(**settings),))])
+
+
+@pytest.mark.parametrize("size", [(64, 64), (200, 200), (301, 301), (512, 512), (75, 190)])
+def test_photos_of_every_size_have_traces_of_one_shape(size):
+    traces = native_traces(noise(*size).repeat(2, 1, 1, 1))
+    assert traces.shape == (2, CHANNELS, GRID, GRID)
+    assert traces.isfinite().all()
+    assert torch.allclose(traces[0], traces[1])
+
+
+@pytest.mark.parametrize("size", [200, 256, 301])
+def test_a_plain_photo_hits_the_floor(size):
+    traces = native_traces(torch.full((1, 3, size, size), 0.25))
+    assert torch.allclose(traces[:, :54], torch.full_like(traces[:, :54], FLOOR), atol=1e-4)
+    assert (traces[:, FLAT] == 1).all()
+    assert not traces[:, [WHITE, BLACK]].any()
+
+
+def test_white_and_black_are_counted():
+    photo = torch.zeros(1, 3, 64, 64)
+    photo[..., :32] = 1
+    photo[..., :32, 32:] = -1
+    traces = native_traces(photo)[0]
+    assert traces[WHITE].mean() == 0.5 and (traces[WHITE, :, :16] == 1).all()
+    assert traces[BLACK].mean() == 0.25 and (traces[BLACK, :16, 16:] == 1).all()
+
+
+def test_stripes_by_hand():
+    stripes = torch.full((1, 3, 256, 256), 0.1)
+    stripes[..., ::2, :] = -0.1  # a row detail of each square: (-.2 - .2) / 2
+    traces = native_traces(stripes)[0]
+    assert torch.allclose(traces[0], torch.tensor(math.log(0.04 + 1e-6) / 2 + 4.5), atol=1e-4)
+    assert torch.allclose(traces[1:27], torch.tensor(FLOOR), atol=1e-3)
+    assert not traces[54].any() and (traces[55:57] == 1).all()
+
+
+def test_colours_have_energies_of_their_own():
+    photo = torch.zeros(1, 3, 256, 256)
+    photo[:, 0, :, ::2], photo[:, 1, :, ::2], photo[:, 2, :, ::2] = 0.1, -0.05, -0.05
+    grey, red, blue = opponents(photo)[0]
+    assert not grey.any() and not blue.any()
+    assert red.max() == pytest.approx(0.15)
+    traces = native_traces(photo)[0]
+    columns = 3  # the second orientation
+    energy = math.log(0.15**2 + 1e-6) / 2 + 4.5
+    assert torch.allclose(traces[columns + 1], torch.tensor(energy), atol=1e-4)
+    others = [place for place in range(9) if place != columns + 1]
+    assert torch.allclose(traces[others], torch.tensor(FLOOR), atol=1e-3)
+
+
+def test_at_256_pixels_both_measures_are_one():
+    traces = native_traces(noise())
+    assert torch.equal(traces[:, :27], traces[:, 27:54])
+    larger = native_traces(noise(512, 512))
+    assert (larger[:, 27:36] < larger[:, FINEST] - 0.2).all(1).all(1).float().mean() > 0.9
+
+
+def test_blurring_lowers_the_finest_energies():
+    photo = noise(301, 301)
+    sharp, soft = native_traces(photo), native_traces(F.avg_pool2d(photo, 3, 1, 1))
+    assert (soft[:, FINEST] < sharp[:, FINEST] - 0.3).all()
+
+
+def test_a_change_of_one_place_is_seen_there():
+    photo = noise()
+    changed = photo.clone()
+    changed[..., 64:128, :64] *= 0.5
+    difference = (native_traces(photo) - native_traces(changed))[0, FINEST].mean(0)
+    assert (difference[8:16, :8] > 0.5).all()
+    difference[8:16, :8] = 0
+    assert difference.abs().max() < 1e-5
+
+
+def test_jpeg_makes_details_flat():
+    photo = noise(contrast=0.05)
+    shares = [
+        native_traces(saved(photo, **settings))[:, FLAT].mean()
+        for settings in ({}, {"quality": 80}, {"quality": 40})
+    ]
+    assert shares[0] < 0.5 * shares[1] < 0.5 * shares[2]
+
+
+@pytest.mark.parametrize("size", [(64, 96), (100, 51), (33, 32)])
+def test_cells_hold_means(size):
+    planes = torch.rand(2, 3, *size)
+    assert torch.allclose(to_grid(planes), F.adaptive_avg_pool2d(planes, GRID), atol=1e-6)
