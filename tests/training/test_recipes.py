@@ -31,10 +31,11 @@ def faces(faces_dir, tmp_path_factory):
     points = np.repeat(canonical_mesh().numpy()[None] * SIDE, len(names), axis=0)
     for name in ("train", "val", "test", "real_train", "real_val", "real_test"):
         shutil.copytree(faces_dir, folder / name)
+        own = names
         if name == "real_val":
-            (folder / name / names[-1]).rename(folder / name / "london_1.png")
-            names = [*names[:-1], "london_1.png"]
-        np.savez(folder / f"landmarks_{name}.npz", names=names, points=points)
+            own = [*names[:-1], "london_1.png"]
+            (folder / name / names[-1]).rename(folder / name / own[-1])
+        np.savez(folder / f"landmarks_{name}.npz", names=own, points=points)
     return folder
 
 

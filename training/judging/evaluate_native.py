@@ -91,7 +91,9 @@ def photos_of(
     choices: dict[str, Choice] = {UNTOUCHED: (), **{name: (name,) for name in operations}}
     if len(operations) > 1:
         count = int(kept[0].integers(2, len(operations) + 1))
-        choices[MIXED] = tuple(operations[i] for i in kept[0].permutation(len(operations))[:count])
+        choices[MIXED] = tuple(
+            operations[int(i)] for i in kept[0].permutation(len(operations))[:count]
+        )
     versions = perform(session, photo, points, list(choices.values()))
     images, quality = send(kept[1], versions.image, side, world.journeys)
     images, _, _ = crop(kept[2], images, points)
