@@ -41,8 +41,8 @@ def merge(
     Returns:
         B 3 H W on the [-1, 1] scale; exactly zero where no expert ran.
     """
-    if merger is None and edits and all(edit.direct for edit in edits.values()):
-        return compose(photo, edits)
+    if merger is None:
+        return added(photo, edits)
     if tile is not None:
 
         def run(place: Window) -> Tensor:
@@ -55,14 +55,31 @@ def merge(
     if not edits:
         return merged
     changes = {name: edit.change(take(photo, edit.rows)) for name, edit in edits.items()}
-    if merger is None:
-        gains = plain_gains(photo, edits)
-    else:
-        gains = found_gains(merger, names, photo, edits, changes, gates)
+    gains = found_gains(merger, names, photo, edits, changes, gates)
     for name, edit in edits.items():
         sums = take(merged, edit.rows)
         put(merged, edit.rows, sums.addcmul_(changes[name], gains[name]))
     return merged
+
+
+def added(photo: Tensor, edits: Mapping[str, AppliedEdit]) -> Tensor:
+    """What the edits do without a merger: direct ones together, those of denoisers added to that.
+
+    Args:
+        photo: B 3 H W in [-1, 1].
+        edits: of the experts that ran.
+
+    Returns:
+        B 3 H W on the [-1, 1] scale; exactly zero where no expert ran.
+    """
+    direct = {name: edit for name, edit in edits.items() if edit.direct}
+    summed = compose(photo, direct) if direct else torch.zeros_like(photo)
+    gains = plain_gains(photo, edits)
+    for name, edit in edits.items():
+        if not edit.direct:
+            change = edit.change(take(photo, edit.rows))
+            put(summed, edit.rows, take(summed, edit.rows).addcmul(change, gains[name]))
+    return summed
 
 
 def plain_gains(photo: Tensor, edits: Mapping[str, AppliedEdit]) -> dict[str, Tensor]:
