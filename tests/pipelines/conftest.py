@@ -10,9 +10,13 @@ from diffusers import DDIMScheduler
 from torch import nn
 
 from frr.models.mofrr.expert import WaveFRRExpert
+from frr.models.mofrr.flow_expert import FlowExpert
 from frr.models.mofrr.merger import ExpertMerger
+from frr.models.mofrr.native_router import NativeRouter
 from frr.models.mofrr.router import RetouchRouter
 from frr.models.mofrr.shared import SharedExpert
+from frr.models.mofrr.texture_expert import TextureExpert
+from frr.models.mofrr.tone_expert import ToneExpert
 from frr.pipelines.mofrr.pipeline import MoFRRPipeline
 from frr.pipelines.operations import OPERATIONS
 
@@ -35,6 +39,18 @@ ROUTER = {
     "heads": 2,
     "layers": 1,
 }
+NATIVE_ROUTER = {
+    "stem_width": 16,
+    "colour_width": 8,
+    "hidden_sizes": (16, 16),
+    "depths": (1, 1),
+    "group_tokens": 2,
+    "token_width": 16,
+    "token_side": 4,
+    "heads": 2,
+    "map_width": 4,
+}
+COARSE = {"widths": (8, 8, 8), "fine": 8}
 
 
 def schedule(**options) -> DDIMScheduler:
@@ -78,6 +94,43 @@ def build(stirred: bool = True, **parts) -> MoFRRPipeline:
     pipeline = MoFRRPipeline(**made)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+def build_native(stirred: bool = True, **parts) -> MoFRRPipeline:
+    """All experts answer at once, and nothing merges: gentle edits of photos of any size."""
+    torch.manual_seed(0)
+    experts = {
+        "whitening_expert": ToneExpert(**COARSE, depth=4, side=4),
+        "smoothing_expert": TextureExpert(width=8, context_width=8),
+        "face_slimming_expert": FlowExpert("face_slimming", **COARSE),
+        "eye_enlarging_expert": FlowExpert("eye_enlarging", **COARSE),
+    }
+    made = {
+        "router": NativeRouter(**NATIVE_ROUTER),
+        **({name: stir(each) for name, each in experts.items()} if stirred else experts),
+        "shared_expert": None,
+        "merger": None,
+        "degree_source": "router",
+    }
+    return build(**{**made, **parts})
+
+
+@pytest.fixture
+def make_native() -> Callable[..., MoFRRPipeline]:
+    """`build_native(stirred=True, **parts)`: a fresh pipeline, the same at every call."""
+    return build_native
+
+
+@pytest.fixture(scope="session")
+def native() -> MoFRRPipeline:
+    """One such pipeline for the tests that change nothing in it."""
+    return build_native()
+
+
+@pytest.fixture(scope="session")
+def mixed() -> MoFRRPipeline:
+    """Smoothing is denoised, the rest answers at once; no shared expert, no merger."""
+    return build_native(smoothing_expert=stir(WaveFRRExpert(**EXPERT)))
 
 
 @pytest.fixture

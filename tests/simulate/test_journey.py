@@ -78,7 +78,9 @@ def test_every_kernel_keeps_a_plain_photo_and_its_place(kernel):
 def test_area_is_the_mean_and_a_decoder_skips_pixels():
     photo = noise(32)
     area = sent(photo, Save(8, "area"))
-    assert (area - torch.nn.functional.avg_pool2d(photo, 4)).abs().max() <= 1.01 / 127.5  # rounded twice
+    assert (
+        area - torch.nn.functional.avg_pool2d(photo, 4)
+    ).abs().max() <= 1.01 / 127.5  # rounded twice
     skipped = photo.clone()
     skipped[..., 0::4] = skipped[..., 3::4] = 1.0  # between are the two columns that are read
     reading = Save(8, "subsampled")

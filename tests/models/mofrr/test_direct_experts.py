@@ -118,6 +118,17 @@ def test_degree_planes_by_hand():
 
 
 @pytest.mark.parametrize("kind", MAKE)
+def test_a_share_is_kept_where_the_degree_is_not_known(kind):
+    expert, photo, degree = stirred(kind), photos(64, 64), torch.tensor([0.4, math.nan])
+    whole = planes(answer(expert, photo, degree))
+    expert.register_to_config(unknown_share=0.25)
+    hedged = planes(answer(expert, photo, degree))
+    assert torch.equal(hedged[0], whole[0])
+    assert torch.allclose(hedged[1], 0.25 * whole[1], atol=1e-6)
+    assert torch.allclose(planes(answer(expert, photo))[1], 0.25 * whole[1], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", MAKE)
 def test_every_weight_learns(kind):
     expert, photo = stirred(kind).train(), photos(64, 72)
     planes(expert.answer(photo, look(photo), torch.tensor([0.3, 0.8]))).square().sum().backward()

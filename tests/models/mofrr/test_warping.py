@@ -32,7 +32,9 @@ def test_bicubic_keeps_what_bilinear_loses():
     flow = torch.zeros(1, 2, 64, 64)
     flow[:, 0] = 0.5
     expected = 0.8 * torch.sin((at + 0.5) * 0.8).expand(1, 3, 64, 64)
-    losses = [(move(wave, flow) - expected)[..., 4:-4].abs().max() for move in (warp, warp_smoothly)]
+    losses = [
+        (move(wave, flow) - expected)[..., 4:-4].abs().max() for move in (warp, warp_smoothly)
+    ]
     assert losses[1] < 0.4 * losses[0]
 
 
