@@ -9,6 +9,7 @@ from frr.models.mofrr.native_router import NativeRouter
 from frr.models.mofrr.native_view import place
 from frr.models.mofrr.texture_expert import TextureExpert
 from frr.models.mofrr.tone_expert import ToneExpert
+from frr.models.presets import PRESETS
 from frr.training.data.native_batches import ChainPools
 from frr.training.stages.native import known_degree, survey
 from frr.training.stages.native_flow import NativeFlowStage, move
@@ -135,3 +136,15 @@ def test_mirroring_keeps_flows_true(chains):
     ]
     same = [torch.equal(b, p) for b, p in zip(batch.flow, plain.flow, strict=True)]
     assert any(turned) and all(a or b for a, b in zip(turned, same, strict=True))
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_have_sizes_for_every_network(preset):
+    parts = {NativeRouter: "native_router", FlowExpert: "flow_expert"}
+    parts |= {ToneExpert: "tone_expert", TextureExpert: "texture_expert"}
+    with torch.device("meta"):
+        counts = [
+            sum(p.numel() for p in kind(**PRESETS[preset][part]).parameters())
+            for kind, part in parts.items()
+        ]
+    assert all(count > 20_000 for count in counts) and sum(counts) < 15e6  # 60 MB
