@@ -1,4 +1,6 @@
-"""The encoder of the experts that answer at once: traces and colour in, features of the face out."""
+"""The encoder of the experts that answer at once: traces and colour in, features out."""
+
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -63,12 +65,9 @@ class CoarseEncoder(nn.Module):
         self.traces = nn.Conv2d(2 * PLACED, widths[0], 3, padding=1)
         self.blocks = nn.ModuleList(Block(width) for width in widths)
         self.down = nn.ModuleList(
-            nn.Conv2d(before, after, 3, 2, 1)
-            for before, after in zip(widths, widths[1:], strict=False)
+            nn.Conv2d(before, after, 3, 2, 1) for before, after in pairwise(widths)
         )
-        self.up = nn.ModuleList(
-            nn.Conv2d(after, before, 1) for before, after in zip(widths, widths[1:], strict=False)
-        )
+        self.up = nn.ModuleList(nn.Conv2d(after, before, 1) for before, after in pairwise(widths))
         self.merged = nn.ModuleList(Block(width) for width in widths[:-1])
 
     def forward(self, view: NativeView, condition: Tensor) -> tuple[Tensor, Tensor]:

@@ -53,10 +53,8 @@ def of_motion(operation: str, flow: Tensor, points: Tensor) -> Tensor:
     height, width = flow.shape[-2:]
     before = to_pixels(points, height, width)
     after = _moved(before, flow)
-    if operation == "eye_enlarging":
-        effect = _growth(before, after)
-    else:
-        effect = _narrowing(before, after)
+    measure = _growth if operation == "eye_enlarging" else _narrowing
+    effect = measure(before, after)
     return (effect / STRONG[operation]).clamp(0, 1)
 
 
@@ -84,8 +82,9 @@ def _growth(before: Tensor, after: Tensor) -> Tensor:
 
 
 def _narrowing(before: Tensor, after: Tensor) -> Tensor:
-    """Largest relative loss B of the face's width between contour points of one height, or of
-    the height of the chin.
+    """Largest relative loss B of the face's width between contour points of one height.
+
+    Half of the loss of the chin's height counts like it.
     """
     half = len(JAW) // 2
     losses = []
