@@ -13,6 +13,7 @@ from frr.pipelines.mofrr import output as mofrr_result
 from frr.pipelines.mofrr.edits import ExpertEdit, put, take
 from frr.pipelines.mofrr.experts import WorkingPhotos
 from frr.pipelines.photos.arrays import reduce_to, to_shape
+from frr.pipelines.photos.tiles import Window
 from frr.pipelines.placement import dtype_of, is_hooked
 
 
@@ -109,7 +110,7 @@ def test_the_merger_sees_an_edit_as_the_expert_made_it(pipe):
         applied = pipe.apply(photo, edit)
         seen = applied.small_change(applied.change(photo), small)
         assert torch.equal(seen, edit.on(small).change(small))
-        part = applied.cut((4, 12), (0, 8))  # as in tiles: what is there is reduced
+        part = applied.cut(Window((4, 12), (0, 8)))  # as in tiles: what is there is reduced
         change = part.change(photo[..., 4:12, :8])
         seen = part.small_change(change, small[..., 2:6, :4])
         assert torch.allclose(seen, F.avg_pool2d(change, 2), atol=1e-6)
