@@ -42,16 +42,20 @@ def test_every_command_line_is_understood(line, tmp_path, monkeypatch):
         "faces/test",
         "made",
         "report",
+        "pools/router",
+        "runs/router",
+        "runs/router_2",
     ):
         (tmp_path / folder).mkdir(parents=True)
     for name in ("given", "router"):
         (tmp_path / "report" / f"{name}.json").touch()
     for name in ("keep.png", "hole.png"):
         (tmp_path / name).touch()
-    _, name, *arguments = shlex.split(line, comments=True)
-    command = main.commands[name]
-    context = command.make_context(name, arguments, parent=click.Context(main))
-    assert context.params
+    _, *words = shlex.split(line, comments=True)
+    command, context = main, click.Context(main)
+    while isinstance(command, click.Group):
+        name, command, words = command.resolve_command(context, words)
+    assert command.make_context(name, words, parent=context).params
 
 
 def test_every_link_leads_to_a_file():
