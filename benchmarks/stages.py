@@ -42,7 +42,7 @@ def _expert_stages(name: str, expert: Any) -> list[Stage]:
     places: list[tuple[str, Any, str]] = [
         ("other", expert, method) for method in ("prepare", "denoise", "reconstruct")
     ]
-    if hasattr(expert, "estimate_degree"):
+    if expert.estimates_degrees:
         places.append(("traces", expert, "raw_traces"))
         places.append(("degree", expert, "estimate_degree"))
         places += [("wavelets", expert.transform, each) for each in ("analysis", "synthesis")]
