@@ -33,8 +33,8 @@ class FlowExpert(ModelMixin, ConfigMixin):
         self.up = nn.Conv2d(widths[0], fine, 1)
         self.block = Block(fine)
         self.head = nn.Conv2d(fine, 2, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        for parameter in self.head.parameters():
+            nn.init.zeros_(parameter)
         self.size_requirements = OWN_SIZE
 
     def answer(self, photo: Tensor, view: NativeView, degree: Tensor | None) -> DirectAnswer:

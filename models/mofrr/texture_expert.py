@@ -49,8 +49,8 @@ class TextureExpert(ModelMixin, ConfigMixin):
         self.layers = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(3))
         self.condition = nn.Linear(2, 2 * width)
         self.exit = nn.Conv2d(width, 12, 3, padding=1)
-        nn.init.zeros_(self.exit.weight)
-        nn.init.zeros_(self.exit.bias)
+        for parameter in self.exit.parameters():
+            nn.init.zeros_(parameter)
         self.size_requirements = OWN_SIZE
 
     def answer(self, photo: Tensor, view: NativeView, degree: Tensor | None) -> DirectAnswer:

@@ -41,9 +41,8 @@ class ToneExpert(ModelMixin, ConfigMixin):
         self.whole = nn.Sequential(nn.Linear(widths[0], 64), nn.SiLU())
         self.whole_head = nn.Linear(64, 12 * depth)
         self.head = nn.Conv2d(widths[0], 12 * depth, 1)
-        for layer in (self.whole_head, self.head):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        for parameter in (*self.whole_head.parameters(), *self.head.parameters()):
+            nn.init.zeros_(parameter)
         self.size_requirements = OWN_SIZE
 
     def answer(self, photo: Tensor, view: NativeView, degree: Tensor | None) -> DirectAnswer:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...models.mofrr.contract import DirectExpert
+from ...models.mofrr.contract import DirectExpert, Expert
 from ...models.mofrr.native_view import NativeView, look
 from ...models.mofrr.warping import warp_smoothly
 from ..photos.arrays import to_working_size
@@ -21,6 +21,11 @@ def answers_at_once(expert: Any) -> TypeGuard[DirectExpert]:
     return hasattr(expert, "answer")
 
 
+def denoises(expert: Any) -> TypeGuard[Expert]:
+    """Whether an expert (or None) is of the other kind."""
+    return expert is not None and not answers_at_once(expert)
+
+
 class DirectEdit(NamedTuple):
     """What one expert would do to the n photos of a batch on which it ran, at their own size."""
 
@@ -32,12 +37,20 @@ class DirectEdit(NamedTuple):
     @classmethod
     def joined(cls, parts: Sequence["DirectEdit"]) -> "DirectEdit":
         """The edits of one expert as one, in their order."""
-        fields = zip(*parts, strict=True)
-        return cls(*(None if field[0] is None else torch.cat(field) for field in fields))
+        flows = [part.flow for part in parts if part.flow is not None]
+        residuals = [part.residual for part in parts if part.residual is not None]
+        return cls(
+            torch.cat([part.rows for part in parts]),
+            torch.cat(flows) if flows else None,
+            torch.cat(residuals) if residuals else None,
+            torch.cat([part.degree for part in parts]),
+        )
 
     def each(self, function: Callable[[Tensor], Tensor]) -> "DirectEdit":
         """The edit with a function applied to every tensor of it."""
-        return DirectEdit(*(None if field is None else function(field) for field in self))
+        flow = None if self.flow is None else function(self.flow)
+        residual = None if self.residual is None else function(self.residual)
+        return DirectEdit(function(self.rows), flow, residual, function(self.degree))
 
     def of(self, rows: Tensor, device: torch.device) -> "DirectEdit | None":
         """The part of it that is of some photos, counted from 0 then; None where there is none."""

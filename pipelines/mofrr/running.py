@@ -11,7 +11,7 @@ from torch import Tensor
 from ...models.mofrr.contract import DirectExpert, Expert, known_degrees
 from ..placement import dtype_of
 from ..room import Room, Share, Work
-from .direct import DirectEdit, answer_at_once, answers_at_once
+from .direct import DirectEdit, answer_at_once, answers_at_once, denoises
 from .edits import ExpertEdit, take
 from .experts import Task, predict, start, step
 from .request import Generators, OnStep
@@ -137,7 +137,7 @@ class Runner:
             counted = len(rows) / len(task.photo)
             at_once, part = self._at_once(names, part, counted)
             if at_once and not part.active.any():
-                placed = {name: edit.placed(rows) for name, edit in at_once.items()}
+                placed: Found = {name: edit.placed(rows) for name, edit in at_once.items()}
                 parts.append((placed, part.latents.to(home)))
                 continue
             part = part._replace(photo=self.reduce(part.photo))
@@ -164,15 +164,19 @@ class Runner:
         active[:, list(direct)] = False
         return {names[i]: edit for i, edit in edits.items()}, task._replace(active=active)
 
-    def _in_tiles(self, name: str, task: Task, tile: int) -> Found:
+    def _in_tiles(self, name: str, task: Task, tile: int) -> dict[str, ExpertEdit]:
         """One expert on photos that do not fit whole."""
 
         def run(part: Task) -> ExpertEdit:
             return self.denoise([name], part, 0)[0][name]
 
-        return {name: run_in_tiles(run, self.experts[name], task, tile, self.multiple)}
+        expert = self.experts[name]
+        assert denoises(expert)
+        return {name: run_in_tiles(run, expert, task, tile, self.multiple)}
 
-    def denoise(self, names: Sequence[str], task: Task, counted: float) -> tuple[Found, Tensor]:
+    def denoise(
+        self, names: Sequence[str], task: Task, counted: float
+    ) -> tuple[dict[str, ExpertEdit], Tensor]:
         """Experts on photos at working size: from the noise, in the scheduler's steps, to edits.
 
         The latents of all experts are stepped as one tensor; where none is active the prediction is
@@ -183,7 +187,8 @@ class Runner:
             task: photos reduced and padded.
             counted: their share of all photos, for the room.
         """
-        runs = start([self.experts.get(name) for name in names], task)
+        experts = (self.experts.get(name) for name in names)
+        runs = start([each if denoises(each) else None for each in experts], task)
         first = next(iter(runs))
         seen = counted and runs[first].expert.config.get("prediction_type", "sample") == "sample"
         self.scheduler.set_timesteps(self.steps)  # on the CPU: steps then wait for nothing
@@ -207,12 +212,7 @@ class Runner:
     def _of_clip(self, column: int, name: str, task: Task, work: Work) -> Tensor:
         known, expert = task.degrees[:, column], self.experts.get(name)
         rows = task.active[:, column].nonzero()[:, 0].to(known.device)
-        if (
-            expert is None
-            or answers_at_once(expert)
-            or not expert.estimates_degrees
-            or not known[rows].isnan().any()
-        ):
+        if not denoises(expert) or not expert.estimates_degrees or not known[rows].isnan().any():
             return known
 
         def run(share: Share) -> Tensor:

@@ -24,7 +24,7 @@ from ..photos.arrays import (
 from ..placement import dtype_of
 from ..room import OPEN, Room, Share, Work
 from .components import MoFRRParts
-from .direct import DirectEdit, answers_at_once
+from .direct import DirectEdit, denoises
 from .edits import AppliedEdit, ExpertEdit, put, take
 from .experts import Task, check_latents, check_scheduler, draw_noise
 from .merging import averaged, merge
@@ -176,7 +176,7 @@ class MoFRRSteps(MoFRRParts):
         experts = {name: self._present(name) for name in present}
         if not experts:
             return {}, latents
-        denoisers = [each for each in experts.values() if not answers_at_once(each)]
+        denoisers = [each for each in experts.values() if denoises(each)]
         check_scheduler(self.scheduler, denoisers)
         self.scheduler.set_timesteps(num_inference_steps)
         self._num_timesteps = len(self.scheduler.timesteps) if denoisers else 0
@@ -311,7 +311,7 @@ class MoFRRSteps(MoFRRParts):
         shapes = {
             name: tuple(expert.latent_shape(height, width))
             for name, expert in experts.items()
-            if expert is not None and not answers_at_once(expert)
+            if denoises(expert)
         }
         if len(set(shapes.values())) > 1:
             raise ValueError(

@@ -35,7 +35,8 @@ def of_change(operation: str, before: Tensor, after: Tensor, points: Tensor) -> 
         points: 1 or B 478 2, shares of width and height.
     """
     points = points.expand(len(before), -1, -1)
-    face = FaceRegions(points, *before.shape[-2:])
+    height, width = before.shape[-2:]
+    face = FaceRegions(points, height, width)
     if operation == "whitening":
         step = max(1, before.shape[-1] // 128)
         skin = reduce(face.skin, step)

@@ -180,14 +180,16 @@ def _paint(step: Step, images: Tensor, points: Tensor) -> Tensor:
     count = len(images)
     degree, variation = (x.expand(count, *x.shape[1:]) for x in _settings(step, points))
     points = points.expand(count, -1, -1)
-    face = FaceRegions(points, *images.shape[-2:], images)
+    height, width = images.shape[-2:]
+    face = FaceRegions(points, height, width, images)
     return bank.ALGORITHMS[step.operation][step.algorithm](images, degree, variation, face).image
 
 
 def _finish(images: Tensor, session: Session, points: Tensor) -> Tensor:
     points = points.expand(len(images), -1, -1)
+    height, width = images.shape[-2:]
     for name, amount, variation in session.finishes:
-        face = FaceRegions(points, *images.shape[-2:], images)
+        face = FaceRegions(points, height, width, images)
         amounts = points.new_full((len(images),), amount)
         variations = points.new_tensor([variation]).expand(len(images), -1)
         images = bank.finish(name)(images, amounts, variations, face)
