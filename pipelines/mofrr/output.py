@@ -96,8 +96,8 @@ class MoFRRPipelineOutput(BaseOutput):
             differ), with the photo's alpha where it had one; for "latent" the denoised latents
             (B * num_samples, K + 1, 3, h, w), and no expert images, residuals, flows, uncertainty.
         routing: the router's probabilities, B K in [0, 1]; without a router 1 = forced on, 0 = not.
-        degrees: B K in [0, 1], the degree each expert worked with; 0 where it did not run, NaN where
-            an expert that answers at once was told none and there is no router.
+        degrees: B K in [0, 1], the degree each expert worked with; 0 where it did not run, NaN
+            where one that answers at once was told none and there is no router.
         active: B K, bool: which experts ran.
         expert_images: of each expert (the operations, then "shared") a list over the photos: the
             photo as this expert alone restores it, in the form of `images`; None where it did not
