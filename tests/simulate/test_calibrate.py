@@ -19,7 +19,8 @@ SIZE = 64
 
 def photos(count=2):
     coarse = torch.rand(count, 3, 16, 16) * 1.2 - 0.6
-    return F.interpolate(coarse, (SIZE, SIZE), mode="bilinear")
+    grain = 0.08 * torch.randn(count, 1, SIZE, SIZE)  # there must be texture to smooth
+    return F.interpolate(coarse, (SIZE, SIZE), mode="bilinear") + grain
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def test_every_algorithm_has_its_row(table):
         for algorithm in bank.algorithms(operation):
             row = table.find(operation, algorithm)
             assert row.held_out == (algorithm in bank.HELD_OUT[operation])
-            assert 15 < row.psnr < 60
+            assert 15 < row.psnr < 75  # an app's weakest settings change next to nothing
     for split in ("seen", "unseen"):
         assert table.find("all_together", split).psnr < table.find("smoothing", split).psnr
     with pytest.raises(KeyError, match="No row"):

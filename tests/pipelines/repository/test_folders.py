@@ -24,14 +24,15 @@ EXPERTS = ("whitening", "smoothing", "face_slimming", "eye_enlarging")
 NETWORKS = (*(f"{name}_expert" for name in EXPERTS), "router", "shared_expert", "merger")
 OWN = "mofrr_pipeline"
 NAMES = {
-    "models": ("retouching_traces", "sizes", "unets", "wavelets"),
+    "models": ("native_traces", "retouching_traces", "sizes", "unets", "wavelets"),
     "models/mofrr": (
-        *("coarse_head", "contract", "degrees", "denoising", "expert", "granularity", "hfcam"),
-        *("idem", "merger", "router", "shared", "stem", "warping"),
+        *("coarse_encoder", "coarse_head", "contract", "degrees", "denoising", "expert"),
+        *("flow_expert", "granularity", "hfcam", "idem", "merger", "native_router", "native_view"),
+        *("router", "shared", "stem", "texture_expert", "tone_expert", "warping"),
     ),
     "pipelines": ("operations", "placement", "room"),
     "pipelines/mofrr": (
-        *("components", "edits", "experts", "merging", "output", "pipeline", "request"),
+        *("components", "direct", "edits", "experts", "merging", "output", "pipeline", "request"),
         *("restoration", "routing", "running", "steps", "tiled"),
     ),
     "pipelines/photos": ("arrays", "tiles"),

@@ -40,7 +40,7 @@ def test_kept_heads_stay_while_the_rest_of_the_expert_learns(source, head, opera
 def test_an_expert_learns_to_undo_whitening(faces_dir, tmp_path):
     settings = {"operation": "whitening", "steps": 25, "batch_size": 4, "size": SIZE}
     settings |= {"log_every": 1, "learning_rate": "2e-3", "warmup": 2, "ema_decay": 0.8}
-    settings |= {"vary_light": "0", "vary_capture": "0"}
+    settings |= {"vary_light": "0", "vary_capture": "0", "min_degree": "0.7"}
     run_stage("expert", settings, tmp_path / "run", faces_dir)
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").open()]
     assert [line["step"] for line in lines] == list(range(1, 26))
