@@ -53,9 +53,9 @@ def demo(
 ) -> None:
     """Retouch a public-domain portrait, restore it with the embedded weights, and show both.
 
-    Writes panel.png (before, retouched, restored, and the errors of the last two: black 0, white
-    32 of 255 grey levels), the first three one by one, given.png (restored knowing what was done),
-    and demo.json with the printed numbers.
+    Writes panel.png (before, retouched, restored by the router's choice and knowing what was done,
+    and the errors of the retouched and the last: black 0, white 32 of 255 grey levels), the first
+    four one by one, and demo.json with the printed numbers.
     """
     import torch
 
@@ -78,9 +78,10 @@ def demo(
     labelled = [
         ("before", before),
         (f"retouched, {quality['photo']:.1f} dB", retouched),
-        (f"restored, {quality['restored']:.1f} dB", restored),
+        (f"left to the router, {quality['restored']:.1f} dB", restored),
+        (f"operations given, {quality['given']:.1f} dB", given),
         ("error of the retouched", error_picture(retouched, before)),
-        ("error of the restored", error_picture(restored, before)),
+        ("error, operations given", error_picture(given, before)),
     ]
     save_photo(panel(labelled), folder / "panel.png")
     singles = {"before": before, "retouched": retouched, "restored": restored, "given": given}
