@@ -80,7 +80,7 @@ def survey(chains: ChainPools, layer: nn.BatchNorm2d, count: int = SURVEYED) -> 
     layer.running_var.copy_(variance * number / (number - 1))
 
 
-def learning(network: nn.Module, standardization: nn.BatchNorm2d | None = None) -> Any:
+def learning(network: nn.Module, standardization: Any = None) -> Any:
     """The network in training mode, but for its standardisation, which keeps its statistics."""
     network.train()
     if standardization is not None:
