@@ -301,11 +301,11 @@ def test_interrupt_stops_within_steps_and_the_server_goes_on(server, prompt):
     import time
 
     forced = {f"3.{name}": "on" for name in OPERATIONS}
-    flow = prompt("restore_portrait", **forced, **{"3.steps": 50, "3.seed": 5})
+    flow = prompt("restore_portrait", **forced, **{"3.samples": 16, "3.seed": 5})
     prompt_id = server.queue(flow)
     while not server.json("/queue")["queue_running"]:
         time.sleep(0.02)
-    time.sleep(0.5)
+    time.sleep(0.2)
     server.post("/interrupt", {"prompt_id": prompt_id})
     entry = server.wait(prompt_id)
     names = [name for name, _ in entry["status"]["messages"]]

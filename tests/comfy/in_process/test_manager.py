@@ -21,7 +21,7 @@ def test_networks_are_the_hosts_own_patchers(model):
 
 def test_only_what_is_needed_is_loaded(model, restore, pictures):
     restore(pictures, smoothing="on")
-    assert loaded(model) == {"router", "smoothing_expert", "shared_expert", "merger"}
+    assert loaded(model) == {"router", "smoothing_expert"}
     assert all(
         model.patchers[part].loaded_size() == model.patchers[part].model_size()
         for part in loaded(model)
@@ -31,7 +31,7 @@ def test_only_what_is_needed_is_loaded(model, restore, pictures):
 def test_memory_for_one_expert_is_enough_for_four(model, restore, pictures, card):
     expected = restore(pictures, **ALL_ON)[0]
     everything = sum(patcher.model_size() for patcher in model.get_models())
-    assert card.largest > 0.9 * everything, "with room enough all stay on the card"
+    assert card.largest > 0.8 * everything, "with room enough all stay on the card"
     management.unload_all_models()
     largest = max(patcher.model_size() for patcher in model.get_models())
     card.budget, card.largest = int(largest * 1.11), 0  # the manager wants a tenth to spare
@@ -69,37 +69,36 @@ def test_no_memory_at_all_still_loads_whole(model, restore, pictures, monkeypatc
 def test_out_of_memory_halves_the_batch(model, restore, pictures, monkeypatch):
     expected = restore(pictures, smoothing="on")[0]
     expert = model.pipeline.smoothing_expert
-    prepare, seen = expert.prepare, []
+    answer, seen = expert.answer, []
 
     def limited(photo, *rest):
         if len(photo) > 1:
             raise torch.OutOfMemoryError("planted")
         seen.append(len(photo))
-        return prepare(photo, *rest)
+        return answer(photo, *rest)
 
-    monkeypatch.setattr(expert, "prepare", limited)
+    monkeypatch.setattr(expert, "answer", limited)
     assert torch.allclose(restore(pictures, smoothing="on")[0], expected, atol=1e-4)
     assert seen == [1, 1]
 
 
 def test_interrupt_is_honoured_within_one_step(model, restore, pictures, monkeypatch):
     expert = model.pipeline.smoothing_expert
-    denoise, steps = expert.denoise, []
+    answer, calls = expert.answer, []
 
     def watched(*given):
-        steps.append(1)
-        if len(steps) == 3:
-            management.interrupt_current_processing()
-        return denoise(*given)
+        calls.append(1)
+        management.interrupt_current_processing()
+        return answer(*given)
 
-    monkeypatch.setattr(expert, "denoise", watched)
+    monkeypatch.setattr(expert, "answer", watched)
     with pytest.raises(management.InterruptProcessingException):
-        restore(pictures, smoothing="on", steps=30)
-    assert len(steps) == 3
+        restore(pictures, smoothing="on")
+    assert len(calls) == 1
     assert not management.processing_interrupted()
 
 
-def test_progress_and_previews_reach_the_host(restore, pictures, monkeypatch):
+def test_progress_reaches_the_host(restore, pictures, monkeypatch):
     told = []
 
     def hook(value, total, preview, node_id=None):
@@ -107,8 +106,8 @@ def test_progress_and_previews_reach_the_host(restore, pictures, monkeypatch):
 
     monkeypatch.setattr(comfy.utils, "PROGRESS_BAR_HOOK", hook)
     restore(pictures, smoothing="on", steps=3)
-    assert told[-1][0] == told[-1][1] == 2 * 3 + 1
-    assert sum(preview is not None for _, _, preview in told) == 6
+    assert told[-1][0] == told[-1][1] == 3 + 1
+    assert not any(preview is not None for _, _, preview in told)  # they answer at once
 
 
 def test_the_retoucher_is_the_hosts(retoucher, retouch, restore, model, pictures, card):
