@@ -31,7 +31,8 @@ def test_only_what_is_needed_is_loaded(model, restore, pictures):
 def test_memory_for_one_expert_is_enough_for_four(model, restore, pictures, card):
     expected = restore(pictures, **ALL_ON)[0]
     everything = sum(patcher.model_size() for patcher in model.get_models())
-    assert card.largest > 0.8 * everything, "with room enough all stay on the card"
+    card.used()  # looks once more: the manager last asked before the last network came
+    assert card.largest > 0.9 * everything, "with room enough all stay on the card"
     management.unload_all_models()
     largest = max(patcher.model_size() for patcher in model.get_models())
     card.budget, card.largest = int(largest * 1.11), 0  # the manager wants a tenth to spare
