@@ -12,13 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from . import eyes, slimming
 from .colour import luma, rgb_to_lab, unit
 from .filters import reduce
-from .landmarks import CHIN, EYE_CORNERS, EYES, JAW, FaceRegions
-from .warp import to_pixels
+from .landmarks import FaceRegions
 
-NOSE_BASE = 2
-STRONG = {"whitening": 15.0, "smoothing": 0.8, "face_slimming": 0.10, "eye_enlarging": 0.20}
+STRONG = {"whitening": 15.0, "smoothing": 0.8, "face_slimming": 0.08, "eye_enlarging": 0.20}
 """The effect that counts as 1: L* units, share of texture energy, share of the face's width,
 relative growth of the eye."""
 FELT = {"whitening": 0.08, "smoothing": 0.10, "face_slimming": 0.08, "eye_enlarging": 0.08}
@@ -51,50 +50,9 @@ def of_change(operation: str, before: Tensor, after: Tensor, points: Tensor) -> 
 
 def of_motion(operation: str, flow: Tensor, points: Tensor) -> Tensor:
     """The effect B of a geometric operation's flow B 2 H W in pixels, in [0, 1]."""
-    height, width = flow.shape[-2:]
-    before = to_pixels(points, height, width)
-    after = _moved(before, flow)
-    measure = _growth if operation == "eye_enlarging" else _narrowing
-    effect = measure(before, after)
+    measure = eyes.effect if operation == "eye_enlarging" else slimming.effect
+    effect = measure(flow, points.expand(len(flow), -1, -1), *flow.shape[-2:])
     return (effect / STRONG[operation]).clamp(0, 1)
-
-
-def _moved(points: Tensor, flow: Tensor) -> Tensor:
-    """Where the pixels at `points` (B N 2) of the untouched photo are after a backward flow."""
-    size = points.new_tensor([flow.shape[-1] - 1, flow.shape[-2] - 1])
-    moved = points
-    for _ in range(4):
-        at = (moved / size * 2 - 1)[:, None]
-        step = F.grid_sample(flow, at.expand(len(flow), -1, -1, -1), align_corners=True)
-        moved = points - step[:, :, 0].transpose(1, 2)
-    return moved
-
-
-def _growth(before: Tensor, after: Tensor) -> Tensor:
-    """Mean relative growth B of both eyes' width and height."""
-    growths = []
-    for outline, corners in zip(EYES, EYE_CORNERS, strict=True):
-        middle = len(outline) // 4
-        lids = outline[middle], outline[3 * middle]
-        for first, second in (corners, lids):
-            spans = [(p[:, first] - p[:, second]).norm(dim=-1) for p in (before, after)]
-            growths.append(spans[1] / spans[0].clamp_min(1e-3) - 1)
-    return torch.stack(growths).mean(0)
-
-
-def _narrowing(before: Tensor, after: Tensor) -> Tensor:
-    """Largest relative loss B of the face's width between contour points of one height.
-
-    Half of the loss of the chin's height counts like it.
-    """
-    half = len(JAW) // 2
-    losses = []
-    for left, right in zip(JAW[:half], reversed(JAW[-half:]), strict=True):
-        spans = [(p[:, left] - p[:, right]).norm(dim=-1) for p in (before, after)]
-        losses.append(1 - spans[1] / spans[0].clamp_min(1e-3))
-    heights = [(p[:, CHIN] - p[:, NOSE_BASE]).norm(dim=-1) for p in (before, after)]
-    losses.append((1 - heights[1] / heights[0].clamp_min(1e-3)) / 2)
-    return torch.stack(losses).amax(0)
 
 
 def _lightness(images: Tensor, step: int) -> Tensor:

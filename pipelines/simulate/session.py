@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +19,10 @@ from torch import Tensor
 from . import bank, effects
 from .landmarks import FaceRegions
 from .recipe import SPLITS, VARIATIONS, Step
-from .warp import compose_flows, invert_flow, warp_image
+from .warp import compose_flows, invert_flow, linear_mesh, warp_image
+
+MESH_CELLS = (20, 200)
+"""Cells along the shorter side of the meshes on which engines draw warped photos."""
 
 Finish = tuple[str, float, tuple[float, ...]]
 """A by-product: its name among `FINISHES`, its amount in [0, 1] and its variations."""
@@ -35,6 +38,8 @@ class Session:
         warps_first: whether structure is moved before the photometric steps.
         resampled_once: whether warps are joined and the photo is sampled once.
         resampling: how warps sample, one of `warp.MODES`.
+        mesh_cells: cells along the shorter side of a textured mesh, linear in between, that warps
+            are drawn on; 0 = each pixel has its own motion.
     """
 
     steps: Mapping[str, Step] = field(default_factory=dict)
@@ -42,6 +47,7 @@ class Session:
     warps_first: bool = False
     resampled_once: bool = True
     resampling: str = "bilinear"
+    mesh_cells: int = 0
 
 
 class Versions(NamedTuple):
@@ -91,8 +97,19 @@ def sample_session(
         _sample_finishes(rng),
         warps_first=bool(rng.random() < 0.3),
         resampled_once=bool(rng.random() < 0.5),
-        resampling="bilinear" if rng.random() < 0.7 else "bicubic",
+        **_sample_resampling(rng),
     )
+
+
+def _sample_resampling(rng: np.random.Generator) -> dict[str, Any]:
+    """How the engine samples: bilinear mostly, some on a mesh, few to the nearest pixel."""
+    chance = rng.random()
+    if chance < 0.15:
+        low, high = MESH_CELLS
+        return {"mesh_cells": round(low * (high / low) ** float(rng.random()))}
+    if chance < 0.2:
+        return {"resampling": "nearest"}
+    return {"resampling": "bicubic" if chance < 0.4 else "bilinear"}
 
 
 def _sample_step(
@@ -167,7 +184,10 @@ def _flows(session: Session, points: Tensor, height: int, width: int) -> dict[st
         if name in bank.GEOMETRIC:
             degree, variation = _settings(step, points)
             algorithm = bank.ALGORITHMS[name][step.algorithm]
-            flows[name] = algorithm(points, degree, variation, height, width)
+            flow = algorithm(points, degree, variation, height, width)
+            if session.mesh_cells:
+                flow = linear_mesh(flow, torch.tensor([session.mesh_cells]))
+            flows[name] = flow
     return flows
 
 

@@ -65,7 +65,8 @@ class Chain(NamedTuple):
         colour: V 3 128 128 uint8, and these to half their sides.
         flows: V 2 2 64 64, for slimming and eyes what undoes them, in thousandths of the photo's
             side; zeros where not applied.
-        tiles: 2 3 3 128 128 uint8, tiles of skin before and after smoothing is added.
+        tiles: 2 3 3 128 128 uint8, tiles before and after smoothing is added, the first two on
+            skin, the last one anywhere.
         about: 4 int32: native side, side of the photo, last JPEG quality (0 = none), face.
     """
 
@@ -148,14 +149,19 @@ def _flows(versions: Versions, places: Sequence[int], cut: Framing, effects: Ten
 
 
 def _tiles(rng: np.random.Generator, pair: Tensor, points: Tensor) -> Tensor:
-    """The same tiles of two versions, centred on skin: 2 TILES 3 128 128 uint8."""
+    """The same tiles of two versions: 2 TILES 3 128 128 uint8.
+
+    Their middles lie on skin but for the last one, which lies anywhere: hair, cloth and background
+    are to be left as they are.
+    """
     side = pair.shape[-1]
     skin = FaceRegions(points, side, side).skin[0, 0]
     weight = F.avg_pool2d(skin[None, None], 8)[0, 0].flatten().numpy().astype(np.float64)
     columns = side // 8
     share = weight / weight.sum() if weight.sum() > 0 else None
     tiles = []
-    for at in rng.choice(columns * columns, size=TILES, p=share):
+    cells = columns * columns
+    for at in (*rng.choice(cells, size=TILES - 1, p=share), rng.integers(cells)):
         top, left = (
             int(np.clip(8 * n + 4 - TILE // 2, 0, side - TILE)) for n in divmod(at, columns)
         )

@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from frr.benchmarks.activations import Peak
 from frr.models.mofrr.flow_expert import FlowExpert
 from frr.models.mofrr.native_router import NativeRouter
 from frr.models.mofrr.texture_expert import TextureExpert
@@ -18,7 +17,10 @@ SIDE = 384
 @pytest.mark.parametrize(
     "make", [NativeRouter, FlowExpert, ToneExpert, TextureExpert, lambda: TextureExpert(width=48)]
 )
-def test_memory_asked_for_is_what_is_held_and_not_far_more(make):
+def test_memory_asked_for_is_what_is_held_and_not_far_more(make, root, monkeypatch):
+    monkeypatch.syspath_prepend(str(root))
+    from benchmarks.activations import Peak
+
     network, photo = make().eval(), torch.rand(1, 3, SIDE, SIDE) * 2 - 1
     active, degrees = torch.ones(1, 1, dtype=torch.bool), torch.full((1, 1), 0.5)
     task = Task(photo, active, degrees, torch.zeros(1, 1, 3, 8, 8))
