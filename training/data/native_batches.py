@@ -24,9 +24,10 @@ Kind = TypeVar("Kind", bound=tuple)
 
 
 class ChainBatch(NamedTuple):
-    """B chains of V = 5 versions each; K = 4 operations."""
+    """V neighbouring versions of each of B chains; K = 4 operations."""
 
-    order: Tensor  # B K, the place of the operation that each version adds
+    order: Tensor  # B K, the place of the operation that each version of the chain adds
+    rows: Tensor  # B V, the places of these versions in the chain
     effects: Tensor  # B V K in [0, 1]
     traces: Tensor  # B V 59 32 32
     colour: Tensor  # B V 3 128 128 in [-1, 1]
@@ -36,7 +37,7 @@ class ChainBatch(NamedTuple):
     def view(self) -> NativeView:
         """What networks see of all versions, B * V."""
         traces, colour = self.traces.flatten(0, 1), self.colour.flatten(0, 1)
-        side = self.about[:, None, 1].expand(-1, VERSIONS).flatten()
+        side = self.about[:, None, 1].expand_as(self.rows).flatten()
         return NativeView(traces, colour, (side / 256).log2())
 
 
@@ -89,20 +90,31 @@ class ChainPools:
         places = zip(index, *within, strict=True)
         return torch.stack([self._stored.part(field, *map(int, place)) for place in places])
 
-    def at(self, index: Sequence[int]) -> ChainBatch:
-        """The chains at `index`, as they are kept."""
+    def at(
+        self, index: Sequence[int], first: Sequence[int] | None = None, versions: int = VERSIONS
+    ) -> ChainBatch:
+        """The chains at `index` as they are kept: `versions` of each, from `first` (B) on."""
+        rows = torch.tensor(first or [0] * len(index))[:, None] + torch.arange(versions)
+
+        def read(field: str) -> Tensor:
+            columns = [self._part(field, index, column.tolist()) for column in rows.T]
+            return torch.stack(columns, dim=1)
+
         return ChainBatch(
             self._part("order", index).long(),
-            self._part("effects", index).float(),
-            unpack_traces(self._part("traces", index)),
-            to_signed(self._part("colour", index)),
-            self._part("flows", index).float(),
+            rows,
+            read("effects").float(),
+            unpack_traces(read("traces")),
+            to_signed(read("colour")),
+            read("flows").float(),
             self._part("about", index).float(),
         )
 
-    def draw(self, rng: np.random.Generator, count: int) -> ChainBatch:
-        """`count` chains, some mirrored, in slightly other light."""
-        batch = self.at(rng.integers(len(self), size=count).tolist())
+    def draw(self, rng: np.random.Generator, count: int, versions: int = VERSIONS) -> ChainBatch:
+        """Neighbouring versions of `count` chains, some mirrored, in slightly other light."""
+        index = rng.integers(len(self), size=count).tolist()
+        first = rng.integers(VERSIONS - versions + 1, size=count).tolist()
+        batch = self.at(index, first, versions)
         mirrored = torch.as_tensor(rng.random(count) < 0.5)
         for planes in (batch.traces, batch.colour, batch.flows):
             planes[mirrored] = planes[mirrored].flip(-1)
@@ -186,15 +198,24 @@ def presence(batch: ChainBatch) -> tuple[Tensor, Tensor]:
 
     In a chain an operation is absent from k others once with probability (4 - k) / 4 and present
     beside them once with (k + 1) / 4; the weights make both equal, so that the others say nothing.
+    Versions at the ends of a chain, which lie in fewer of the spans that are drawn, count for more.
     Operations that changed nothing to be felt count neither way.
     """
     count = batch.order.shape[1]
     added = F.one_hot(batch.order, count).cumsum(1).float()
     applied = F.pad(added, (0, 0, 1, 0))  # the first version has none
-    others = torch.arange(count + 1, device=applied.device).view(1, -1, 1).float()
+    applied = applied.gather(1, batch.rows[..., None].expand(-1, -1, count))
+    others = batch.rows[..., None].float()
     weights = torch.where(applied > 0, 1 / others.clamp_min(1), 1 / (count - others).clamp_min(1))
+    weights = weights / spans_over(batch.rows, batch.rows.shape[1])[..., None]
     least = batch.effects.new_tensor([FELT[name] for name in OPERATIONS])
     return applied, weights * ((batch.effects >= least) | (applied == 0))
+
+
+def spans_over(rows: Tensor, versions: int) -> Tensor:
+    """In how many of the spans of `versions` neighbours in a chain each version lies."""
+    last = VERSIONS - versions
+    return rows.clamp_max(last) - (rows - versions + 1).clamp_min(0) + 1
 
 
 def felt(effects: Tensor, operation: str) -> Tensor:

@@ -1,7 +1,7 @@
 """Stage `native_router`: presence, degree and place of each operation, at the photo's own size.
 
-A batch holds chains of versions of a few faces, each version with one operation more than the one
-before, so that neither who it is nor what else was done can answer.
+A batch holds neighbouring versions of some faces, each with one operation more than the one before,
+so that neither who it is nor what else was done can answer.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ...models.mofrr.native_router import NativeRouter
 from ...pipelines.operations import OPERATIONS
 from ..data.material import Material
 from ..data.native_batches import ChainBatch, ChainPools, presence
-from ..data.native_chains import GEOMETRIC
+from ..data.native_chains import GEOMETRIC, VERSIONS
 from ..settings import setting
 from .native import NativeConfig, learning, survey
 
@@ -25,7 +25,10 @@ from .native import NativeConfig, learning, survey
 class NativeRouterConfig(NativeConfig):
     """Settings of stage `native_router`."""
 
-    batch_size: int = setting(12, "faces of one step, each in all its versions", least=1)
+    batch_size: int = setting(20, "faces of one step", least=1)
+    versions: int = setting(
+        2, "neighbouring versions of each face in a step", least=2, most=VERSIONS
+    )
 
     def build(self, material: Material) -> NativeRouterStage:
         """The stage, its network and pools loaded."""
@@ -33,7 +36,7 @@ class NativeRouterConfig(NativeConfig):
         router = self.network(NativeRouter, "native_router")
         if not self.start:
             survey(chains, router.trunk.embedder.standardization)
-        return NativeRouterStage(router, chains, self.batch_size)
+        return NativeRouterStage(router, chains, self.batch_size, self.versions)
 
 
 @dataclass
@@ -44,15 +47,17 @@ class NativeRouterStage:
         model: the router.
         chains: what it learns from.
         count: chains of one step.
+        versions: of each chain in a step, one operation apart.
     """
 
     model: NativeRouter
     chains: ChainPools
-    count: int = 12
+    count: int = 20
+    versions: int = 2
 
     def losses(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """The loss terms of one batch."""
-        batch = self.chains.draw(rng, self.count)
+        batch = self.chains.draw(rng, self.count, self.versions)
         router = learning(self.model, self.model.trunk.embedder.standardization)
         verdict = router.judge(batch.view())
         shape = batch.effects.shape
@@ -67,7 +72,7 @@ class NativeRouterStage:
         return {
             "presence": (present * weights).sum() / weights.sum(),
             "degree": 0.3 * (degree * counted).sum() / counted.sum().clamp_min(1),
-            **_order_losses(logits, batch.order, weights),
+            **_order_losses(logits, batch, weights),
             "place": 0.3 * _place_loss(location, batch),
         }
 
@@ -92,9 +97,10 @@ def two_hot_loss(logits: Tensor, effects: Tensor) -> Tensor:
     return -(left * (1 - share) + right * share)
 
 
-def _order_losses(logits: Tensor, order: Tensor, weights: Tensor) -> dict[str, Tensor]:
+def _order_losses(logits: Tensor, batch: ChainBatch, weights: Tensor) -> dict[str, Tensor]:
     """What a version adds raises its logit, B V K, and leaves the others where they were."""
     rise = logits[:, 1:] - logits[:, :-1]
+    order = batch.order.gather(1, batch.rows[:, 1:] - 1)
     added = F.one_hot(order, logits.shape[-1]).float()
     sure = added * (weights[:, 1:] > 0)
     ranking = (F.softplus(-rise) * sure).sum() / sure.sum().clamp_min(1)

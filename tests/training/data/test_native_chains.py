@@ -50,11 +50,13 @@ def test_each_version_adds_one_operation(chains):
             assert added.argmax() == batch.order[chain, version] and added.sum() == 1
 
 
-def test_weights_of_presence_leave_nothing_to_the_others():
-    order = torch.tensor(list(permutations(range(4))))
-    count = len(order)
-    empty = torch.zeros(count, 0)
-    batch = native_batch(order, torch.ones(count, 5, 4), empty)
+@pytest.mark.parametrize("versions", [2, 3, 5])
+def test_weights_of_presence_leave_nothing_to_the_others(versions):
+    spans = range(5 - versions + 1)
+    order = torch.tensor(list(permutations(range(4)))).repeat(len(spans), 1)
+    first = torch.tensor(spans).repeat_interleave(24)
+    effects = torch.ones(len(order), versions, 4)
+    batch = native_batch(order, effects, torch.zeros(len(order), 0), first)
     applied, weights = presence(batch)
     for operation in range(4):
         others = applied.sum(2) - applied[..., operation]
@@ -67,8 +69,18 @@ def test_weights_of_presence_leave_nothing_to_the_others():
             assert present == pytest.approx(float(absent))
 
 
-def native_batch(order, effects, rest):
-    return ChainBatch(order, effects, rest, rest, rest, rest)
+def native_batch(order, effects, rest, first=0):
+    rows = torch.as_tensor(first).expand(len(order))[:, None] + torch.arange(effects.shape[1])
+    return ChainBatch(order, rows, effects, rest, rest, rest, rest)
+
+
+def test_a_span_of_a_chain_is_what_stands_there(chains):
+    whole, part = chains.at([3, 1]), chains.at([3, 1], [2, 0], 3)
+    assert part.rows.tolist() == [[2, 3, 4], [0, 1, 2]]
+    for name in ("effects", "traces", "colour", "flows"):
+        every, some = getattr(whole, name), getattr(part, name)
+        assert torch.equal(some[0], every[0, 2:]) and torch.equal(some[1], every[1, :3])
+    assert len(part.view().side) == 6
 
 
 def test_what_is_not_felt_has_no_weight():
