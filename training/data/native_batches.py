@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ...models.mofrr.native_view import COLOUR_SIDE, NativeView
+from ...models.mofrr.native_view import NativeView
 from ...pipelines.operations import OPERATIONS
 from ...pipelines.simulate.effects import FELT
 from .faces import to_signed
@@ -46,15 +46,14 @@ class VersionBatch(NamedTuple):
 
     effects: Tensor  # B, of the operation that is learned, in [0, 1]
     traces: Tensor  # B 59 32 32
-    small: Tensor  # B 3 256 256 in [-1, 1]
-    before: Tensor  # B 3 256 256, the version before that
+    small: Tensor  # B 3 128 128 in [-1, 1]
+    before: Tensor  # B 3 128 128, the version before that
     flow: Tensor  # B 2 64 64, what undoes the operation; zeros for photometric ones
     about: Tensor  # B 4
 
     def view(self) -> NativeView:
         """What networks see of the versions."""
-        colour = F.avg_pool2d(self.small, self.small.shape[-1] // COLOUR_SIDE)
-        return NativeView(self.traces, colour, (self.about[:, 1] / 256).log2())
+        return NativeView(self.traces, self.small, (self.about[:, 1] / 256).log2())
 
 
 class TileBatch(NamedTuple):
@@ -131,8 +130,8 @@ class ChainPools:
         return VersionBatch(
             self._part("effects", index, rows, [operation] * len(rows)).float(),
             unpack_traces(self._part("traces", index, rows)),
-            to_signed(self._part("small", index, rows)),
-            to_signed(self._part("small", index, [row - 1 for row in rows])),
+            to_signed(self._part("colour", index, rows)),
+            to_signed(self._part("colour", index, [row - 1 for row in rows])),
             flow,
             self._part("about", index).float(),
         )

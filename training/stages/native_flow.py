@@ -17,6 +17,9 @@ from ..data.native_chains import GEOMETRIC
 from ..settings import setting
 from .native import NativeConfig, known_degree, learning, survey
 
+FLOOR = 2e-5
+"""Mean square that no flow is praised for going below, of photos in [-1, 1]."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class NativeFlowConfig(NativeConfig):
@@ -38,7 +41,7 @@ class NativeFlowConfig(NativeConfig):
 
 @dataclass
 class NativeFlowStage:
-    """The flow that undoes one geometric operation, judged by pixels and by motion.
+    """The flow that undoes one geometric operation, judged by motion, by pixels and in decibels.
 
     Attributes:
         model: the expert.
@@ -58,13 +61,18 @@ class NativeFlowStage:
         batch = self.chains.draw_versions(rng, self.count, place, later=True)
         expert = learning(self.model, self.model.encoder.standardization)
         flow, truth = expert(batch.view(), known_degree(rng, batch.effects)), batch.flow
-        small = F.avg_pool2d(batch.small, 2)
+        small = batch.small
         motion = F.smooth_l1_loss(flow, truth, reduction="none", beta=2.0).mean((1, 2, 3))
-        pixels = (move(small, flow) - move(small, truth)).square().mean((1, 2, 3))
-        weight = 0.1 + 0.9 * felt(batch.effects, self.operation)
+        wanted = move(small, truth)
+        pixels, before = (
+            (moved - wanted).square().mean((1, 2, 3)) for moved in (move(small, flow), small)
+        )
+        counts = felt(batch.effects, self.operation)
+        weight = 0.1 + 0.9 * counts
         return {
-            "motion": 0.3 * (motion * weight).mean(),
-            "pixels": 1000 * (pixels * weight).mean(),
+            "motion": 0.15 * (motion * weight).mean(),
+            "pixels": 300 * (pixels * weight).mean(),
+            "decibels": 0.3 * (((pixels + FLOOR) / (before + FLOOR)).log() * counts).mean(),
         }
 
 

@@ -60,7 +60,7 @@ class NativeToneStage:
         counts = felt(batch.effects, self.operation)
         expert = learning(self.model, self.model.encoder.standardization)
         grid = expert(batch.view(), known_degree(rng, batch.effects))
-        photo, truth = F.avg_pool2d(batch.small, 4), F.avg_pool2d(batch.before, 4)
+        photo, truth = F.avg_pool2d(batch.small, 2), F.avg_pool2d(batch.before, 2)
         error = (photo + slice_tone(grid, photo) - truth).square().mean((1, 2, 3))
         before = (photo - truth).square().mean((1, 2, 3))
         rough = grid[..., 1:] - grid[..., :-1], grid[..., 1:, :] - grid[..., :-1, :]
