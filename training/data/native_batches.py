@@ -18,8 +18,11 @@ from ...pipelines.operations import OPERATIONS
 from ...pipelines.simulate.effects import FELT
 from .faces import to_signed
 from .native_chains import FLOW_GRID, GEOMETRIC, TILES, VERSIONS, Chain, unpack_traces
+from .native_variation import draw_frames, reframe, reframe_flows, relight
 from .pools import StoredPool
 
+TRACE_NOISE = 0.03
+"""Standard deviation of what is added to stored traces."""
 Kind = TypeVar("Kind", bound=tuple)
 
 
@@ -110,16 +113,19 @@ class ChainPools:
         )
 
     def draw(self, rng: np.random.Generator, count: int, versions: int = VERSIONS) -> ChainBatch:
-        """Neighbouring versions of `count` chains, some mirrored, in slightly other light."""
+        """Neighbouring versions of `count` chains, in other framings and slightly other light."""
         index = rng.integers(len(self), size=count).tolist()
         first = rng.integers(VERSIONS - versions + 1, size=count).tolist()
         batch = self.at(index, first, versions)
-        mirrored = torch.as_tensor(rng.random(count) < 0.5)
-        for planes in (batch.traces, batch.colour, batch.flows):
-            planes[mirrored] = planes[mirrored].flip(-1)
-        batch.flows[mirrored, :, :, 0] *= -1
-        traces = batch.traces + 0.03 * torch.randn_like(batch.traces)
-        return self._placed(batch._replace(traces=traces, colour=relight(batch.colour, rng)))
+        frames = draw_frames(rng, count)
+        traces = reframe(batch.traces, frames)
+        return self._placed(
+            batch._replace(
+                traces=traces + TRACE_NOISE * torch.randn_like(traces),
+                colour=relight(reframe(batch.colour, frames), rng),
+                flows=reframe_flows(batch.flows, frames),
+            )
+        )
 
     def versions(self, index: Sequence[int], rows: Sequence[int], operation: int) -> VersionBatch:
         """Version `rows` (B, at least 1) of the chains at `index`, as they are kept."""
@@ -139,7 +145,7 @@ class ChainPools:
     def draw_versions(
         self, rng: np.random.Generator, count: int, operation: int, later: bool
     ) -> VersionBatch:
-        """`count` versions that have the operation, some mirrored, in slightly other light.
+        """`count` versions that have the operation, in other framings and slightly other light.
 
         Args:
             rng: source of all randomness.
@@ -152,14 +158,13 @@ class ChainPools:
         if later:
             rows = np.maximum(rows, rng.integers(1, VERSIONS, size=count)).tolist()
         batch = self.versions(index, rows, operation)
-        mirrored = torch.as_tensor(rng.random(count) < 0.5)
-        pair = torch.stack((batch.small, batch.before), dim=1)
-        for planes in (batch.traces, pair, batch.flow):
-            planes[mirrored] = planes[mirrored].flip(-1)
-        batch.flow[mirrored, 0] *= -1
-        pair = relight(pair, rng)
-        traces = batch.traces + 0.03 * torch.randn_like(batch.traces)
-        return self._placed(batch._replace(traces=traces, small=pair[:, 0], before=pair[:, 1]))
+        frames = draw_frames(rng, count)
+        pair = reframe(torch.stack((batch.small, batch.before), dim=1), frames)
+        small, before = relight(pair, rng).unbind(dim=1)
+        traces = reframe(batch.traces, frames)
+        traces = traces + TRACE_NOISE * torch.randn_like(traces)
+        flow = reframe_flows(batch.flow, frames)
+        return self._placed(batch._replace(traces=traces, small=small, before=before, flow=flow))
 
     def draw_tiles(self, rng: np.random.Generator, count: int, operation: int) -> TileBatch:
         """`count` tiles of the version that adds an operation of texture, some mirrored."""
@@ -181,15 +186,6 @@ class ChainPools:
     def _placed(self, batch: Kind) -> Kind:
         kind = cast(type, type(batch))
         return kind(*(part.to(self.device) for part in batch))
-
-
-def relight(small: Tensor, rng: np.random.Generator) -> Tensor:
-    """Other exposure and white balance for each chain B V 3 h w in [-1, 1], all versions alike."""
-    numbers = torch.as_tensor(rng.normal(0, 1, size=(len(small), 5)), dtype=small.dtype)
-    numbers = numbers.clamp(-2, 2)[:, None, :, None, None]
-    gamma, gain = (0.12 * numbers[:, :, :1]).exp(), (0.04 * numbers[:, :, 1:2]).exp()
-    tint = 1 + 0.025 * numbers[:, :, 2:5]
-    return ((small * 0.5 + 0.5).clamp_min(1e-4) ** gamma * gain * tint).clamp(0, 1) * 2 - 1
 
 
 def presence(batch: ChainBatch) -> tuple[Tensor, Tensor]:

@@ -125,19 +125,6 @@ def test_a_flow_moves_by_thousandths_of_the_side():
     assert moved[0, 0, 23, 30] == pytest.approx(1.0, abs=1e-3)
 
 
-def test_mirroring_keeps_flows_true(chains):
-    """A mirrored version moved by its mirrored flow is the mirror image of the version moved."""
-    rng = np.random.default_rng(1)
-    batch = chains.draw_versions(rng, 6, 2, later=False)
-    index = np.random.default_rng(1).integers(len(chains), size=6).tolist()
-    plain = chains.versions(index, chains.link(index, 2), 2)
-    turned = [
-        torch.equal(b, -p.flip(-1)) for b, p in zip(batch.flow[:, 0], plain.flow[:, 0], strict=True)
-    ]
-    same = [torch.equal(b, p) for b, p in zip(batch.flow, plain.flow, strict=True)]
-    assert any(turned) and all(a or b for a, b in zip(turned, same, strict=True))
-
-
 @pytest.mark.parametrize("preset", PRESETS)
 def test_presets_have_sizes_for_every_network(preset):
     parts = {NativeRouter: "native_router", FlowExpert: "flow_expert"}

@@ -1,0 +1,52 @@
+"""Other framings, face shapes and light for stored photos, alike for all versions of a face."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+REFRAMED = 0.5
+"""Share of the photos that are seen in another framing; the rest is at most mirrored."""
+
+
+def draw_frames(rng: np.random.Generator, count: int) -> Tensor:
+    """Framings B 2 3: centred shares (-1 to 1) of the new photo -> those of the stored one.
+
+    Half of them are mirrored; `REFRAMED` of them are also turned, moved, and stretched, so that
+    the same photo stands for narrower and broader faces.
+    """
+    turn, zoom, stretch, right, down = (
+        rng.normal(0, spread, size=count) for spread in (0.05, 0.06, 0.05, 0.025, 0.025)
+    )
+    cosine, sine = np.cos(turn), np.sin(turn)
+    x, y = np.exp(zoom + stretch), np.exp(zoom - stretch)
+    frames = np.stack((x * cosine, -y * sine, right, x * sine, y * cosine, down), axis=1)
+    frames = frames.reshape(count, 2, 3)
+    frames[rng.random(count) >= REFRAMED] = np.eye(2, 3)
+    frames[:, :, 0] *= np.where(rng.random(count) < 0.5, -1, 1)[:, None]
+    return torch.as_tensor(frames, dtype=torch.float32)
+
+
+def reframe(planes: Tensor, frames: Tensor) -> Tensor:
+    """Planes B ... h w as the framings B 2 3 show them; mirrored at the border."""
+    flat = planes.flatten(1, -3) if planes.dim() > 3 else planes[:, None]
+    grid = F.affine_grid(frames.to(flat), list(flat.shape), align_corners=False)
+    seen = F.grid_sample(flat, grid, "bilinear", "reflection", align_corners=False)
+    return seen.view_as(planes)
+
+
+def reframe_flows(flows: Tensor, frames: Tensor) -> Tensor:
+    """Flows B ... 2 h w (x, y) in shares of the sides, as the framings B 2 3 show them."""
+    back = torch.linalg.inv(frames[:, :, :2]).to(flows)
+    return torch.einsum("bij,b...jhw->b...ihw", back, reframe(flows, frames))
+
+
+def relight(small: Tensor, rng: np.random.Generator) -> Tensor:
+    """Other exposure and white balance for each chain B V 3 h w in [-1, 1], all versions alike."""
+    numbers = torch.as_tensor(rng.normal(0, 1, size=(len(small), 5)), dtype=small.dtype)
+    numbers = numbers.clamp(-2, 2)[:, None, :, None, None]
+    gamma, gain = (0.12 * numbers[:, :, :1]).exp(), (0.04 * numbers[:, :, 1:2]).exp()
+    tint = 1 + 0.025 * numbers[:, :, 2:5]
+    return ((small * 0.5 + 0.5).clamp_min(1e-4) ** gamma * gain * tint).clamp(0, 1) * 2 - 1
