@@ -112,17 +112,37 @@ class ChainPools:
             self._part("about", index).float(),
         )
 
-    def draw(self, rng: np.random.Generator, count: int, versions: int = VERSIONS) -> ChainBatch:
-        """Neighbouring versions of `count` chains, in other framings and slightly other light."""
+    def draw(
+        self,
+        rng: np.random.Generator,
+        count: int,
+        versions: int = VERSIONS,
+        strangers: float = 0.0,
+    ) -> ChainBatch:
+        """Neighbouring versions of `count` chains, in other framings and slightly other light.
+
+        Args:
+            rng: source of all randomness.
+            count: of chains.
+            versions: of each.
+            strangers: up to this share of what is seen of a face is another one's, untouched and
+                the same in all its versions: people differ from each other by far more than an
+                operation changes them, and few of them are known.
+        """
         index = rng.integers(len(self), size=count).tolist()
         first = rng.integers(VERSIONS - versions + 1, size=count).tolist()
         batch = self.at(index, first, versions)
         frames = draw_frames(rng, count)
-        traces = reframe(batch.traces, frames)
+        traces, colour = reframe(batch.traces, frames), reframe(batch.colour, frames)
+        if strangers:
+            others = self.at(rng.integers(len(self), size=count).tolist(), versions=1)
+            share = strangers * torch.as_tensor(rng.random(count)).view(-1, 1, 1, 1, 1).float()
+            traces = traces.lerp(others.traces, share)
+            colour = colour.lerp(others.colour, share)
         return self._placed(
             batch._replace(
                 traces=traces + TRACE_NOISE * torch.randn_like(traces),
-                colour=relight(reframe(batch.colour, frames), rng),
+                colour=relight(colour, rng),
                 flows=reframe_flows(batch.flows, frames),
             )
         )

@@ -30,13 +30,17 @@ class NativeRouterConfig(NativeConfig):
         2, "neighbouring versions of each face in a step", least=2, most=VERSIONS
     )
 
+    strangers: float = setting(
+        0.4, "largest share of another face mixed into each", least=0, most=0.5
+    )
+
     def build(self, material: Material) -> NativeRouterStage:
         """The stage, its network and pools loaded."""
         chains = self.chains(material)
         router = self.network(NativeRouter, "native_router")
         if not self.start:
             survey(chains, router.trunk.embedder.standardization)
-        return NativeRouterStage(router, chains, self.batch_size, self.versions)
+        return NativeRouterStage(router, chains, self.batch_size, self.versions, self.strangers)
 
 
 @dataclass
@@ -48,16 +52,18 @@ class NativeRouterStage:
         chains: what it learns from.
         count: chains of one step.
         versions: of each chain in a step, one operation apart.
+        strangers: largest share of another face mixed into each.
     """
 
     model: NativeRouter
     chains: ChainPools
     count: int = 20
     versions: int = 2
+    strangers: float = 0.4
 
     def losses(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """The loss terms of one batch."""
-        batch = self.chains.draw(rng, self.count, self.versions)
+        batch = self.chains.draw(rng, self.count, self.versions, self.strangers)
         router = learning(self.model, self.model.trunk.embedder.standardization)
         verdict = router.judge(batch.view())
         shape = batch.effects.shape

@@ -83,6 +83,15 @@ def test_a_span_of_a_chain_is_what_stands_there(chains):
     assert len(part.view().side) == 6
 
 
+def test_a_stranger_is_the_same_in_all_versions(chains):
+    """The versions of a face differ by as much less as there is of the stranger in them."""
+    alone = chains.draw(np.random.default_rng(4), 6)
+    half = chains.draw(np.random.default_rng(4), 6, strangers=0.5)
+    change = [(b.traces[:, 1:] - b.traces[:, :1]).abs().mean() for b in (alone, half)]
+    assert change[1] < change[0]
+    assert (half.traces - alone.traces).abs().mean() > 3 * change[0]
+
+
 def test_what_is_not_felt_has_no_weight():
     order = torch.arange(4)[None]
     effects = torch.full((1, 5, 4), 0.01)
