@@ -18,6 +18,7 @@ from transformers import ResNetBackbone, ResNetConfig
 
 from .granularity import GranularityAttention, TransformerBlock, max_over_map, mean_over_map
 from .native_view import OWN_SIZE, PLACED, NativeView, look, place
+from .tone_path import TonePath
 
 MAP_SIDE = 8
 GROUPS = 8
@@ -125,6 +126,7 @@ class NativeRouter(ModelMixin, ConfigMixin):
         layers: transformer blocks.
         degree_levels: number of degree levels, spread evenly over (0, 1].
         map_width: channels of the 8 x 8 map that the position-aware head reads.
+        tone_width: channels of the path that reads tone without normalising it; 0 = there is none.
         dropout: share of the pooled features dropped in training.
         temperature: what presence logits are divided by; calibrated.
         bias: what is added to them then, one for each operation; calibrated.
@@ -146,6 +148,7 @@ class NativeRouter(ModelMixin, ConfigMixin):
         layers: int = 1,
         degree_levels: int = 8,
         map_width: int = 8,
+        tone_width: int = 0,
         dropout: float = 0.3,
         temperature: tuple[float, ...] | None = None,
         bias: tuple[float, ...] | None = None,
@@ -190,6 +193,10 @@ class NativeRouter(ModelMixin, ConfigMixin):
         self.norm = nn.LayerNorm(token_width)
         self.head = nn.Linear(token_width, 1 + degree_levels)
         nn.init.zeros_(self.head.weight)
+        if tone_width:
+            self.tone = TonePath(tone_width)
+            self.tone_head = nn.Linear(self.tone.size, count * (1 + degree_levels))
+            nn.init.zeros_(self.tone_head.weight)
         self.size_requirements = OWN_SIZE
 
     def forward(self, photo: Tensor) -> NativeRouterOutput:
@@ -198,7 +205,8 @@ class NativeRouter(ModelMixin, ConfigMixin):
 
     def judge(self, view: NativeView) -> NativeRouterOutput:
         """The verdict on what `look` saw."""
-        features = self.trunk.embedder(NativeView(*(field.to(self.dtype) for field in view)))
+        view = NativeView(*(field.to(self.dtype) for field in view))
+        features = self.trunk.embedder(view)
         stages = self.trunk.encoder(features, output_hidden_states=True).hidden_states[1:]
         location = self.locate(stages[0])
         pooled = [location.sigmoid(), *stages]
@@ -216,7 +224,10 @@ class NativeRouter(ModelMixin, ConfigMixin):
         for block in self.transformer:
             sequence = block(sequence)
         answer = self.head(self.norm(sequence[:, :count]))
-        answer = answer + self.direct_head(features).unflatten(1, (count, -1))
+        direct = self.direct_head(features)
+        if self.config.tone_width:
+            direct = direct + self.tone_head(self.drop(self.tone(view.colour)))
+        answer = answer + direct.unflatten(1, (count, -1))
         return NativeRouterOutput(self._calibrated(answer[..., 0]), answer[..., 1:], location)
 
     def _calibrated(self, logits: Tensor) -> Tensor:

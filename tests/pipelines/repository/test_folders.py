@@ -28,7 +28,7 @@ NAMES = {
     "models/mofrr": (
         *("coarse_encoder", "coarse_head", "contract", "degrees", "denoising", "expert"),
         *("flow_expert", "granularity", "hfcam", "idem", "merger", "native_router", "native_view"),
-        *("router", "shared", "stem", "texture_expert", "tone_expert", "warping"),
+        *("router", "shared", "stem", "texture_expert", "tone_expert", "tone_path", "warping"),
     ),
     "pipelines": ("operations", "placement", "room"),
     "pipelines/mofrr": (
