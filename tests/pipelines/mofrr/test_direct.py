@@ -187,7 +187,10 @@ def test_a_denoisers_edit_is_added_to_what_the_others_do_together(mixed):
 
 
 def test_a_merger_takes_direct_edits_too(make_native):
-    pipeline, photos = calm(make_native(merger=ExpertMerger(channels=(8, 8)))), make_photos()
+    pipeline, photos = (
+        calm(make_native(merger=ExpertMerger(OPERATIONS, channels=(8, 8)))),
+        make_photos(),
+    )
     output = call(pipeline, photos)
     assert output.images.isfinite().all()
     assert not torch.allclose(output.images, photos, atol=1e-3)
