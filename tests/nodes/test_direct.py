@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from frr.nodes.mofrr_model import MoFRRModel
+from frr.pipelines.operations import OPERATIONS
 
-ON = {"smoothing": "on", "eye_enlarging": "on", "whitening": "off", "face_slimming": "on"}
-NAMES = {name for name, wish in ON.items() if wish == "on"}
+NAMES = {"smoothing", "eye_enlarging", "face_slimming"}
+ON = {name: "on" if name in NAMES else "off" for name in OPERATIONS}
 
 
 @pytest.fixture(params=["native", "mixed"])

@@ -18,8 +18,8 @@ RECIPE = Recipe(
 
 
 def test_bank_lists_the_operations_in_order_with_a_held_out_algorithm_each():
-    assert tuple(bank.ALGORITHMS)[:4] == OPERATIONS
-    assert tuple(bank.ALGORITHMS)[4:] == ("lip_tinting",)
+    assert tuple(bank.ALGORITHMS)[: len(OPERATIONS)] == OPERATIONS
+    assert {*bank.ALGORITHMS} == {*OPERATIONS, "lip_tinting"}
     assert {"face_slimming", "eye_enlarging"} == bank.GEOMETRIC
     for operation in OPERATIONS:
         assert len(bank.seen(operation)) >= 3

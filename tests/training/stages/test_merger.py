@@ -39,8 +39,8 @@ def test_the_merger_sees_photos_of_every_kind(restorations):
 
 
 def test_the_merger_sees_gates_as_the_pipeline_sets_them(merging):
-    present = torch.rand(300, 4) < 0.5
-    probabilities = torch.rand(300, 4) * 0.98 + 0.01
+    present = torch.rand(300, len(OPERATIONS)) < 0.5
+    probabilities = torch.rand(300, len(OPERATIONS)) * 0.98 + 0.01
     active, gates = merging.route(np.random.default_rng(0), present, probabilities)
     given = ((gates == 0) | (gates == 1)).all(1)
     assert given.float().mean().item() == pytest.approx(merging.given_share, abs=0.1)
