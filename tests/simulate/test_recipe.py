@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from by_operation import values
 
 from frr.pipelines.simulate import bank
 from frr.pipelines.simulate.recipe import OPERATIONS, Export, Recipe, Step, sample_recipe
@@ -83,7 +84,7 @@ def test_without_only_degrees():
     assert [s.operation for s in RECIPE.only("whitening").steps] == ["whitening"]
     assert RECIPE.without("smoothing") == RECIPE
     assert RECIPE.without("whitening").export == RECIPE.export
-    assert RECIPE.degrees() == (1.0, 0.0, 0.0, 0.25)
+    assert RECIPE.degrees() == values(0.0, whitening=1.0, eye_enlarging=0.25)
     assert RECIPE.degrees(["eye_enlarging", "whitening"]) == (0.25, 1.0)
 
 
