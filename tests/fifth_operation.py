@@ -43,7 +43,7 @@ pipe = tiny.build(router=router, merger=merger, lip_tinting_expert=lips)
 photo = torch.rand(1, 3, 48, 48, generator=torch.Generator().manual_seed(0))
 noise = torch.Generator().manual_seed(0)
 restored = pipe(photo, operations={FIFTH}, generator=noise, output_type="pt")
-assert restored.active.tolist() == [[False] * 4 + [True]]
+assert restored.active.tolist() == [[name == FIFTH for name in OPERATIONS]]
 pipe.save_pretrained(work / "model")
 again = frr.MoFRRPipeline.from_pretrained(work / "model")
 assert again.operations == OPERATIONS
@@ -69,7 +69,7 @@ assert torch.equal(made[0].movedim(-1, 1), restored.images)
 assert f"{FIFTH}: probability" in made[4]
 routing = nodes["MoFRRRoute"].execute(image, model, 0, "pictures")[0]
 routing = nodes["MoFRREditRouting"].execute(routing, **decisions)[0]
-assert routing.routing.active.tolist() == [[False] * 4 + [True]]
+assert routing.routing.active.tolist() == [[name == FIFTH for name in OPERATIONS]]
 degrees = dict.fromkeys(OPERATIONS, 0.0) | {FIFTH: 1.0}
 algorithms = {f"{name}_algorithm": "any" for name in OPERATIONS}
 tinted = nodes["RetouchSimulate"].execute(image, 0, 100, **degrees, **algorithms)

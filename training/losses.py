@@ -8,7 +8,8 @@ from torch import Tensor
 def structural_similarity(image: Tensor, other: Tensor, data_range: float, side: int = 7) -> Tensor:
     """Mean SSIM of planes B 1 H W over uniform windows of `side` x `side`, a scalar.
 
-    As scikit-image computes it; here by separable means, whose gradient costs next to nothing.
+    Eq. 13 of Wang et al. 2004 as scikit-image computes it; here by separable means, whose
+    gradient costs next to nothing.
     """
 
     def mean(planes: Tensor) -> Tensor:
@@ -27,7 +28,7 @@ def structural_similarity(image: Tensor, other: Tensor, data_range: float, side:
 
 
 def hybrid(restored: Tensor, clean: Tensor, weight: Tensor | None = None) -> Tensor:
-    """The paper's hyb = L1 + (1 - SSIM), a scalar; SSIM is that of the grey images.
+    """The paper's hyb = L1 + (1 - SSIM), of which L_space is the sum; a scalar, SSIM of the greys.
 
     Args:
         restored: B 3 H W in [-1, 1].

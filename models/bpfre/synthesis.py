@@ -9,7 +9,7 @@ class ModulatedConv(nn.Module):
     """StyleGAN2's convolution: styles scale the inputs, outputs are brought back to unit scale.
 
     y = conv(x * s) / sqrt(sum over inputs of (w * s)^2), then noise, bias and leaky ReLU
-    (Karras et al., CVPR 2020, section 2.2).
+    (Karras et al., CVPR 2020, section 2.2, eq. 1 and 3).
     """
 
     def __init__(self, in_channels: int, out_channels: int, style: int) -> None:

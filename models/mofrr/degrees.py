@@ -9,7 +9,10 @@ from ..retouching_traces import TRACES
 
 
 def expected_degree(logits: Tensor) -> Tensor:
-    """The mean degree, ... in (0, 1], of logits ... L over levels that are spread evenly."""
+    """The mean degree, ... in (0, 1], of logits ... L over levels that are spread evenly.
+
+    z = sum over i of softmax(logits)_i * i / L, the degree that IDEM is given.
+    """
     count = logits.shape[-1]
     levels = torch.arange(1, count + 1, device=logits.device) / count
     return logits.softmax(dim=-1) @ levels.to(logits.dtype)

@@ -5,7 +5,10 @@ from torch import Tensor, nn
 
 
 class ChannelAttention(nn.Module):
-    """Multi-scale channel attention (MS-CAM of iAFF): weights in (0, 1), B C h w."""
+    """Multi-scale channel attention, MS-CAM: weights in (0, 1), B C h w.
+
+    M(X) of Dai et al., "Attentional Feature Fusion", WACV 2021, eq. 3.
+    """
 
     def __init__(self, width: int, reduction: int = 4) -> None:
         super().__init__()
@@ -32,7 +35,8 @@ class IDEM(nn.Module):
         F  = MCA(z + x_LL) * x_LL + (1 - MCA(z + x_LL)) * z
         R^ = MCA(F + y_t)  * y_t  + (1 - MCA(F + y_t))  * F
 
-    on features of z, x_LL and y_t; R^ is projected back to three channels.
+    (the paper's first and second equation of IDEM; each is eq. 4 of Dai et al.) on features of z,
+    x_LL and y_t; R^ is projected back to three channels.
     """
 
     def __init__(self, width: int) -> None:

@@ -41,8 +41,7 @@ class ExpertMerger(ModelMixin, ConfigMixin):
     """Photo, residuals of E = K + 1 experts, probabilities of K operations -> one residual.
 
     Args:
-        operations: names, in the order of residuals and probabilities, by default the paper's; the
-            shared expert is last.
+        operations: names, in the order of residuals and probabilities; the shared expert is last.
         channels: widths of the U-Net's levels; each level halves the side.
         reduction: the U-Net works on inputs reduced this many times; the gains are brought back.
         gate_width: hidden units between the probabilities and each expert's gain as a whole.
@@ -51,7 +50,7 @@ class ExpertMerger(ModelMixin, ConfigMixin):
     @register_to_config
     def __init__(
         self,
-        operations: tuple[str, ...] = ("whitening", "smoothing", "face_slimming", "eye_enlarging"),
+        operations: tuple[str, ...],
         channels: tuple[int, ...] = (8, 16, 24),
         reduction: int = 2,
         gate_width: int = 16,

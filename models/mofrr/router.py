@@ -45,7 +45,7 @@ class RetouchRouter(ModelMixin, ConfigMixin):
     """Photo -> presence and degree of each operation (multi-label).
 
     Args:
-        operations: names, in the order of the outputs; by default the paper's.
+        operations: names, in the order of the outputs.
         thresholds: presence probability above which each operation counts as found; calibrated.
         embedding_size: channels of the stem's result.
         band_sizes: channels of the stem's three convolutions over the Haar bands.
@@ -67,7 +67,7 @@ class RetouchRouter(ModelMixin, ConfigMixin):
     @register_to_config
     def __init__(
         self,
-        operations: tuple[str, ...] = ("whitening", "smoothing", "face_slimming", "eye_enlarging"),
+        operations: tuple[str, ...],
         thresholds: tuple[float, ...] | None = None,
         embedding_size: int = 48,
         band_sizes: tuple[int, int, int] = (24, 48, 64),

@@ -186,7 +186,10 @@ def predict(runs: Mapping[int, ExpertRun], latents: Tensor, timestep: Tensor) ->
 def step(
     scheduler: Any, prediction: Tensor, timestep: Tensor, latents: Tensor, generator: Generators
 ) -> Tensor:
-    """The scheduler's step; the generator is for those that draw noise in it."""
+    """The scheduler's step, eq. 12 of Song et al. (ICLR 2021) for DDIM.
+
+    The generator is for those that draw noise in it.
+    """
     options: dict[str, Any] = {"return_dict": False}
     if "generator" in inspect.signature(scheduler.step).parameters:
         options["generator"] = generator

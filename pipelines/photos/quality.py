@@ -33,7 +33,8 @@ def psnr(a: Tensor, b: Tensor) -> Tensor:
 def ssim(a: Tensor, b: Tensor) -> Tensor:
     """Structural similarity of each pair of photos, averaged over pixels and colours.
 
-    The settings of Wang et al. 2004: Gaussian window of sigma 1.5, population covariance.
+    Eq. 13 of Wang et al. 2004 with their settings: Gaussian window of sigma 1.5, population
+    covariance.
 
     Args:
         a: B 3 H W in [-1, 1], at least 11 x 11 pixels; values outside are clamped.

@@ -8,6 +8,7 @@ is evaluated. The right eye works on the coordinates that the left one gave.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -20,7 +21,6 @@ QUADRATIC = Span(0.01, 0.145, 0.40)
 POWER = Span(0.02, 0.30, 1.0)
 RING = Span(0.02, 0.28, 1.0)
 SMOOTHSTEP = Span(0.006, 0.08, 0.26)
-RINGED = (0.8, 1.2)  # the ring law's radius over two eye widths
 
 _CORE = 0.02  # the power law's cusp is cut off within this share of its radius
 
@@ -28,53 +28,52 @@ _Law = Callable[[Tensor, Tensor], Tensor]
 
 
 def _quadratic(rho: Tensor, amount: Tensor) -> Tensor:
+    """S = 1 - a (1 - rho)^2 within about half the distance of the eyes."""
     return 1 - amount * (1 - rho).square()
 
 
 def _power(rho: Tensor, amount: Tensor) -> Tensor:
+    """S = rho^(0.24 i): a cusp in the middle of the eye."""
     return rho.clamp_min(_CORE).pow(0.24 * amount)
 
 
 def _ring(rho: Tensor, amount: Tensor) -> Tensor:
+    """S = 1 - k rho (1 - rho)^2 within about two eye widths: brow and nose move along."""
     return 1 - amount * rho * (1 - rho).square()
 
 
 def _smoothstep(rho: Tensor, amount: Tensor) -> Tensor:
+    """S = 1 - a (1 - rho^2 (3 - 2 rho)) within 1 to 1.5 eye widths."""
     return 1 - amount * (1 - rho.square() * (3 - 2 * rho))
 
 
-def quadratic_law(
-    points: Tensor, degrees: Tensor, variations: Tensor, height: int, width: int
-) -> Tensor:
-    """S = 1 - a (1 - rho)^2 within about half the distance of the eyes."""
-    reach = between(0.85, 1.2, variations[:, 0])
-    amount = QUADRATIC.at(degrees)
-    return _enlarge(_quadratic, points, amount, reach, variations, (height, width))
+@dataclass(frozen=True)
+class RoundLaw:
+    """One law within a circle around each eye; an algorithm, to be called as all of them.
+
+    Attributes:
+        law: (rho B h w, amount B 1 1) -> s(rho).
+        span: the law's strength at a degree.
+        reach: least and largest radius, in eye widths.
+    """
+
+    law: _Law
+    span: Span
+    reach: tuple[float, float]
+
+    def __call__(
+        self, points: Tensor, degrees: Tensor, variations: Tensor, height: int, width: int
+    ) -> Tensor:
+        """The flow, B 2 H W in pixels."""
+        reach = between(*self.reach, variations[:, 0])
+        amount = self.span.at(degrees)
+        return _enlarge(self.law, points, amount, reach, variations, (height, width))
 
 
-def power_law(
-    points: Tensor, degrees: Tensor, variations: Tensor, height: int, width: int
-) -> Tensor:
-    """S = rho^(0.24 i): a cusp in the middle of the eye."""
-    reach = between(0.8, 1.3, variations[:, 0])
-    return _enlarge(_power, points, POWER.at(degrees), reach, variations, (height, width))
-
-
-def ring_law(
-    points: Tensor, degrees: Tensor, variations: Tensor, height: int, width: int
-) -> Tensor:
-    """S = 1 - k rho (1 - rho)^2 within about two eye widths: brow and nose move along."""
-    reach = 2 * between(*RINGED, variations[:, 0])
-    return _enlarge(_ring, points, RING.at(degrees), reach, variations, (height, width))
-
-
-def smoothstep_law(
-    points: Tensor, degrees: Tensor, variations: Tensor, height: int, width: int
-) -> Tensor:
-    """S = 1 - a (1 - rho^2 (3 - 2 rho)) within 1 to 1.5 eye widths."""
-    reach = between(1.0, 1.5, variations[:, 0])
-    amount = SMOOTHSTEP.at(degrees)
-    return _enlarge(_smoothstep, points, amount, reach, variations, (height, width))
+quadratic_law = RoundLaw(_quadratic, QUADRATIC, (0.85, 1.2))
+power_law = RoundLaw(_power, POWER, (0.8, 1.3))
+ring_law = RoundLaw(_ring, RING, (1.6, 2.4))
+smoothstep_law = RoundLaw(_smoothstep, SMOOTHSTEP, (1.0, 1.5))
 
 
 def elliptic_law(

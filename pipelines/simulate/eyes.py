@@ -52,6 +52,37 @@ def _both_eyes(
     )
 
 
+def _magnified(
+    name: str,
+    points: Tensor,
+    degrees: Tensor,
+    variations: Tensor,
+    size: tuple[int, int],
+    window: Callable[[Tensor, Tensor], Tensor],
+    about: Callable[[EyeFrame], Tensor] = lambda eye: eye.centre,
+    widening: Tensor | float = 1.0,
+) -> Tensor:
+    """Each eye magnified about a point, as a full-size flow.
+
+    Args:
+        name: the algorithm's, in `GAIN`.
+        points: B 478 2 in shares of width and height.
+        degrees: B.
+        variations: B 4.
+        size: height and width of the photo.
+        window: (u, v), offsets along and across the eye in half widths, -> share of its strength.
+        about: an eye's point that stays where it is, B 2.
+        widening: motion along the eye over motion across it, B 1 1.
+    """
+
+    def field(eye: EyeFrame, position: Tensor) -> Tensor:
+        u, v = eye.offset(position, about(eye))
+        gain = -eye.strength[:, None, None] * window(u, v)
+        return eye.flow(widening * gain * u, gain * v)
+
+    return _both_eyes(name, points, degrees, variations, size, field)
+
+
 def _between(low: float, high: float, share: Tensor) -> Tensor:
     """Numbers from `low` to `high`, as B 1 1."""
     return (low + (high - low) * share)[:, None, None]
@@ -62,13 +93,12 @@ def radial(points: Tensor, degrees: Tensor, variations: Tensor, height: int, wid
     radius = _between(2.2, 2.6, variations[:, 0])
     sharpness = _between(1.2, 1.6, variations[:, 1])
 
-    def field(eye: EyeFrame, position: Tensor) -> Tensor:
-        u, v = eye.offset(position, eye.iris)
+    def window(u: Tensor, v: Tensor) -> Tensor:
         inside = (1 - (u.square() + v.square()) / radius.square()).clamp_min(0)
-        gain = -eye.strength[:, None, None] * inside.pow(sharpness)
-        return eye.flow(gain * u, gain * v)
+        return inside.pow(sharpness)
 
-    return _both_eyes("radial", points, degrees, variations, (height, width), field)
+    size = height, width
+    return _magnified("radial", points, degrees, variations, size, window, lambda eye: eye.iris)
 
 
 def elliptic(
@@ -78,13 +108,10 @@ def elliptic(
     along = _between(1.05, 1.3, variations[:, 0])
     across = _between(0.75, 0.95, variations[:, 1])
 
-    def field(eye: EyeFrame, position: Tensor) -> Tensor:
-        u, v = eye.offset(position, eye.centre)
-        distance = (u / along).square() + (v / across).square()
-        gain = -eye.strength[:, None, None] * gaussian_window(distance / 2)
-        return eye.flow(gain * u, gain * v)
+    def window(u: Tensor, v: Tensor) -> Tensor:
+        return gaussian_window(((u / along).square() + (v / across).square()) / 2)
 
-    return _both_eyes("elliptic", points, degrees, variations, (height, width), field)
+    return _magnified("elliptic", points, degrees, variations, (height, width), window)
 
 
 def per_axis(
@@ -94,13 +121,11 @@ def per_axis(
     widening = _between(0.5, 0.8, variations[:, 0])
     reach = _between(0.9, 1.1, variations[:, 1])
 
-    def field(eye: EyeFrame, position: Tensor) -> Tensor:
-        u, v = eye.offset(position, eye.centre)
-        window = _raised_cosine(u / (2.7 * reach)) * _raised_cosine(v / (2.4 * reach))
-        gain = -eye.strength[:, None, None] * window
-        return eye.flow(widening * gain * u, gain * v)
+    def window(u: Tensor, v: Tensor) -> Tensor:
+        return _raised_cosine(u / (2.7 * reach)) * _raised_cosine(v / (2.4 * reach))
 
-    return _both_eyes("per_axis", points, degrees, variations, (height, width), field)
+    size = height, width
+    return _magnified("per_axis", points, degrees, variations, size, window, widening=widening)
 
 
 def _raised_cosine(x: Tensor) -> Tensor:
@@ -112,14 +137,12 @@ def plateau(points: Tensor, degrees: Tensor, variations: Tensor, height: int, wi
     flat = _between(0.4, 0.7, variations[:, 0])
     tall = _between(0.7, 0.9, variations[:, 1])
 
-    def field(eye: EyeFrame, position: Tensor) -> Tensor:
-        u, v = eye.offset(position, eye.centre)
+    def window(u: Tensor, v: Tensor) -> Tensor:
         distance = (u.square() + (v / tall).square()).sqrt()
         out = ((2.6 - distance) / (2.6 - flat)).clamp(0, 1)
-        gain = -eye.strength[:, None, None] * out * out * out * (out * (out * 6 - 15) + 10)
-        return eye.flow(gain * u, gain * v)
+        return out * out * out * (out * (out * 6 - 15) + 10)
 
-    return _both_eyes("plateau", points, degrees, variations, (height, width), field)
+    return _magnified("plateau", points, degrees, variations, (height, width), window)
 
 
 def landmark_rbf(

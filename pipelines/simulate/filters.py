@@ -138,7 +138,7 @@ def guided(images: Tensor, guide: Tensor, radius: Tensor, epsilon: Tensor, facto
         epsilon: Length B, variance of the guide below which an area counts as flat.
         factor: The local coefficients are computed on a grid this much coarser.
 
-    Source: He and Sun, "Fast Guided Filter", arXiv 1505.00996.
+    Source: He, Sun, Tang, TPAMI 2013, eq. 5, 6 and 8, on the coarser grid of arXiv 1505.00996.
     """
     channels = images.shape[1]
     small, small_guide = reduce(images, factor), reduce(guide, factor)

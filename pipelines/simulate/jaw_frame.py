@@ -96,11 +96,7 @@ class JawFrame(NamedTuple):
 def narrowing(flow: Tensor, points: Tensor, height: int, width: int) -> Tensor:
     """How much narrower a warp makes the lower face, where it narrows it most.
 
-    Args:
-        flow: B 2 H W in pixels, backward.
-        points: B 478 2 in shares of width and height, of the photo before the warp.
-        height: H.
-        width: W.
+    Args as for `eye_frame.enlargement`.
 
     Returns:
         B: the largest loss of width between facing points of the jaw and cheek contour, in shares

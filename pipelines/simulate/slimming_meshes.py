@@ -104,6 +104,8 @@ def _mls_maps(
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """The maps of moving least squares that take `sources` to `targets` (B N 2, pixels).
 
+    Schaefer et al. 2006: eq. 5 (affine), 6 and 7 (similarity), 8 (rigid).
+
     Args:
         sources: B N 2.
         targets: B N 2.

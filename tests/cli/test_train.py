@@ -20,7 +20,7 @@ def test_trains_a_stage_into_a_model_folder(frr, faces):
     assert settings["stage"] == "router" and settings["settings"]["size"] == 64
     assert len(Path("run/log.jsonl").read_text().splitlines()) == 2
     router = RetouchRouter.from_pretrained("run/model")
-    assert len(router.config.operations) == 4
+    assert tuple(router.config.operations) == OPERATIONS
 
 
 def test_a_run_is_continued_only_when_told(frr, faces):
@@ -84,7 +84,7 @@ def test_export_writes_a_model_that_restores(frr, runs, faces, photo):
     index = json.loads(Path("made/model_index.json").read_text())
     assert index["_class_name"][-1] == "MoFRRPipeline"
     thresholds = json.loads(Path("made/router/config.json").read_text())["thresholds"]
-    assert len(thresholds) == 4 and set(thresholds) != {0.5}
+    assert len(thresholds) == len(OPERATIONS) and set(thresholds) != {0.5}
     frr("restore", photo, "-o", "out", "--model", "made", "--operations", "whitening")
     assert Path("out/one.png").is_file()
     assert "--overwrite" in frr(*arguments, status=2).stderr

@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+from by_operation import flags, values
 
 from frr.nodes.mofrr_model import MoFRRModel
+from frr.pipelines.operations import OPERATIONS
 
-ON = {"smoothing": "on", "eye_enlarging": "on", "whitening": "off", "face_slimming": "on"}
-NAMES = {name for name, wish in ON.items() if wish == "on"}
+NAMES = {"smoothing", "eye_enlarging", "face_slimming"}
+ON = {name: "on" if name in NAMES else "off" for name in OPERATIONS}
 
 
 @pytest.fixture(params=["native", "mixed"])
@@ -40,14 +42,14 @@ def test_gives_what_the_pipeline_gives(restore, pipe, model, pictures):
     assert torch.equal(node[0], whole.images.movedim(1, -1))
     assert node[1].any() and not node[2].any()
     bars = node.ui["mofrr_verdict"][1]["operations"]
-    assert [bar["active"] for bar in bars] == [False, True, True, True]
+    assert [bar["active"] for bar in bars] == flags(*NAMES)
     assert bars[2]["degree"] == pytest.approx(float(whole.degrees[1, 2]), abs=1e-4)
 
 
 def test_leaves_the_decision_to_the_router(restore, pipe, model, pictures):
-    pipe.router.register_to_config(thresholds=(0.0, 1.0, 0.0, 1.0))
+    pipe.router.register_to_config(thresholds=values(1.0, whitening=0.0, face_slimming=0.0))
     node, whole = restore(pictures, model), expected(pipe, pictures)
-    assert whole.active.tolist() == [[True, False, True, False]] * 2
+    assert whole.active.tolist() == [flags("whitening", "face_slimming")] * 2
     assert torch.equal(node[0], whole.images.movedim(1, -1))
 
 

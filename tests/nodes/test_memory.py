@@ -6,7 +6,9 @@ import weakref
 import pytest
 import torch
 
-ALL_ON = dict.fromkeys(("whitening", "smoothing", "face_slimming", "eye_enlarging"), "on")
+from frr.pipelines.operations import OPERATIONS
+
+ALL_ON = dict.fromkeys(OPERATIONS, "on")
 
 
 def parts(memory, model):
@@ -29,7 +31,8 @@ def test_only_what_is_needed_is_loaded(restore, model, pictures, memory):
 
 
 def test_every_network_is_the_hosts(model):
-    assert len(model.get_models()) == 7 == len(model.patchers)
+    networks = len(model.pipeline.expert_names) + 2  # router and merger
+    assert len(model.get_models()) == networks == len(model.patchers)
     for part, patcher in model.patchers.items():
         assert patcher.model.network is getattr(model.pipeline, part)
         assert not any(p.requires_grad for p in patcher.model.parameters())

@@ -4,9 +4,12 @@ import json
 
 import pytest
 import torch
+from by_operation import flags, values
 
-FORCED = {"smoothing": "on", "eye_enlarging": "on", "whitening": "off", "face_slimming": "off"}
+from frr.pipelines.operations import OPERATIONS
+
 NAMES = {"smoothing", "eye_enlarging"}
+FORCED = {name: "on" if name in NAMES else "off" for name in OPERATIONS}
 
 
 def as_host(images: torch.Tensor) -> torch.Tensor:
@@ -61,13 +64,13 @@ def test_gives_what_the_pipeline_gives(restore, pipe, model, pictures, samples):
 
 
 def test_leaves_the_decision_to_the_router(restore, pipe, model, pictures):
-    pipe.router.register_to_config(thresholds=(0.0, 1.0, 0.0, 1.0))
+    pipe.router.register_to_config(thresholds=values(1.0, whitening=0.0, face_slimming=0.0))
     expected = reference(pipe, pictures)
     node = restore(pictures, model)
-    assert expected.active.tolist() == [[True, False, True, False]] * 2
+    assert expected.active.tolist() == [flags("whitening", "face_slimming")] * 2
     assert torch.equal(node[0], as_host(expected.images))
     bars = node.ui["mofrr_verdict"][1]["operations"]
-    assert [bar["active"] for bar in bars] == [True, False, True, False]
+    assert [bar["active"] for bar in bars] == flags("whitening", "face_slimming")
     assert bars[0]["degree"] == pytest.approx(float(expected.degrees[1, 0]), abs=1e-4)
     assert bars[0]["probability"] == pytest.approx(float(expected.routing[1, 0]), abs=1e-4)
     json.dumps(node.ui)

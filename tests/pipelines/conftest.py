@@ -105,8 +105,10 @@ def build_native(stirred: bool = True, **parts) -> MoFRRPipeline:
         "face_slimming_expert": FlowExpert("face_slimming", **COARSE),
         "eye_enlarging_expert": FlowExpert("eye_enlarging", **COARSE),
     }
+    further = [f"{name}_expert" for name in OPERATIONS if f"{name}_expert" not in experts]
+    experts |= {name: TextureExpert(width=8, context_width=8) for name in further}
     made = {
-        "router": NativeRouter(**NATIVE_ROUTER),
+        "router": NativeRouter(**NATIVE_ROUTER, operations=OPERATIONS),
         **({name: stir(each) for name, each in experts.items()} if stirred else experts),
         "shared_expert": None,
         "merger": None,

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from by_operation import values
 
 from frr.pipelines.simulate import bank
 from frr.pipelines.simulate.recipe import OPERATIONS, Export, Recipe, Step, sample_recipe
@@ -18,11 +19,11 @@ RECIPE = Recipe(
 
 
 def test_bank_lists_the_operations_in_order_with_a_held_out_algorithm_each():
-    assert tuple(bank.ALGORITHMS)[:4] == OPERATIONS
-    assert tuple(bank.ALGORITHMS)[4:] == ("lip_tinting",)
+    assert tuple(bank.ALGORITHMS)[: len(OPERATIONS)] == OPERATIONS
+    assert {*bank.ALGORITHMS} == {*OPERATIONS, "lip_tinting"}
     assert {"face_slimming", "eye_enlarging"} == bank.GEOMETRIC
     for operation in OPERATIONS:
-        assert len(bank.seen(operation)) >= 3
+        assert len(bank.seen(operation)) >= (2 if operation == "lip_tinting" else 3)
         assert len(bank.unseen(operation)) >= 1
         assert set(bank.seen(operation)).isdisjoint(bank.unseen(operation))
         assert {*bank.seen(operation), *bank.unseen(operation)} == set(bank.ALGORITHMS[operation])
@@ -83,7 +84,7 @@ def test_without_only_degrees():
     assert [s.operation for s in RECIPE.only("whitening").steps] == ["whitening"]
     assert RECIPE.without("smoothing") == RECIPE
     assert RECIPE.without("whitening").export == RECIPE.export
-    assert RECIPE.degrees() == (1.0, 0.0, 0.0, 0.25)
+    assert RECIPE.degrees() == values(0.0, whitening=1.0, eye_enlarging=0.25)
     assert RECIPE.degrees(["eye_enlarging", "whitening"]) == (0.25, 1.0)
 
 

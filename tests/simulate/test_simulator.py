@@ -5,12 +5,14 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from by_operation import flags
 from torch.nn import functional as F
 
+from frr.pipelines.operations import OPERATIONS
 from frr.pipelines.simulate import bank
 from frr.pipelines.simulate.edit import Edit
 from frr.pipelines.simulate.landmarks import canonical_mesh
-from frr.pipelines.simulate.recipe import OPERATIONS, Export, Recipe, Step, sample_recipe
+from frr.pipelines.simulate.recipe import Export, Recipe, Step, sample_recipe
 from frr.pipelines.simulate.simulator import retouch
 from frr.pipelines.simulate.warp import pixel_grid, warp_image
 
@@ -45,15 +47,15 @@ def test_empty_recipes_and_degree_zero_change_no_bit():
     assert not torch.equal(result.image[2], images[2])
     assert result.flows[:2].abs().max() == 0
     assert result.masks[:2].abs().max() == 0
-    assert result.degrees.tolist() == [[0.0] * 4, [0.0] * 4, [1.0, 0.0, 0.0, 0.0]]
+    assert result.degrees.tolist() == [[0.0] * len(OPERATIONS)] * 2 + [flags("whitening")]
 
 
 def test_shapes_and_ranges():
     result = retouch(photos(3), recipes(3))
     assert result.image.shape == (3, 3, SIZE, SIZE)
-    assert result.flows.shape == (3, 4, 2, SIZE, SIZE)
-    assert result.masks.shape == (3, 4, SIZE, SIZE)
-    assert result.degrees.shape == (3, 4)
+    assert result.flows.shape == (3, len(OPERATIONS), 2, SIZE, SIZE)
+    assert result.masks.shape == (3, len(OPERATIONS), SIZE, SIZE)
+    assert result.degrees.shape == (3, len(OPERATIONS))
     for values, low in ((result.image, -1), (result.masks, 0), (result.degrees, 0)):
         assert low <= values.min()
         assert values.max() <= 1
@@ -196,13 +198,13 @@ def darkening():
         registry.pop("darkening")
 
 
-def test_a_fifth_operation_takes_one_registration(darkening):
+def test_another_operation_takes_one_registration(darkening):
     images = photos(2)
     drawn = recipes(2, [*OPERATIONS, darkening])
     result = retouch(images, drawn, operations=(*OPERATIONS, darkening))
-    assert result.flows.shape == (2, 5, 2, SIZE, SIZE)
+    assert result.flows.shape == (2, len(OPERATIONS) + 1, 2, SIZE, SIZE)
     assert (result.degrees > 0).all()
-    assert result.masks[:, 4].amax((1, 2)).min() > 0.9
+    assert result.masks[:, -1].amax((1, 2)).min() > 0.9
     assert [Recipe.from_json(recipe.to_json()) for recipe in drawn] == drawn
     with pytest.raises(ValueError, match="darkening"):
         retouch(images, drawn)

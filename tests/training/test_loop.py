@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from frr.models.mofrr.router import RetouchRouter
+from frr.pipelines.operations import OPERATIONS
 from frr.training.data.pools import Fresh
 from frr.training.loop import LoopConfig, Run, seed_step, train
 from frr.training.run_folder import RunFolder, model_folder
@@ -20,7 +21,9 @@ CONFIG = LoopConfig(steps=4, warmup=1, save_seconds=0, log_every=1)
 def make_stage(source):
     def make():
         torch.manual_seed(0)
-        return RouterStage(RetouchRouter(), Fresh(partial(simulate, source)), faces_per_batch=1)
+        return RouterStage(
+            RetouchRouter(OPERATIONS), Fresh(partial(simulate, source)), faces_per_batch=1
+        )
 
     return make
 

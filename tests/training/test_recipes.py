@@ -73,8 +73,11 @@ def test_a_recipe_goes_from_faces_to_a_model(name, faces, tmp_path):
     assert not list((tmp_path / "out").rglob("*.py"))
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "work").rglob("checkpoint.pt")}
     assert kept
-    again = CliRunner().invoke(main, arguments, catch_exceptions=False)
-    assert again.exit_code == 0
+    filled = {"FACES": faces, "WORK": tmp_path / "work", "OUT": tmp_path / "out"}
+    for step in map(shrink, read_recipe(name, filled)):
+        if step[0] in ("pool", "train"):  # what takes long, and is not done again
+            again = CliRunner().invoke(main, step, catch_exceptions=False)
+            assert again.exit_code == 0, again.output
     assert all(path.stat().st_mtime_ns == time for path, time in kept.items())
 
 

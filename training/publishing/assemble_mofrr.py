@@ -12,13 +12,13 @@ from ...models.mofrr.router import RetouchRouter
 from ...models.mofrr.shared import SharedExpert
 from ...models.presets import PRESETS
 from ...pipelines.mofrr.pipeline import MoFRRPipeline
+from ...pipelines.operations import OPERATIONS
 from ..data.faces import FaceSet
 from ..judging.thresholds import calibrated_thresholds
 from ..run_folder import model_folder
 from ..stages.expert import expert_part, make_scheduler
 
 MAX_FALSE_POSITIVE_RATE = 0.15  # of each operation, on untouched validation faces
-STAGE_NETWORKS = {"router": RetouchRouter, "shared": SharedExpert, "merger": ExpertMerger}
 
 
 def assemble(
@@ -73,11 +73,12 @@ def fresh_pipeline(preset: str = "tiny", **settings: Any) -> MoFRRPipeline:
         settings: as for `MoFRRPipeline`.
     """
     sizes = PRESETS[preset]
-    networks = {name: kind(**sizes[name]) for name, kind in STAGE_NETWORKS.items()}
-    experts = {
-        f"{name}_expert": WaveFRRExpert(**sizes[expert_part(name)])
-        for name in networks["router"].config.operations
+    networks = {
+        "router": RetouchRouter(OPERATIONS, **sizes["router"]),
+        "shared": SharedExpert(**sizes["shared"]),
+        "merger": ExpertMerger(OPERATIONS, **sizes["merger"]),
     }
+    experts = {f"{name}_expert": WaveFRRExpert(**sizes[expert_part(name)]) for name in OPERATIONS}
     return _join(networks, experts, **settings)
 
 

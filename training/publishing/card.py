@@ -43,6 +43,34 @@ class Evidence(NamedTuple):
     weights: str | None
 
 
+class Measured(NamedTuple):
+    """What the figures of an evaluation were measured on.
+
+    Attributes:
+        task: what the pipeline does, in words.
+        kind: kind of the photos, in small letters and dashes.
+        data: the photos, in words.
+    """
+
+    task: str
+    kind: str
+    data: str
+
+    def result(self, condition: str, metric: str, name: str, value: float) -> EvalResult:
+        """One figure of the card's metadata; `metric` is the Hub's name, `name` says it in full."""
+        return EvalResult(
+            task_type="image-to-image",
+            task_name=self.task,
+            dataset_type=self.kind,
+            dataset_name=self.data,
+            dataset_config=condition,
+            dataset_split="test",
+            metric_type=metric,
+            metric_name=name,
+            metric_value=value,
+        )
+
+
 @dataclass(frozen=True)
 class Subject:
     """What a card says of one pipeline class.

@@ -14,7 +14,7 @@ from ...pipelines.simulate.blemishes.painter import paint, sample_blemishes
 from ..judging.evaluate_bpfre import RetouchEvaluation
 from ..judging.metrics import psnr
 from ..judging.report_bpfre import from_json, to_markdown
-from .card import Evidence, Subject
+from .card import Evidence, Measured, Subject
 
 SUMMARY = """
 A photo of a face goes in; the same face without acne, redness, scars, spots, enlarged pores and
@@ -71,10 +71,12 @@ def read(text: str) -> Evidence:
 
 def _results(evaluation: RetouchEvaluation) -> Iterator[EvalResult]:
     """PSNR and SSIM before and after for each condition, and the figures of the whole run."""
+    data = f"Blemishes painted on {evaluation.faces} faces at {evaluation.size} px"
+    measured = Measured("Face retouching", "painted-blemishes", data)
     for row in evaluation.rows:
         if row.stage != "refined":
             continue
-        measured = {
+        figures = {
             ("psnr", "PSNR retouched, dB"): row.psnr,
             ("psnr", "PSNR of the photo as it came, dB"): row.copy_psnr,
             ("psnr", "PSNR retouched inside the blemish mask, dB"): row.mask_psnr,
@@ -82,31 +84,15 @@ def _results(evaluation: RetouchEvaluation) -> Iterator[EvalResult]:
             ("ssim", "SSIM retouched"): row.ssim,
             ("ssim", "SSIM of the photo as it came"): row.copy_ssim,
         }
-        for (kind, name), value in measured.items():
-            yield _result(evaluation, row.condition, kind, name, value)
+        for (kind, name), value in figures.items():
+            yield measured.result(row.condition, kind, name, value)
     whole = {
         ("psnr", "PSNR of clean faces to themselves, dB"): evaluation.clean_psnr,
         ("iou", "IoU of the E2D map"): evaluation.iou,
         ("average_precision", "average precision of the E2D map"): evaluation.average_precision,
     }
     for (kind, name), value in whole.items():
-        yield _result(evaluation, "all", kind, name, value)
-
-
-def _result(
-    evaluation: RetouchEvaluation, condition: str, kind: str, name: str, value: float
-) -> EvalResult:
-    return EvalResult(
-        task_type="image-to-image",
-        task_name="Face retouching",
-        dataset_type="painted-blemishes",
-        dataset_name=f"Blemishes painted on {evaluation.faces} faces at {evaluation.size} px",
-        dataset_config=condition,
-        dataset_split="test",
-        metric_type=kind,
-        metric_name=name,
-        metric_value=value,
-    )
+        yield measured.result("all", kind, name, value)
 
 
 def show(pipe: Any, portrait: Image.Image) -> Sequence[tuple[str, Image.Image]]:

@@ -16,7 +16,7 @@ from ...pipelines.simulate.simulator import retouch
 from ..judging import report_native
 from ..judging.metrics import psnr
 from ..judging.report_mofrr import Evaluation, from_json, to_markdown
-from .card import Evidence, Subject
+from .card import Evidence, Measured, Subject
 
 SUMMARY = """
 A photo of a face goes in; an estimate of what it looked like before retouching comes out. A router
@@ -97,60 +97,45 @@ def read(text: str) -> Evidence:
 
 def _real_results(evaluation: report_native.NativeEvaluation) -> Iterator[EvalResult]:
     """PSNR as the photo came and restored on photos of real size, the router's AUC."""
-    data = f"Simulated retouching of {evaluation.faces} real faces, sent and cropped"
+    measured = _measured(f"Simulated retouching of {evaluation.faces} real faces, sent and cropped")
     ways = {"given": "operations given", "router": "router deciding"}
     for row in evaluation.lifts:
         figures = {f"PSNR restored, dB ({ways[row.routing]})": row.copy + row.lift}
         if row.routing == "given":
             figures["PSNR of the photo as it came, dB"] = row.copy
         for name, value in figures.items():
-            yield _measured(data, f"{row.condition}, {row.split} algorithms", "psnr", name, value)
+            yield measured.result(f"{row.condition}, {row.split} algorithms", "psnr", name, value)
     for row in evaluation.found:
         if row.untouched_auc is not None:
             condition = f"{row.operation}, {row.split} algorithms"
-            yield _measured(data, condition, "roc_auc", "ROC-AUC of the router", row.untouched_auc)
+            yield measured.result(condition, "roc_auc", "ROC-AUC of the router", row.untouched_auc)
 
 
 def _results(evaluation: Evaluation) -> Iterator[EvalResult]:
     """PSNR and SSIM as the photo came and restored for each condition, the router's AUC."""
+    data = f"Simulated retouching of {evaluation.faces} faces at {evaluation.size} px"
+    measured = _measured(data)
     way = {"given": "operations given", "router": "router deciding"}[evaluation.routing]
     for row in evaluation.restoration:
-        measured = {
+        figures = {
             ("psnr", f"PSNR restored, dB ({way})"): row.restored_psnr,
             ("psnr", "PSNR of the photo as it came, dB"): row.copy_psnr,
             ("ssim", f"SSIM restored ({way})"): row.restored_ssim,
             ("ssim", "SSIM of the photo as it came"): row.copy_ssim,
         }
-        for (kind, name), value in measured.items():
-            yield _result(evaluation, _condition(row, row.condition), kind, name, value)
+        for (kind, name), value in figures.items():
+            yield measured.result(_condition(row, row.condition), kind, name, value)
     for row in evaluation.router:
         condition = _condition(row, row.operation)
-        yield _result(evaluation, condition, "roc_auc", "ROC-AUC of the router", row.auc)
+        yield measured.result(condition, "roc_auc", "ROC-AUC of the router", row.auc)
 
 
 def _condition(row: Any, what: str) -> str:
     return f"{what}, {row.split} algorithms{', exported' if row.exported else ''}"
 
 
-def _result(
-    evaluation: Evaluation, condition: str, kind: str, name: str, value: float
-) -> EvalResult:
-    data = f"Simulated retouching of {evaluation.faces} faces at {evaluation.size} px"
-    return _measured(data, condition, kind, name, value)
-
-
-def _measured(data: str, condition: str, kind: str, name: str, value: float) -> EvalResult:
-    return EvalResult(
-        task_type="image-to-image",
-        task_name="Face retouching restoration",
-        dataset_type="simulated-face-retouching",
-        dataset_name=data,
-        dataset_config=condition,
-        dataset_split="test",
-        metric_type=kind,
-        metric_name=name,
-        metric_value=value,
-    )
+def _measured(data: str) -> Measured:
+    return Measured("Face retouching restoration", "simulated-face-retouching", data)
 
 
 def show(pipe: Any, portrait: Image.Image) -> Sequence[tuple[str, Image.Image]]:

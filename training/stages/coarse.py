@@ -153,27 +153,17 @@ class TonePool(ToneSimulation, PoolConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WarpConfig(WarpSimulation, StageConfig):
-    """Settings of stage `warp`."""
+class CoarseConfig(CoarseSimulation, StageConfig):
+    """Settings of both stages."""
 
     batch_size: int = setting(32, "photos of one step", least=1)
 
-    def build(self, material: Material) -> "WarpStage":
+    stage: ClassVar["type[CoarseStage]"]
+
+    def build(self, material: Material) -> "CoarseStage":
         """The stage, its network and data loaded."""
         expert = self.network(WaveFRRExpert, expert_part(self.operation))
-        return WarpStage(expert, self.batches(material, CoarseBatch), self.batch_size)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ToneConfig(ToneSimulation, StageConfig):
-    """Settings of stage `tone`."""
-
-    batch_size: int = setting(32, "photos of one step", least=1)
-
-    def build(self, material: Material) -> "ToneStage":
-        """The stage, its network and data loaded."""
-        expert = self.network(WaveFRRExpert, expert_part(self.operation))
-        return ToneStage(expert, self.batches(material, CoarseBatch), self.batch_size)
+        return self.stage(expert, self.batches(material, CoarseBatch), self.batch_size)
 
 
 @dataclass
@@ -270,3 +260,17 @@ class ToneStage(CoarseStage):
         if not present.any():
             return 0 * tone.sum()
         return 0.1 * log_error(tone[present], batch.truth[present])
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarpConfig(WarpSimulation, CoarseConfig):
+    """Settings of stage `warp`."""
+
+    stage = WarpStage
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToneConfig(ToneSimulation, CoarseConfig):
+    """Settings of stage `tone`."""
+
+    stage = ToneStage

@@ -52,7 +52,10 @@ def expert_part(operation: str) -> str:
 
 
 def make_scheduler() -> DDIMScheduler:
-    """The noise schedule of all experts: zero terminal SNR, predicting the clean sample."""
+    """The noise schedule of all experts: zero terminal SNR, predicting the clean sample.
+
+    Rescaled by algorithm 1 of Lin et al., WACV 2024.
+    """
     return DDIMScheduler(
         beta_schedule="linear",
         prediction_type="sample",
@@ -159,7 +162,10 @@ class ExpertStage:
         target: Tensor,
         mask: Tensor,
     ) -> dict[str, Tensor]:
-        """L_freq = L_IDEM + L_simple + L_high and L_space = hyb of one denoising step."""
+        """L_freq = L_IDEM + L_simple + L_high and L_space = hyb of one denoising step.
+
+        Noise by eq. 4 of Ho et al., NeurIPS 2020; L_simple is their eq. 14, of the sample.
+        """
         clean_low, clean_details = expert.bands(target)
         timesteps = sample_timesteps(rng, len(target), self.scheduler)
         timesteps = cast(torch.IntTensor, timesteps.to(target.device))

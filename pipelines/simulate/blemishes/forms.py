@@ -5,142 +5,20 @@ Lengths are shares of the face's width, colours are changes of log R, G and B at
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..landmarks import BROWS, CHIN, EYES, JAW, LIPS, NOSE
-from .stamps import NOTHING, SPOT_FIELDS, STROKE_POINTS, Marks, join
-
-Colour = Sequence[float]
-Array = NDArray[np.float64]
+from ..landmarks import BROWS, CHIN, EYES, LIPS, NOSE
+from .place import Place, arc, clusters, scattered, spots, stroke
+from .stamps import Marks, join
 
 _RED = (0.02, -0.34, -0.28)  # blood: green and blue are absorbed
 _BROWN = (-0.16, -0.30, -0.38)  # pigment
 _DARK = (-0.55, -0.72, -0.80)
 _FOLD = (-0.26, -0.34, -0.36)
 
-
-@dataclass(frozen=True)
-class Place:
-    """One face to put marks on.
-
-    Attributes:
-        rng: source of all randomness.
-        unit: the face's width, ear to ear, in pixels.
-        points: 478 2, the mesh in pixels.
-        weights: h w, how likely a mark is placed in each cell of a grid over the photo; sums to 1.
-        cell: (width, height) of a cell in pixels.
-    """
-
-    rng: np.random.Generator
-    unit: float
-    points: Array
-    weights: Array
-    cell: tuple[float, float]
-
-    def count(self, low: int, high: int, degree: float) -> int:
-        """How many marks: a random number, fewer at low degrees, at least one."""
-        return max(1, round(int(self.rng.integers(low, high + 1)) * (0.4 + 0.6 * degree)))
-
-    def anywhere(self, count: int) -> Array:
-        """`count` points x, y on the skin."""
-        rows = self.rng.choice(self.weights.size, size=count, p=self.weights.ravel())
-        cells = np.stack([rows % self.weights.shape[1], rows // self.weights.shape[1]], 1)
-        return (cells + self.rng.random((count, 2))) * np.array(self.cell)
-
-    def around(self, centre: Array, spread: float, count: int) -> Array:
-        """`count` points around a centre, `spread` in shares of the face's width."""
-        return centre + self.rng.normal(0, spread * self.unit, (count, 2))
-
-    def cheek(self, side: int) -> Array:
-        """Middle of the cheek on the left (0) or right (1) of the photo."""
-        corner, mouth = (33, 61) if side == 0 else (263, 291)
-        ear = JAW[2] if side == 0 else JAW[-3]
-        weights = np.array([0.25, 0.35, 0.2, 0.2])[:, None]
-        return (self.points[[corner, mouth, ear, NOSE[5]]] * weights).sum(0)
-
-    def forehead(self) -> Array:
-        """Middle of the forehead."""
-        brows = self.points[[BROWS[0][2], BROWS[1][2]]].mean(0)
-        return brows + 0.55 * (self.points[10] - brows)
-
-    def up(self) -> Array:
-        """Unit vector from the chin to the forehead."""
-        along = self.points[10] - self.points[CHIN]
-        return along / np.linalg.norm(along)
-
-    def uniform(self, low: float, high: float, count: int | None = None) -> Any:
-        """Numbers drawn evenly."""
-        return self.rng.uniform(low, high, count)
-
-
 Form = Callable[[Place, float], Marks]
-
-
-def spots(place: Place, at: Array, radius: Any, colour: Colour, **more: Any) -> Marks:
-    """Spots at the points `at`; further fields of `SPOT_FIELDS` by name, radii in face widths."""
-    count = len(at)
-    rows = np.zeros((count, len(SPOT_FIELDS)))
-    field = {name: i for i, name in enumerate(SPOT_FIELDS)}
-    radius = np.broadcast_to(radius, count) * place.unit
-    stretch = np.exp(place.uniform(-1, 1, count) * more.pop("stretch", 0.15))
-    rows[:, 2:4] = at
-    rows[:, field["width"]] = radius * stretch
-    rows[:, field["height"]] = radius / stretch
-    rows[:, field["angle"]] = place.uniform(0, np.pi, count)
-    rows[:, field["phase"]] = place.uniform(0, 2 * np.pi, count)
-    variety = np.exp(place.rng.normal(0, 0.2, (count, 1)))
-    rows[:, 14:17] = np.asarray(colour) * variety
-    rows[:, 17:20] = np.asarray(more.pop("core_colour", (0.0, 0.0, 0.0))) * variety
-    rows[:, field["softness"]] = 0.4
-    rows[:, field["wobble"]] = 0.08
-    for name, value in more.items():
-        rows[:, field[name]] = value
-    return Marks(rows, NOTHING.strokes, NOTHING.paths)
-
-
-def stroke(place: Place, path: Array, width: float, colour: Colour, flank: float = 0.4) -> Marks:
-    """One stroke along a path of any number of points, with a slight tremor."""
-    steps = np.linspace(0, len(path) - 1, STROKE_POINTS)
-    known = np.arange(len(path))
-    points = np.stack([np.interp(steps, known, path[:, axis]) for axis in (0, 1)], 1)
-    points += place.rng.normal(0, 0.004 * place.unit, points.shape)
-    row = np.array([[0, 0, max(0.55, width * place.unit), flank, *colour]])
-    return Marks(NOTHING.spots, row, points[None])
-
-
-def arc(start: Array, end: Array, bend: float) -> Array:
-    """An arc of STROKE_POINTS points; `bend` is its height as a share of its length."""
-    share = np.linspace(0, 1, STROKE_POINTS)[:, None]
-    normal = np.array([start[1] - end[1], end[0] - start[0]])
-    return start + share * (end - start) + 4 * share * (1 - share) * bend * normal
-
-
-def _clusters(place: Place, count: int, spread: float = 0.07) -> Array:
-    """Points in up to three groups and a few apart, as acne comes."""
-    centres = place.anywhere(int(place.rng.integers(1, 4)))
-    member = place.rng.integers(0, len(centres), count)
-    at = centres[member] + place.rng.normal(0, spread * place.unit, (count, 2))
-    apart = place.rng.random(count) < 0.4
-    at[apart] = place.anywhere(count)[apart]
-    return at
-
-
-def _scattered(
-    place: Place,
-    degree: float,
-    counts: tuple[int, int],
-    radii: tuple[float, float],
-    colour: Colour,
-    **look: float,
-) -> Marks:
-    """Spots anywhere on the skin: how many, how large, in which colour; the rest as for `spots`."""
-    at = place.anywhere(place.count(*counts, degree))
-    return spots(place, at, place.uniform(*radii, len(at)), colour, **look)
 
 
 # acne ---------------------------------------------------------------------------------------------
@@ -148,14 +26,14 @@ def _scattered(
 
 def papules(place: Place, degree: float) -> Marks:
     """Small red bumps."""
-    at = _clusters(place, place.count(3, 18, degree))
+    at = clusters(place, place.count(3, 18, degree))
     radius = place.uniform(0.011, 0.028, len(at))
     return spots(place, at, radius, _RED, softness=0.6, relief=place.uniform(0.05, 0.2))
 
 
 def pustules(place: Place, degree: float) -> Marks:
     """Red halos with a pale yellow head."""
-    at = _clusters(place, place.count(2, 10, degree))
+    at = clusters(place, place.count(2, 10, degree))
     radius = place.uniform(0.016, 0.032, len(at))
     return spots(
         place,
@@ -180,7 +58,7 @@ def comedones(place: Place, degree: float) -> Marks:
 def nodules(place: Place, degree: float) -> Marks:
     """A few large, deep, inflamed swellings."""
     look = {"softness": 0.8, "relief": 0.22, "wobble": 0.12}
-    return _scattered(place, degree, (1, 4), (0.035, 0.06), (0.0, -0.30, -0.24), **look)
+    return scattered(place, degree, (1, 4), (0.035, 0.06), (0.0, -0.30, -0.24), **look)
 
 
 # redness ------------------------------------------------------------------------------------------
@@ -197,7 +75,7 @@ def flush(place: Place, degree: float) -> Marks:
 def patches(place: Place, degree: float) -> Marks:
     """Irritated patches anywhere on the skin."""
     look = {"softness": 0.5, "wobble": 0.2, "blotch": 0.7, "stretch": 0.4}
-    return _scattered(place, degree, (1, 4), (0.03, 0.065), (0.02, -0.28, -0.24), **look)
+    return scattered(place, degree, (1, 4), (0.03, 0.065), (0.02, -0.28, -0.24), **look)
 
 
 def vessels(place: Place, degree: float) -> Marks:
@@ -225,7 +103,7 @@ def rash(place: Place, degree: float) -> Marks:
 
 def pits(place: Place, degree: float) -> Marks:
     """Ice-pick and boxcar scars: shaded hollows with a lit lower rim."""
-    at = _clusters(place, place.count(5, 18, degree), 0.06)
+    at = clusters(place, place.count(5, 18, degree), 0.06)
     radius = place.uniform(0.008, 0.02, len(at))
     return spots(place, at, radius, (-0.16, -0.20, -0.20), relief=-0.35, softness=0.4, wobble=0.12)
 
@@ -245,12 +123,12 @@ def cuts(place: Place, degree: float) -> Marks:
 def keloids(place: Place, degree: float) -> Marks:
     """Raised pink scars."""
     look = {"relief": 0.3, "softness": 0.35, "wobble": 0.1, "stretch": 0.6}
-    return _scattered(place, degree, (1, 3), (0.02, 0.035), (0.04, -0.24, -0.18), **look)
+    return scattered(place, degree, (1, 3), (0.02, 0.035), (0.04, -0.24, -0.18), **look)
 
 
 def old_marks(place: Place, degree: float) -> Marks:
     """Flat red-brown marks that acne leaves behind."""
-    at = _clusters(place, place.count(5, 20, degree), 0.09)
+    at = clusters(place, place.count(5, 20, degree), 0.09)
     radius = place.uniform(0.009, 0.022, len(at))
     return spots(place, at, radius, (-0.08, -0.28, -0.26), softness=0.5, wobble=0.15)
 
@@ -400,19 +278,19 @@ def fine_lines(place: Place, degree: float) -> Marks:
 def flat_moles(place: Place, degree: float) -> Marks:
     """Round, evenly brown, sharply bounded."""
     look = {"softness": 0.25, "wobble": 0.04}
-    return _scattered(place, degree, (1, 3), (0.010, 0.02), _DARK, **look)
+    return scattered(place, degree, (1, 3), (0.010, 0.02), _DARK, **look)
 
 
 def raised_moles(place: Place, degree: float) -> Marks:
     """Domes that are lit on one side."""
     look = {"softness": 0.25, "relief": 0.4, "wobble": 0.04}
-    return _scattered(place, degree, (1, 2), (0.014, 0.026), (-0.42, -0.60, -0.68), **look)
+    return scattered(place, degree, (1, 2), (0.014, 0.026), (-0.42, -0.60, -0.68), **look)
 
 
 def beauty_marks(place: Place, degree: float) -> Marks:
     """Single small, very dark dots."""
     look = {"softness": 0.25, "wobble": 0.03, "stretch": 0.05}
-    return _scattered(place, degree, (1, 4), (0.008, 0.013), (-0.95, -1.1, -1.15), **look)
+    return scattered(place, degree, (1, 4), (0.008, 0.013), (-0.95, -1.1, -1.15), **look)
 
 
 FORMS: dict[str, tuple[Form, ...]] = {

@@ -16,7 +16,8 @@ from torch.nn import functional as F
 from ..colour import signed, unit
 from ..landmarks import FaceRegions, canonical_mesh
 from ..regions import skin_likelihood
-from .forms import FORMS, Place
+from .forms import FORMS
+from .place import Place
 from .stamps import Marks, draw, join
 
 KINDS = ("acne", "redness", "scars", "spots", "pores", "wrinkles")

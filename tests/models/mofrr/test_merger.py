@@ -5,10 +5,12 @@ import torch
 
 from frr.models.mofrr.merger import ExpertMerger
 
+FOUR = ("whitening", "smoothing", "face_slimming", "eye_enlarging")
+
 
 def disturbed_merger():
     torch.manual_seed(2)
-    merger = ExpertMerger().eval()
+    merger = ExpertMerger(FOUR).eval()
     with torch.no_grad():
         merger.gain_head.weight.normal_()
     return merger
@@ -17,7 +19,7 @@ def disturbed_merger():
 @pytest.mark.parametrize("size", [(32, 32), (37, 51), (1, 3)])
 def test_starts_as_the_sum_of_the_specialised_residuals(size):
     residuals, photo = torch.randn(2, 5, 3, *size), torch.rand(2, 3, *size)
-    merged = ExpertMerger().eval()(photo, residuals, torch.rand(2, 4))
+    merged = ExpertMerger(FOUR).eval()(photo, residuals, torch.rand(2, 4))
     assert torch.allclose(merged, residuals[:, :4].sum(1), atol=1e-5)
 
 
@@ -38,12 +40,12 @@ def test_an_inactive_expert_adds_nothing():
 
 def test_wrong_number_of_experts_is_refused():
     with pytest.raises(ValueError, match="4 residuals and 4 probabilities"):
-        ExpertMerger()(torch.zeros(1, 3, 8, 8), torch.zeros(1, 4, 3, 8, 8), torch.zeros(1, 4))
+        ExpertMerger(FOUR)(torch.zeros(1, 3, 8, 8), torch.zeros(1, 4, 3, 8, 8), torch.zeros(1, 4))
 
 
 def test_probabilities_move_a_gain_as_a_whole():
     merger, photo, residuals = (
-        ExpertMerger().eval(),
+        ExpertMerger(FOUR).eval(),
         torch.rand(2, 3, 32, 32),
         torch.zeros(2, 5, 3, 32, 32),
     )

@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from frr.models.mofrr.granularity import TransformerBlock, pool_to
 from frr.models.mofrr.router import RetouchRouter, RouterOutput
 
+FOUR = ("whitening", "smoothing", "face_slimming", "eye_enlarging")
+
 
 def test_probabilities_and_degrees_by_hand():
     output = RouterOutput(torch.tensor([[0.0]]), torch.zeros(1, 1, 5), torch.zeros(1, 1, 2, 2))
@@ -16,7 +18,7 @@ def test_probabilities_and_degrees_by_hand():
 
 @pytest.mark.parametrize("size", [(32, 32), (45, 67), (128, 64)])
 def test_any_size(size):
-    output = RetouchRouter().eval()(torch.rand(2, 3, *size) * 2 - 1)
+    output = RetouchRouter(FOUR).eval()(torch.rand(2, 3, *size) * 2 - 1)
     assert output.presence_logits.shape == (2, 4)
     assert output.degree_logits.shape == (2, 4, 5)
     assert output.location_logits.shape[:2] == (2, 4)
@@ -39,7 +41,7 @@ def test_every_way_of_pooling_is_that_of_adaptive_cells(shape):
 
 
 def test_batch_equals_single():
-    router = RetouchRouter().eval()
+    router = RetouchRouter(FOUR).eval()
     photos = torch.rand(3, 3, 48, 48) * 2 - 1
     alone = torch.cat([router(photos[i : i + 1]).presence_logits for i in range(3)])
     assert torch.allclose(router(photos).presence_logits, alone, atol=1e-4)
@@ -51,13 +53,13 @@ def test_a_fifth_operation_is_configuration():
     assert router(torch.zeros(1, 3, 32, 32)).presence_logits.shape == (1, 5)
     assert tuple(router.config.thresholds) == (0.5,) * 5
     with pytest.raises(ValueError, match="2 thresholds"):
-        RetouchRouter(thresholds=(0.5, 0.5))
+        RetouchRouter(FOUR, thresholds=(0.5, 0.5))
     with pytest.raises(ValueError, match="at least 3 stages"):
-        RetouchRouter(hidden_sizes=(16, 32), depths=(1, 1))
+        RetouchRouter(FOUR, hidden_sizes=(16, 32), depths=(1, 1))
 
 
 def test_saves_and_loads_with_its_thresholds(tmp_path):
-    router = RetouchRouter(thresholds=(0.1, 0.2, 0.3, 0.4)).eval()
+    router = RetouchRouter(FOUR, thresholds=(0.1, 0.2, 0.3, 0.4)).eval()
     router.save_pretrained(tmp_path)
     loaded = RetouchRouter.from_pretrained(tmp_path)
     photo = torch.rand(1, 3, 32, 32)

@@ -5,6 +5,7 @@ import inspect
 import numpy as np
 import pytest
 import torch
+from by_operation import flags
 from diffusers import (
     DDIMScheduler,
     DDPMScheduler,
@@ -59,9 +60,9 @@ def test_output_types(pipe, photos):
         assert np.array_equal(np.asarray(picture), levels[row])
     assert isinstance(pictures.expert_images["whitening"][0], Image.Image)
     latents = call(pipe, photos, output_type="latent", num_samples=2)
-    assert latents.images.shape == (4, 5, 3, 8, 8)
+    assert latents.images.shape == (4, len(pipe.expert_names), 3, 8, 8)
     assert latents.expert_images is None and latents.uncertainty is None
-    assert latents.active.tolist() == [[True, False, True, False]] * 2
+    assert latents.active.tolist() == [flags(*NAMES)] * 2
 
 
 def test_tuple_form_has_the_images_first(pipe, photos):
@@ -75,7 +76,8 @@ def test_tuple_form_has_the_images_first(pipe, photos):
 
 def test_latents_replace_the_draw(pipe, photos):
     drawn = call(pipe, photos)
-    noise = torch.randn(2, 5, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    experts = len(pipe.expert_names)
+    noise = torch.randn(2, experts, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     assert torch.equal(pipe.prepare_latents(photos, torch.Generator().manual_seed(0)), noise)
     assert torch.equal(call(pipe, photos, latents=noise, generator=None).images, drawn.images)
     other = call(pipe, photos, latents=noise + 1)
@@ -109,7 +111,7 @@ def test_a_batch_gives_what_its_photos_give_alone(make_pipeline, seeded):
 
 def test_networks_are_in_eval_mode(pipe):
     networks = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
-    assert len(networks) == 7
+    assert len(networks) == len(pipe.expert_names) + 2
     assert not any(network.training for network in networks)
 
 

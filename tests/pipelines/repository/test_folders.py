@@ -3,10 +3,8 @@
 import filecmp
 import importlib
 import json
-import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -32,7 +30,17 @@ NAMES = {
     ),
     "pipelines": ("operations", "placement", "room"),
     "pipelines/mofrr": (
-        *("components", "direct", "edits", "experts", "merging", "output", "pipeline", "request"),
+        *(
+            "components",
+            "direct",
+            "edits",
+            "experts",
+            "joining",
+            "merging",
+            "output",
+            "pipeline",
+            "request",
+        ),
         *("restoration", "routing", "running", "steps", "tiled"),
     ),
     "pipelines/photos": ("arrays", "tiles"),
@@ -152,76 +160,6 @@ def test_loading_needs_no_trust_and_gives_the_same(pipe, photos, written):
     assert type(loaded.scheduler) is DDIMScheduler
     assert loaded.scheduler.config.prediction_type == "sample"
     assert not any(getattr(loaded, name).training for name in NETWORKS)
-
-
-SCRIPT = """
-import sys
-import torch
-
-class NoPackage:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "frr":
-            raise ModuleNotFoundError(f"No module named {name!r}")
-
-sys.meta_path.insert(0, NoPackage())
-from diffusers import DiffusionPipeline
-
-folder, work = sys.argv[1:]
-photos = torch.load(f"{work}/photos.pt", weights_only=True)
-for _ in range(2):
-    pipe = DiffusionPipeline.from_pretrained(folder, trust_remote_code=True)
-    assert type(pipe).__module__.startswith("diffusers_modules"), type(pipe)
-    classes = {type(getattr(pipe, f"{name}_expert")) for name in pipe.operations}
-    assert len(classes) == 1, classes
-    generator = torch.Generator().manual_seed(0)
-    images = pipe(
-        photos,
-        operations=("whitening", "eye_enlarging"),
-        num_inference_steps=2,
-        generator=generator,
-        output_type="pt",
-    ).images
-    torch.save(images, f"{work}/images.pt")
-    pipe.save_pretrained(f"{work}/again")
-part = DiffusionPipeline.from_pretrained(folder, trust_remote_code=True, smoothing_expert=None)
-assert part.smoothing_expert is None
-own = type(pipe).from_pretrained(f"{work}/again")
-assert type(own.whitening_expert) is type(pipe.whitening_expert)
-try:
-    pipe(photos * 300)
-except ValueError as error:
-    assert "[0, 1]" in str(error)
-else:
-    raise AssertionError("bad input went through")
-assert not [name for name in sys.modules if name.partition(".")[0] == "frr"]
-"""
-
-
-@pytest.mark.usefixtures("one_thread")
-def test_diffusers_loads_it_where_the_package_is_not_installed(pipe, photos, written, tmp_path):
-    torch.save(photos, tmp_path / "photos.pt")
-    environment = {
-        **os.environ,
-        "HF_HOME": str(tmp_path / "home"),
-        "HF_MODULES_CACHE": str(tmp_path / "modules"),
-        "HF_HUB_OFFLINE": "1",
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": "",
-    }
-    run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", SCRIPT, str(written), str(tmp_path)],
-        env=environment,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert run.returncode == 0, run.stderr
-    assert "Expected types" not in run.stderr
-    images = torch.load(tmp_path / "images.pt", weights_only=True)
-    torch.testing.assert_close(images, restore(pipe, photos), atol=1e-5, rtol=0)
-    assert (images - photos).abs().max() > 1e-3
-    comparison = filecmp.cmpfiles(written, tmp_path / "again", files_of(written), shallow=False)
-    assert comparison[1:] == ([], [])
 
 
 def test_diffusers_needs_no_flag_for_the_packages_own_pipelines(written):

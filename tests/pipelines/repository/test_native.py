@@ -1,9 +1,6 @@
-"""Pipelines with experts that answer at once, saved with their code, for whom has no package."""
+"""Pipelines with experts that answer at once, saved with their code."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -12,27 +9,6 @@ from diffusers import DiffusionPipeline
 from frr.pipelines.mofrr.pipeline import MoFRRPipeline
 from frr.pipelines.operations import OPERATIONS
 from frr.pipelines.repository.code import read_code
-
-ALONE = """
-import sys
-import torch
-
-class NoPackage:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "frr":
-            raise ModuleNotFoundError(f"No module named {name!r}")
-
-sys.meta_path.insert(0, NoPackage())
-from diffusers import DiffusionPipeline
-
-folder, photo, result = sys.argv[1:]
-pipe = DiffusionPipeline.from_pretrained(folder, trust_remote_code=True)
-pipe.set_progress_bar_config(disable=True)
-photo = torch.load(photo, weights_only=True)
-noise = torch.Generator().manual_seed(0)
-output = pipe(photo, operations=set(pipe.operations), generator=noise, output_type="pt")
-torch.save((output.images, output.routing), result)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -44,28 +20,6 @@ def restore(pipe, photo):
     pipe.set_progress_bar_config(disable=True)
     noise = torch.Generator().manual_seed(0)
     return pipe(photo, operations=set(OPERATIONS), generator=noise, output_type="pt")
-
-
-@pytest.mark.parametrize("kind", ["native", "mixed"])
-@pytest.mark.usefixtures("one_thread")
-def test_an_export_loads_where_the_package_is_not_installed(kind, request, photo, tmp_path):
-    pipe = request.getfixturevalue(kind)
-    pipe.save_pretrained(tmp_path / "folder")
-    torch.save(photo, tmp_path / "photo.pt")
-    given = (tmp_path / "folder", tmp_path / "photo.pt", tmp_path / "result.pt")
-    run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", ALONE, *map(str, given)],
-        env={**os.environ, "HF_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert run.returncode == 0, run.stderr
-    images, routing = torch.load(tmp_path / "result.pt", weights_only=True)
-    expected = restore(pipe, photo)
-    torch.testing.assert_close(images, expected.images, atol=1e-5, rtol=0)
-    torch.testing.assert_close(routing, expected.routing, atol=1e-5, rtol=0)
-    assert (images - photo).abs().max() > 1e-3
 
 
 def test_the_index_names_each_networks_own_class(native, tmp_path, photo):

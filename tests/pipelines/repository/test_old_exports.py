@@ -4,9 +4,6 @@
 what their pipelines made of it then. They are never renewed: files in users' hands are not either.
 """
 
-import os
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -15,31 +12,6 @@ import pytest
 import torch
 
 OLD = Path(__file__).resolve().parents[2] / "data" / "old_exports"
-AS_NAMED = """
-import sys
-from pathlib import Path
-
-class NoPackage:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "frr":
-            raise ModuleNotFoundError(f"No module named {name!r}")
-
-sys.meta_path.insert(0, NoPackage())
-import numpy as np, torch
-from diffusers import DiffusionPipeline
-
-folder = Path(sys.argv[1])
-load = lambda name: DiffusionPipeline.from_pretrained(folder / name, trust_remote_code=True)
-stored = np.load(sys.argv[2])
-photo = torch.from_numpy(stored["photo"]) / 255
-noise = torch.from_numpy(stored["noise"]).float()
-restore = load("mofrr")
-made = {"restored": restore(photo, latents=noise, num_inference_steps=2, output_type="pt")}
-retouch = load("bpfre")
-made["retouched"] = retouch(photo, output_type="pt")
-made["filled"] = retouch.inpaint(photo, torch.from_numpy(stored["hole"]).float(), output_type="pt")
-np.savez(folder / "made.npz", **{name: each.images.numpy() for name, each in made.items()})
-"""
 
 
 @pytest.fixture(scope="module")
@@ -79,19 +51,3 @@ def test_the_package_loads_them(folder, stored):
     assert type(retouch) is BPFRePipeline
     check(retouch(photo, output_type="pt").images, stored, "retouched")
     check(retouch.inpaint(photo, hole, output_type="pt").images, stored, "filled")
-
-
-def test_their_own_code_runs_without_the_package(folder, stored, tmp_path):
-    environment = {**os.environ, "HF_HOME": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-W", "ignore", "-c", AS_NAMED]
-    done = subprocess.run(
-        [*command, str(folder), str(OLD / "pictures.npz")],
-        env=environment,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    made = np.load(folder / "made.npz")
-    for name in ("restored", "retouched", "filled"):
-        check(made[name], stored, name)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from frr.pipelines.simulate.recipe import OPERATIONS
+from frr.pipelines.operations import OPERATIONS
 from frr.training.data.faces import FaceSet
 from frr.training.judging.conditions import MIXED, UNTOUCHED, Condition, conditions_of, recipe_for
 from frr.training.judging.evaluate_mofrr import evaluate
@@ -124,7 +124,7 @@ def test_exported_rows_are_harder_to_copy(faces):
 def test_the_router_is_judged_over_all_conditions(faces):
     def whitening_only(image):
         """Sure of whitening everywhere, of nothing else: AUC a half, half of it right."""
-        routing = torch.zeros(len(image), 4)
+        routing = torch.zeros(len(image), len(OPERATIONS))
         routing[:, 0] = 0.9
         return routing
 

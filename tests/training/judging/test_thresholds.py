@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from frr.pipelines.simulate.recipe import OPERATIONS
+from frr.pipelines.operations import OPERATIONS
 from frr.training.judging.thresholds import (
     RouterScores,
     calibrated_thresholds,
@@ -49,7 +49,7 @@ class Router(torch.nn.Module):
         assert not self.training
         self.seen.append(photo)
         brightness = (photo.mean((1, 2, 3)) * self.gain + 1) / 2
-        shape = brightness[:, None].expand(-1, 4)
+        shape = brightness[:, None].expand(-1, len(OPERATIONS))
         return SimpleNamespace(probabilities=shape, degrees=torch.full_like(shape, 0.6))
 
 
@@ -57,7 +57,9 @@ def test_every_face_is_scored_in_all_its_versions(three_faces):
     router = Router()
     verdict = score_faces(router, three_faces, batch_size=2)
     assert router.training  # left as it came
-    assert verdict.probabilities.shape == (18, 4) and (verdict.degrees == np.float32(0.6)).all()
+    versions = len(OPERATIONS) + 2  # untouched, each operation, mixed
+    assert verdict.probabilities.shape == (3 * versions, len(OPERATIONS))
+    assert (verdict.degrees == np.float32(0.6)).all()
     assert verdict.untouched.sum() == 3 and verdict.present[:, 0].sum() >= 3
     untouched = three_faces.images.float().mean((1, 2, 3)) / 255
     assert verdict.probabilities[-3:, 0] == pytest.approx(untouched.numpy(), abs=1e-5)

@@ -5,12 +5,13 @@ import torch
 
 from frr.models.mofrr.merger import ExpertMerger
 from frr.models.mofrr.router import RetouchRouter
+from frr.pipelines.operations import OPERATIONS
 from frr.training.publishing.average import average
 from frr.training.stages.running import run_stage
 
 
 def filled(value):
-    network = ExpertMerger(channels=(4, 8))
+    network = ExpertMerger(OPERATIONS, channels=(4, 8))
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.fill_(value)
@@ -41,8 +42,8 @@ def test_a_checkpoint_counts_with_its_averaged_weights(faces_dir, tmp_path):
 
 def test_networks_that_do_not_fit_are_named(tmp_path):
     filled(1.0).save_pretrained(tmp_path / "a")
-    ExpertMerger(channels=(4, 4)).save_pretrained(tmp_path / "b")
-    RetouchRouter().save_pretrained(tmp_path / "c")
+    ExpertMerger(OPERATIONS, channels=(4, 4)).save_pretrained(tmp_path / "b")
+    RetouchRouter(OPERATIONS).save_pretrained(tmp_path / "c")
     with pytest.raises(ValueError, match="different channels"):
         average([tmp_path / "a", tmp_path / "b"])
     with pytest.raises(ValueError, match="different networks: ExpertMerger and RetouchRouter"):

@@ -22,12 +22,12 @@ SIZE = 64
 @pytest.fixture()
 def restorations(source):
     experts = [*(WaveFRRExpert() for _ in OPERATIONS), SharedExpert()]
-    return Restorations(source, RetouchRouter(), experts)
+    return Restorations(source, RetouchRouter(OPERATIONS), experts)
 
 
 @pytest.fixture()
 def merging(restorations):
-    return MergerStage(ExpertMerger(), Fresh(restorations.simulate), batch_size=2)
+    return MergerStage(ExpertMerger(OPERATIONS), Fresh(restorations.simulate), batch_size=2)
 
 
 def test_the_merger_sees_photos_of_every_kind(restorations):
@@ -39,8 +39,8 @@ def test_the_merger_sees_photos_of_every_kind(restorations):
 
 
 def test_the_merger_sees_gates_as_the_pipeline_sets_them(merging):
-    present = torch.rand(300, 4) < 0.5
-    probabilities = torch.rand(300, 4) * 0.98 + 0.01
+    present = torch.rand(300, len(OPERATIONS)) < 0.5
+    probabilities = torch.rand(300, len(OPERATIONS)) * 0.98 + 0.01
     active, gates = merging.route(np.random.default_rng(0), present, probabilities)
     given = ((gates == 0) | (gates == 1)).all(1)
     assert given.float().mean().item() == pytest.approx(merging.given_share, abs=0.1)
@@ -93,7 +93,7 @@ def test_an_expert_that_does_not_run_counts_for_nothing(merging, restorations):
 
 def test_networks_that_do_not_fit_are_named(source, restorations):
     with pytest.raises(ValueError, match="4 experts"):
-        Restorations(source, RetouchRouter(), restorations.experts[:-1])
+        Restorations(source, RetouchRouter(OPERATIONS), restorations.experts[:-1])
     router = RetouchRouter(operations=("whitening",))
     with pytest.raises(ValueError, match="the router is for"):
         Restorations(source, router, restorations.experts)
