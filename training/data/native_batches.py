@@ -18,7 +18,7 @@ from ...pipelines.operations import OPERATIONS
 from ...pipelines.simulate.effects import FELT
 from .faces import to_signed
 from .native_chains import FLOW_GRID, GEOMETRIC, TILES, VERSIONS, Chain, unpack_traces
-from .native_variation import draw_frames, reframe, reframe_flows, relight
+from .native_variation import draw_frames, mix, reframe, reframe_flows, relight, smooth_fields
 from .pools import StoredPool
 
 TRACE_NOISE = 0.03
@@ -125,9 +125,9 @@ class ChainPools:
             rng: source of all randomness.
             count: of chains.
             versions: of each.
-            strangers: up to this share of what is seen of a face is another one's, untouched and
-                the same in all its versions: people differ from each other by far more than an
-                operation changes them, and few of them are known.
+            strangers: up to this share of what is seen of a face, place by place, is another
+                one's, untouched and the same in all its versions: people differ from each other
+                by far more than an operation changes them, and few of them are known.
         """
         index = rng.integers(len(self), size=count).tolist()
         first = rng.integers(VERSIONS - versions + 1, size=count).tolist()
@@ -136,9 +136,8 @@ class ChainPools:
         traces, colour = reframe(batch.traces, frames), reframe(batch.colour, frames)
         if strangers:
             others = self.at(rng.integers(len(self), size=count).tolist(), versions=1)
-            share = strangers * torch.as_tensor(rng.random(count)).view(-1, 1, 1, 1, 1).float()
-            traces = traces.lerp(others.traces, share)
-            colour = colour.lerp(others.colour, share)
+            share = strangers * smooth_fields(rng, count)
+            traces, colour = mix(traces, others.traces, share), mix(colour, others.colour, share)
         return self._placed(
             batch._replace(
                 traces=traces + TRACE_NOISE * torch.randn_like(traces),

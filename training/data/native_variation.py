@@ -43,6 +43,18 @@ def reframe_flows(flows: Tensor, frames: Tensor) -> Tensor:
     return torch.einsum("bij,b...jhw->b...ihw", back, reframe(flows, frames))
 
 
+def smooth_fields(rng: np.random.Generator, count: int) -> Tensor:
+    """Random fields B 1 5 5 in [0, 1] of any mean, to be spread smoothly."""
+    level, local = rng.random((count, 1, 1, 1)), rng.random((count, 1, 5, 5))
+    return torch.as_tensor(level * (0.4 + 0.6 * local), dtype=torch.float32)
+
+
+def mix(planes: Tensor, others: Tensor, share: Tensor) -> Tensor:
+    """B V C h w, of which a share is that of others B 1 C h w, by a field B 1 m n."""
+    field = F.interpolate(share, planes.shape[-2:], mode="bilinear", align_corners=True)
+    return planes.lerp(others.expand_as(planes), field[:, None])
+
+
 def relight(small: Tensor, rng: np.random.Generator) -> Tensor:
     """Other exposure and white balance for each chain B V 3 h w in [-1, 1], all versions alike.
 

@@ -8,9 +8,11 @@ from torch.nn import functional as F
 from frr.training.data.native_variation import (
     REFRAMED,
     draw_frames,
+    mix,
     reframe,
     reframe_flows,
     relight,
+    smooth_fields,
 )
 from frr.training.stages.native_flow import move
 
@@ -57,3 +59,14 @@ def test_light_is_alike_for_all_versions_of_a_face():
     photo = torch.rand(3, 1, 3, 8, 8) * 1.6 - 0.8
     lit = relight(photo.expand(-1, 2, -1, -1, -1), np.random.default_rng(0))
     assert torch.equal(lit[:, 0], lit[:, 1]) and not torch.allclose(lit[:, 0], photo[:, 0])
+
+
+def test_a_mixture_is_the_others_by_its_share_place_by_place():
+    own, other = torch.zeros(2, 3, 4, 8, 8), torch.ones(2, 1, 4, 8, 8)
+    share = smooth_fields(np.random.default_rng(0), 2)
+    assert share.min() >= 0 and share.max() <= 1 and share.std() > 0.01
+    mixed = mix(own, other, 0.5 * share)
+    corners = mixed[..., [0, 0, -1, -1], [0, -1, 0, -1]]
+    wanted = 0.5 * share[..., [0, 0, -1, -1], [0, -1, 0, -1]]
+    assert torch.allclose(corners, wanted[:, None].expand_as(corners))
+    assert mixed.max() <= 0.5
