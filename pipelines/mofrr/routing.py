@@ -43,6 +43,7 @@ class Routing(NamedTuple):
     active: Tensor  # B K bool
     gates: Tensor  # B K in [0, 1], what the merger sees: probabilities, 1 or 0 where forced
     sight: Sight | None = None  # for experts that see what the router saw
+    side: int | None = None  # pixels, the photos' shorter side
 
     @property
     def probabilities(self) -> Tensor:

@@ -94,12 +94,13 @@ class MoFRRSteps(MoFRRParts):
             reduce = partial(self._working, working_size=size)
             return judge_photos(router, photo, reduce, share, room)
 
+        side = min(photo.shape[-2:])
         height, width = working_shape(photo, self._size(size))
         work = Work("router", len(photo), height, width, tiles=False)
         own_degrees = self.config.get("degree_source", "expert") == "expert"
         estimate, sight = estimate_of(router, photo, room.split(work, judge), own_degrees)
         estimate = estimate.of_clip() if clip else estimate
-        return decide(estimate, wishes, given, available)._replace(sight=sight)
+        return decide(estimate, wishes, given, available)._replace(sight=sight, side=side)
 
     def prepare_latents(
         self,
