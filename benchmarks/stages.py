@@ -30,7 +30,8 @@ def stages_of(pipe: Any) -> list[Stage]:
     """Every stage of a MoFRR pipeline, outer ones before those inside them."""
     found = [Stage("apply", pipe, "apply"), Stage("merger", pipe, "merge")]
     if pipe.router is not None:
-        found.append(Stage("router", pipe.router, "forward"))
+        judges = "judge" if hasattr(pipe.router, "judge") else "forward"
+        found.append(Stage("router", pipe.router, judges))
     for name in pipe.expert_names:
         expert = getattr(pipe, f"{name}_expert")
         if expert is not None:
@@ -39,6 +40,8 @@ def stages_of(pipe: Any) -> list[Stage]:
 
 
 def _expert_stages(name: str, expert: Any) -> list[Stage]:
+    if hasattr(expert, "answer"):
+        return [Stage(f"{name}: answer", expert, "answer")]
     places: list[tuple[str, Any, str]] = [
         ("other", expert, method) for method in ("prepare", "denoise", "reconstruct")
     ]

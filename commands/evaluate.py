@@ -86,8 +86,9 @@ def evaluate(faces_folder: Path, folder: Path, **given: Any) -> None:
     bpfre.md, bpfre.json and panel.png.
 
     With --world real: photos of real size, each operation alone and mixed by one app, sent and
-    cropped; also by native side and JPEG quality. Writes real.md, real.json and photos.jsonl, which
-    `frr thresholds` reads.
+    cropped; also by native side and JPEG quality, as other files, and how honest probabilities are;
+    --identity adds slimmed faces and enlarged eyes, where the extra is there. Writes real.md,
+    real.json and photos.jsonl, which `frr thresholds` reads.
     """
     real = given["world"] == "real"
     name = "bpfre.md" if given["pipeline"] == "bpfre" else "real.md" if real else "evaluation.md"
@@ -128,7 +129,8 @@ def _evaluate_real(faces_folder: Path, folder: Path, given: dict[str, Any]) -> N
         faces = open_faces(faces_folder, given["sources"], given["without"])
         thresholds = Judge(pipe).thresholds
         with click.progressbar(length=1, label="real", file=sys.stderr) as bar:
-            kept = {"limit": given["limit"], "all_choices": given["all_choices"]}
+            kept: dict[str, Any] = {name: given[name] for name in ("limit", "all_choices")}
+            kept["embedder"] = _embedder() if given["identity"] else None
             photos = list(judge(pipe, faces, world, **kept, progress=_advance(bar)))
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
@@ -182,7 +184,9 @@ def thresholds(folder: Path, files: Sequence[Path], touched: float, caution: flo
     """Calibrate the router of a model: its probabilities, and where they count as found.
 
     Probabilities are made honest on the photos that the model judged; the thresholds are those of
-    the largest mean gain in dB that leave enough untouched photos alone.
+    the largest mean gain in dB that leave enough untouched photos alone. Where AUC falls below 0.7
+    in the smallest or most compressed photos, that size and quality become bounds below which the
+    router says that it cannot tell.
     """
     from ..training.judging.native_photos import read_photos
     from ..training.judging.native_thresholds import calibrate_folder
@@ -194,7 +198,8 @@ def thresholds(folder: Path, files: Sequence[Path], touched: float, caution: flo
         raise click.ClickException(str(error)) from error
     for name, *values in zip(photos[0].operations, *fit, strict=True):
         said = zip(fit._fields, values, strict=True)
-        click.echo(f"{name}: " + ", ".join(f"{word} {value:.4g}" for word, value in said))
+        words = [f"{word} {'none' if n is None else f'{n:.4g}'}" for word, n in said]
+        click.echo(f"{name}: " + ", ".join(words))
     click.echo(f"wrote {folder / 'router' / 'config.json'}")
 
 
@@ -234,6 +239,17 @@ def _keep(result: Evaluation, path: Path) -> str:
     path.write_text(report.to_json(result) + "\n", encoding="utf-8")
     click.echo(report.to_text(result))
     return report.to_markdown(result)
+
+
+def _embedder() -> Any:
+    """What measures identity; None, said in a word, without the extra."""
+    from ..training.judging.identity import FaceEmbedder
+
+    try:
+        return FaceEmbedder()
+    except ImportError as error:
+        click.echo(f"identity is not measured: {error}", err=True)
+        return None
 
 
 def _identity(faces_folder: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import options
+from .reports import untold
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -86,7 +87,8 @@ def restore_faces(
     """
     import torch
 
-    from ..pipelines.photos.arrays import read_photos, write_images
+    from ..pipelines.photos.arrays import read_photos, to_signed, write_images
+    from ..pipelines.photos.compression import estimate_quality
     from ..pipelines.photos.faces import crop, crop_side, paste
 
     pixels, alpha = read_photos(photo)[0]
@@ -99,13 +101,16 @@ def restore_faces(
     restored = paste(pixels, faces, before, after)[0]
     picture = write_images([restored], [alpha], "pil")[0]
     records = [_record(pipe, output, row, faces[row], place) for row, place in enumerate(places)]
-    spread = output.uncertainty
+    spread, sides = output.uncertainty, torch.tensor([round(face.side) for face in faces])
     summary = dataclasses.replace(
         output,
         images=restored[None],
         routing=output.routing.amax(0, keepdim=True),
         degrees=output.degrees.amax(0, keepdim=True),
         active=output.active.any(0, keepdim=True),
+        native_size=sides.amax(0, keepdim=True),
+        quality=estimate_quality(to_signed(pixels[None])),
+        told=output.told.any(0, keepdim=True),
         uncertainty=None if spread is None else torch.as_tensor(spread).mean(0, keepdim=True),
     )
     return picture, summary, records  # pyright: ignore[reportReturnType]
@@ -122,4 +127,6 @@ def _record(
         "routing": options.by_name(names, output.routing[row]),
         "degrees": options.by_name(names, output.degrees[row]),
         "active": [name for name, on in zip(names, output.active[row], strict=True) if on],
+        "native_size": round(face.side),
+        "untold": list(untold(names, output, row)),
     }

@@ -120,18 +120,22 @@ def open_photo(path: Path) -> Image.Image:
     """Read a photo upright (its EXIF orientation applied), 8-bit RGB, or RGBA if it has alpha.
 
     Greyscale of 16 bits is reduced to 8. The colour profile stays in `info["icc_profile"]` where
-    it still describes the pixels.
+    it still describes the pixels; `info["jpeg_quality"]` is that of a JPEG file's tables.
 
     Raises:
         ValueError: the file is not a still picture that can be read.
     """
     from PIL import Image, ImageOps
 
+    from ..pipelines.photos.compression import quality_of_tables
+
     try:
         with Image.open(path) as picture:
             frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
             upright = ImageOps.exif_transpose(picture)
             upright.load()
+            if (tables := getattr(picture, "quantization", None)) is not None:
+                upright.info["jpeg_quality"] = quality_of_tables(tables)
     except Exception as error:  # Pillow's decoders raise errors of many kinds on broken files
         raise ValueError(f"cannot be read as a picture ({error})") from error
     if frames > 1:

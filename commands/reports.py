@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from ..pipelines.mofrr.pipeline import MoFRRPipeline
 
 
+TOO_LITTLE = "too small or too compressed to tell"
+
+
 class References:
     """The true photos, where there are any: one file, or a folder searched by name."""
 
@@ -68,6 +71,11 @@ class Report:
         routing: probability that each operation was applied.
         degrees: degree each expert worked with, 0 where it did not run.
         active: the operations that were undone.
+        native_size: the photo's shorter side in pixels, or that of its largest face.
+        quality: JPEG quality as the "pixels" show it, None where they do not, and as the "file"
+            says, None where it is no JPEG.
+        untold: operations of which the photo is too small or too compressed for the router to tell;
+            their probability is no verdict.
         seconds: time to read, restore and write.
         psnr: against the true photo in dB, before and after; infinite where equal, None without.
         uncertainty: mean spread of the samples in grey levels of 1, None with a single one.
@@ -80,6 +88,9 @@ class Report:
     routing: Mapping[str, float]
     degrees: Mapping[str, float]
     active: tuple[str, ...]
+    native_size: int
+    quality: Mapping[str, float | None]
+    untold: tuple[str, ...]
     seconds: Mapping[str, float]
     psnr: Mapping[str, float] | None
     uncertainty: float | None
@@ -105,6 +116,12 @@ class Report:
             routing=by_name(names, output.routing[0]),
             degrees=by_name(names, output.degrees[0]),
             active=tuple(n for n, on in zip(names, output.active[0], strict=True) if on),
+            native_size=int(output.native_size[0]),
+            quality={
+                "pixels": seen_quality(output),
+                "file": pictures[0].info.get("jpeg_quality"),
+            },
+            untold=untold(names, output),
             seconds={name: round(value, 3) for name, value in seconds.items()},
             psnr=None if truth is None else compare(*pictures, truth),
             uncertainty=spread,
@@ -127,11 +144,25 @@ class Report:
         """One line for the terminal: files, what was undone at which degree, PSNR."""
         undone = [f"{name} {self.degrees[name]:.2f}" for name in self.active]
         line = f"{self.job.photo} -> {self.job.target}: {', '.join(undone) or 'nothing to undo'}"
+        if silent := [name for name in self.untold if name not in self.active]:
+            line += f"; {TOO_LITTLE}: {', '.join(silent)}"
         if self.faces is not None:
             line += f"; {len(self.faces)} face(s)"
         if self.psnr is not None:
             line += f"; PSNR {self.psnr['photo']:.2f} -> {self.psnr['restored']:.2f} dB"
         return line
+
+
+def seen_quality(output: MoFRRPipelineOutput, row: int = 0) -> float | None:
+    """The JPEG quality that a photo's pixels show, None where they do not."""
+    quality = None if output.quality is None else float(output.quality[row])
+    return None if quality is None or math.isnan(quality) else quality
+
+
+def untold(names: Sequence[str], output: MoFRRPipelineOutput, row: int = 0) -> tuple[str, ...]:
+    """The operations of which a photo does not let the router tell."""
+    told = [True] * len(names) if output.told is None else output.told[row].tolist()
+    return tuple(name for name, tells in zip(names, told, strict=True) if not tells)
 
 
 def compare(photo: Image.Image, restored: Image.Image, truth: Image.Image) -> dict[str, float]:

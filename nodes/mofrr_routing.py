@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -32,6 +33,7 @@ class Verdict:
         wishes: of each operation True, False or None: the router decides.
         degrees: of each operation in [0, 1]; NaN: to be estimated.
         clip: whether the pictures are frames of one clip, treated alike.
+        side: the pictures' shorter side in pixels, None where it is not known.
     """
 
     estimate: Estimate
@@ -39,6 +41,7 @@ class Verdict:
     wishes: tuple[bool | None, ...]
     degrees: tuple[float, ...]
     clip: bool = False
+    side: int | None = None
 
     @property
     def operations(self) -> tuple[str, ...]:
@@ -55,6 +58,7 @@ class Verdict:
         """A pipeline's routing, and the wishes that it followed."""
         count = len(pipe.operations)
         free = cls(routing.estimate, pipe.available, (None,) * count, (ESTIMATED,) * count, clip)
+        free = replace(free, side=routing.side)
         return free if wishes is None else free.edited(*wishes)
 
     def edited(self, wishes: Mapping[str, bool | None], degrees: Mapping[str, float]) -> Verdict:
@@ -92,11 +96,27 @@ class Verdict:
         degrees = routing.degrees
         if worked is not None and ran is not None:
             degrees = torch.where(ran, worked, degrees)
-        rows = zip(routing.probabilities, degrees, routing.active, strict=True)
-        return [{"operations": self._bars_of(*row)} for row in rows]
+        told = torch.ones_like(routing.active)
+        told = told if self.estimate.told is None else self.estimate.told
+        rows = zip(routing.probabilities, degrees, routing.active, told, strict=True)
+        return [
+            {"operations": self._bars_of(*row), **photo}
+            for row, photo in zip(rows, self._photos(), strict=True)
+        ]
+
+    def _photos(self) -> list[dict[str, Any]]:
+        """What the verdict stands on: each picture's size, and JPEG quality as its pixels show.
+
+        None for both where the router does not read pictures at their own size.
+        """
+        if self.estimate.quality is None:
+            return [{"side": None, "quality": None}] * len(self.estimate.probabilities)
+        found = self.estimate.quality.tolist()
+        qualities = [None if math.isnan(quality) else round(quality) for quality in found]
+        return [{"side": self.side, "quality": each} for each in qualities]
 
     def _bars_of(
-        self, probabilities: Tensor, degrees: Tensor, active: Tensor
+        self, probabilities: Tensor, degrees: Tensor, active: Tensor, told: Tensor
     ) -> list[dict[str, Any]]:
         return [
             {
@@ -105,6 +125,7 @@ class Verdict:
                 "threshold": round(self.estimate.thresholds[place], 4),
                 "degree": None if degrees[place].isnan() else round(float(degrees[place]), 4),
                 "active": bool(active[place]),
+                "told": bool(told[place]),
             }
             for place, name in enumerate(self.operations)
         ]
@@ -119,10 +140,16 @@ def report(pictures: list[dict[str, Any]]) -> str:
         for bar in picture["operations"]:
             degree = "estimated by its expert" if bar["degree"] is None else f"{bar['degree']:.2f}"
             undone = f"undone, degree {degree}" if bar["active"] else "left alone"
-            lines.append(
-                f"{bar['operation']}: probability {bar['probability']:.2f} "
-                f"(threshold {bar['threshold']:.2f}), {undone}"
+            verdict = (
+                f"probability {bar['probability']:.2f} (threshold {bar['threshold']:.2f})"
+                if bar["told"]
+                else "too small or too compressed to tell"
             )
+            lines.append(f"{bar['operation']}: {verdict}, {undone}")
+        if picture["side"] is not None:
+            quality = picture["quality"]
+            saved = "no trace of JPEG" if quality is None else f"last saved at JPEG {quality}"
+            lines.append(f"{picture['side']} px, {saved}")
     return "\n".join(lines)
 
 

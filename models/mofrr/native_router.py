@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import ResNetBackbone, ResNetConfig
 
 from .granularity import GranularityAttention, TransformerBlock, max_over_map, mean_over_map
-from .native_view import OWN_SIZE, PLACED, NativeView, look, place
+from .native_view import OWN_SIZE, PLACED, NativeView, both_ways, look, place
 from .tone_path import TonePath
 
 MAP_SIDE = 8
@@ -46,6 +46,12 @@ class NativeRouterOutput(NamedTuple):
         """Standard deviation of that degree, B K."""
         square = self._distribution() @ self._levels().square()
         return (square - self.degrees.square()).clamp_min(0).sqrt()
+
+    def mean_of_both_ways(self) -> "NativeRouterOutput":
+        """The mean of the logits on B / 2 photos and, after them, their mirror images."""
+        presence, degree, location = (torch.stack(logits.chunk(2)) for logits in self)
+        location = torch.stack((location[0], location[1].flip(-1)))
+        return NativeRouterOutput(*(each.mean(0) for each in (presence, degree, location)))
 
     def _distribution(self) -> Tensor:
         return self.degree_logits.float().softmax(dim=-1)
@@ -130,6 +136,10 @@ class NativeRouter(ModelMixin, ConfigMixin):
         dropout: share of the pooled features dropped in training.
         temperature: what presence logits are divided by; calibrated.
         bias: what is added to them then, one for each operation; calibrated.
+        smallest_side: shorter side in pixels below which it cannot know of an operation, None where
+            there is no such bound; measured.
+        smallest_quality: likewise the JPEG quality, as it shows in the pixels; measured.
+        mirrored: whether a verdict is the mean of the logits of a photo and its mirror image.
     """
 
     @register_to_config
@@ -152,6 +162,9 @@ class NativeRouter(ModelMixin, ConfigMixin):
         dropout: float = 0.3,
         temperature: tuple[float, ...] | None = None,
         bias: tuple[float, ...] | None = None,
+        smallest_side: tuple[int | None, ...] | None = None,
+        smallest_quality: tuple[int | None, ...] | None = None,
+        mirrored: bool = False,
     ) -> None:
         super().__init__()
         count = len(operations)
@@ -159,6 +172,8 @@ class NativeRouter(ModelMixin, ConfigMixin):
             ("thresholds", thresholds),
             ("temperature", temperature),
             ("bias", bias),
+            ("smallest_side", smallest_side),
+            ("smallest_quality", smallest_quality),
         ):
             if values is not None and len(values) != count:
                 raise ValueError(f"{len(values)} {name} came for {count} operations")
@@ -205,6 +220,11 @@ class NativeRouter(ModelMixin, ConfigMixin):
 
     def judge(self, view: NativeView) -> NativeRouterOutput:
         """The verdict on what `look` saw."""
+        if self.config.mirrored and not self.training:
+            return self._judge(both_ways(view)).mean_of_both_ways()
+        return self._judge(view)
+
+    def _judge(self, view: NativeView) -> NativeRouterOutput:
         view = NativeView(*(field.to(self.dtype) for field in view))
         features = self.trunk.embedder(view)
         stages = self.trunk.encoder(features, output_hidden_states=True).hidden_states[1:]

@@ -34,6 +34,13 @@ def look(photo: Tensor) -> NativeView:
     return NativeView(native_traces(photo), colour, side)
 
 
+def both_ways(view: NativeView) -> NativeView:
+    """The view of B photos and, after them, of their mirror images: a photo is looked at once."""
+    traces, colour, side = view
+    mirrored = NativeView(traces.flip(-1), colour.flip(-1), side)
+    return NativeView(*(torch.cat(pair) for pair in zip(view, mirrored, strict=True)))
+
+
 def place(traces: Tensor, side: Tensor) -> Tensor:
     """Appends rows, columns, distance from the middle column, and the photo's size: B C+4 h w."""
     height, width = traces.shape[-2:]

@@ -90,7 +90,10 @@ def answer_at_once(experts: Mapping[int, DirectExpert], task: Task) -> dict[int,
     if not len(touched):
         return {}
     size = max(expert.size_requirements.working or 0 for expert in experts.values()) or None
-    view = look(to_working_size(take(task.photo, touched), size))
+    if task.sight is not None and task.sight.working == size:
+        view = task.sight.of(touched).view
+    else:
+        view = look(to_working_size(take(task.photo, touched), size))
     edits = {}
     for column, expert in experts.items():
         rows = task.active[:, column].nonzero()[:, 0].to(task.photo.device)

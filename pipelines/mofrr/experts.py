@@ -13,6 +13,7 @@ from ...models.mofrr.contract import Expert, known_degrees
 from ..placement import dtype_of, onloaded
 from .edits import ExpertEdit, put, take
 from .request import Generators, check_generators
+from .sight import Sight
 
 
 class Task(NamedTuple):
@@ -22,6 +23,7 @@ class Task(NamedTuple):
     active: Tensor  # B E bool, on the CPU
     degrees: Tensor  # B E in [0, 1]; NaN where it is to be estimated, and for the shared expert
     latents: Tensor  # B E 3 h w
+    sight: Sight | None = None  # of the photos, where they were looked at before
 
     def rows_of(self, columns: Sequence[int]) -> Tensor:
         """The photos that some experts work on: one its own, all of them every photo."""
@@ -33,11 +35,15 @@ class Task(NamedTuple):
     def part(self, rows: Tensor, columns: Sequence[int], device: torch.device | None) -> "Task":
         """Some photos and some experts of it, on a device; None: where it is."""
         columns = list(columns)
-        photo, active, degrees, latents = (take(field, rows.to(field.device)) for field in self)
+        photo, active, degrees, latents = (
+            take(field, rows.to(field.device))
+            for field in (self.photo, self.active, self.degrees, self.latents)
+        )
         if len(columns) < active.shape[1]:
             active, degrees, latents = (x[:, columns] for x in (active, degrees, latents))
         place = photo.device if device is None else device
-        return Task(photo.to(place), active, degrees.to(place), latents.to(place))
+        sight = None if self.sight is None else self.sight.of(rows, place)
+        return Task(photo.to(place), active, degrees.to(place), latents.to(place), sight)
 
 
 class WorkingPhotos:

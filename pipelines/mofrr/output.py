@@ -27,6 +27,23 @@ class Restoration(NamedTuple):
     edits: Mapping[str, AppliedEdit] = {}  # of each active expert, its rows counting photos
     uncertainty: Tensor | None = None  # B 1 H W
 
+    @property
+    def native_size(self) -> Tensor:
+        """The photos' shorter side in pixels, B."""
+        return torch.full((len(self.images),), min(self.images.shape[-2:]))
+
+    @property
+    def quality(self) -> Tensor:
+        """Their JPEG quality as the pixels show it, B; NaN where they do not, or nobody looked."""
+        quality = self.routing.estimate.quality
+        return torch.full((len(self.images),), torch.nan) if quality is None else quality
+
+    @property
+    def told(self) -> Tensor:
+        """Whether the photos let the router know, B K, bool."""
+        told = self.routing.estimate.told
+        return torch.ones_like(self.routing.active) if told is None else told
+
     def by_photo(self, name: str, field: str) -> list[Tensor | None]:
         """A field of an expert's edit as a list over the photos, None where it did not run."""
         planes: list[Tensor | None] = [None] * len(self.images)
@@ -107,6 +124,12 @@ class MoFRRPipelineOutput(BaseOutput):
         flows: likewise, tensors 2 H W in pixels (x, y), backward.
         uncertainty: B 1 H W in [0, 1] (a list of them where sizes differ): standard deviation over
             the samples, root mean square over the channels; None with one sample.
+        native_size: B, the photos' shorter side in pixels.
+        quality: B, the JPEG quality at which they were last saved, as far as pixels show it (see
+            `compression.estimate_quality`); NaN where they do not, or nothing looked.
+        told: B K, bool: False where a photo is too small or too compressed for the router to tell
+            (by the bounds in its config): its probability there is no verdict, and nothing acts
+            unless it is forced on.
     """
 
     images: list[Image.Image] | list[np.ndarray] | list[Tensor] | np.ndarray | Tensor
@@ -117,6 +140,9 @@ class MoFRRPipelineOutput(BaseOutput):
     residuals: dict[str, list[Tensor | None]] | None = None
     flows: dict[str, list[Tensor | None]] | None = None
     uncertainty: Tensor | list[Tensor] | None = None
+    native_size: Tensor | None = None
+    quality: Tensor | None = None
+    told: Tensor | None = None
 
 
 def used_degrees(
@@ -183,6 +209,9 @@ def make_output(
         "routing": _joined([part.routing.probabilities for part in parts]),
         "degrees": _joined([part.degrees for part in parts]),
         "active": _joined([part.active for part in parts]),
+        "native_size": _joined([part.native_size for part in parts]),
+        "quality": _joined([part.quality for part in parts]),
+        "told": _joined([part.told for part in parts]),
     }
     if output_type == "latent":
         latents: Any = [part.latents for part in parts]

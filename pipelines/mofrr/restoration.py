@@ -44,7 +44,7 @@ class MoFRRRestoration(MoFRRSteps):
         routing = self.route(photo, *wishes, size, request.clip, room)
         acting = self._acting(routing, request)
         if latents is None and request.output_type != "latent" and not acting.any():
-            return unchanged(pixels.clone(), routing, count)
+            return unchanged(pixels.clone(), routing._replace(sight=None), count)
         latents = self.prepare_latents(photo, generator, latents, count, size, request.clip)
         if isinstance(generator, list):
             generator = [each for each in generator for _ in range(count)]
@@ -60,7 +60,9 @@ class MoFRRRestoration(MoFRRSteps):
             size,
             request.clip,
             room,
+            None if routing.sight is None else routing.sight.repeated(count),
         )
+        routing = routing._replace(sight=None)
         used = used_degrees(edits, self.operations, routing, count)
         result = Restoration(pixels, latents, routing, used, acting[:, :-1])
         if request.output_type == "latent":

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .sight import Sight
+
 
 class Estimate(NamedTuple):
     """What the router makes of each photo of a batch; K operations."""
@@ -14,6 +16,8 @@ class Estimate(NamedTuple):
     degrees: Tensor  # B K in [0, 1]; NaN = the expert's own estimate
     thresholds: tuple[float, ...]  # K, the probability from which an operation counts as found
     expected: Tensor | None = None  # B K in [0, 1], the router's degrees, whoever estimates them
+    quality: Tensor | None = None  # B, JPEG quality as the pixels show it; NaN = they do not
+    told: Tensor | None = None  # B K bool, whether the photo lets the router know; None = all
 
     def of_clip(self) -> "Estimate":
         """The mean of all photos for each of them: they are frames of one clip."""
@@ -23,7 +27,12 @@ class Estimate(NamedTuple):
         expected = self.expected
         if expected is not None:
             expected = expected.mean(0, keepdim=True).expand_as(expected).clone()
-        return self._replace(probabilities=probabilities, degrees=degrees, expected=expected)
+        told = self.told
+        if told is not None:
+            told = (told.float().mean(0, keepdim=True) > 0.5).expand_as(told).clone()
+        return self._replace(
+            probabilities=probabilities, degrees=degrees, expected=expected, told=told
+        )
 
 
 class Routing(NamedTuple):
@@ -33,6 +42,8 @@ class Routing(NamedTuple):
     degrees: Tensor  # B K in [0, 1]; NaN = the expert's own estimate
     active: Tensor  # B K bool
     gates: Tensor  # B K in [0, 1], what the merger sees: probabilities, 1 or 0 where forced
+    sight: Sight | None = None  # for experts that see what the router saw
+    side: int | None = None  # pixels, the photos' shorter side
 
     @property
     def probabilities(self) -> Tensor:
@@ -71,15 +82,19 @@ def decide(
 ) -> Routing:
     """Joins estimate and wishes: auto operations act where probability >= threshold.
 
+    Where a photo does not let the router know, its probability is no verdict, and nothing acts.
+
     Args:
         estimate: the router's, or `forced`.
         wishes: of each operation True, False or None (auto), see `read_operations`.
         degrees: of each operation the caller's degree or NaN, see `read_degrees`.
         available: of each operation whether its expert is there.
     """
-    probabilities, degree, thresholds, _ = estimate
+    probabilities, degree, thresholds = estimate[:3]
     limit, given = probabilities.new_tensor([thresholds, tuple(degrees)])
     active, gates = probabilities >= limit, probabilities.clone()
+    if estimate.told is not None:
+        active &= estimate.told
     for index, wish in enumerate(wishes):
         if wish is not None:
             active[:, index], gates[:, index] = wish, float(wish)

@@ -15,10 +15,10 @@ from torch import Tensor
 from ...models.mofrr.contract import ESTIMATED, DirectExpert, Expert, Router
 from ...models.sizes import LATENT_STRIDE
 from ..photos.arrays import pad_to_multiple, to_working_size, working_shape
-from ..placement import dtype_of
 from ..room import OPEN, Room, Share, Work
 from .direct import DirectEdit, denoises
 from .edits import ExpertEdit
+from .estimating import estimate_of, judge_photos
 from .experts import Task, check_latents, check_scheduler, draw_noise
 from .joining import MoFRRJoining
 from .request import (
@@ -29,8 +29,9 @@ from .request import (
     read_degrees,
     read_operations,
 )
-from .routing import Estimate, Routing, check_experts, decide, forced
+from .routing import Routing, check_experts, decide, forced
 from .running import Runner
+from .sight import Sight
 
 
 def keep(index: int, timestep: Tensor, latents: Tensor) -> Tensor:
@@ -73,31 +74,24 @@ class MoFRRSteps(MoFRRJoining):
         wishes = read_operations(operations, self.operations)
         given = read_degrees(degrees, self.operations)
         check_experts(wishes, self.available, self.router is not None)
-        router = self.router
-        if router is None:
-            return decide(forced(wishes, photo), wishes, given, tuple(self.available.values()))
-        own = router.size_requirements.working
-        size = working_size if own is None else own
+        available = tuple(self.available.values())
+        if self.router is None:
+            return decide(forced(wishes, photo), wishes, given, available)
+        router, size = self.router, working_size
+        if (own := router.size_requirements.working) is not None:
+            size = own
 
         def judge(share: Share) -> list[Tensor]:
-            verdicts = []
-            for part in photo.split(share.photos):
-                room.check()
-                part = part.to(share.device or part.device)
-                small = self._working(part, size) if own is None else to_working_size(part, own)
-                verdict = router(small.to(dtype_of(router)))
-                verdicts.append((verdict.probabilities.float(), verdict.degrees.float()))
-            return [torch.cat(fields).to(photo.device) for fields in zip(*verdicts, strict=True)]
+            reduce = partial(self._working, working_size=size)
+            return judge_photos(router, photo, reduce, share, room)
 
+        side = min(photo.shape[-2:])
         height, width = working_shape(photo, self._size(size))
         work = Work("router", len(photo), height, width, tiles=False)
-        found, expected = room.split(work, judge)
-        degree = expected
-        if self.config.get("degree_source", "expert") == "expert":
-            degree = torch.full_like(expected, ESTIMATED)
-        estimate = Estimate(found, degree, tuple(router.config.thresholds), expected)
+        own_degrees = self.config.get("degree_source", "expert") == "expert"
+        estimate, sight = estimate_of(router, photo, room.split(work, judge), own_degrees)
         estimate = estimate.of_clip() if clip else estimate
-        return decide(estimate, wishes, given, tuple(self.available.values()))
+        return decide(estimate, wishes, given, available)._replace(sight=sight, side=side)
 
     def prepare_latents(
         self,
@@ -139,6 +133,7 @@ class MoFRRSteps(MoFRRJoining):
         working_size: WorkingSize = "config",
         clip: bool = False,
         room: Room = OPEN,
+        sight: Sight | None = None,
     ) -> tuple[dict[str, ExpertEdit | DirectEdit], Tensor]:
         """Denoises with the active experts, each on the photos where it is active.
 
@@ -156,12 +151,13 @@ class MoFRRSteps(MoFRRJoining):
             working_size: as for `__call__`.
             clip: whether each estimated degree is the mean over the photos.
             room: the memory to do it in.
+            sight: what the router saw of these photos; None: experts that see it look themselves.
 
         Returns:
             Each active expert's edit at working size, and the denoised latents.
         """
         unknown = torch.full_like(degrees[:, :1], ESTIMATED)
-        task = Task(photo, active.cpu(), torch.cat((degrees, unknown), dim=1), latents)
+        task = Task(photo, active.cpu(), torch.cat((degrees, unknown), dim=1), latents, sight)
         acting = task.active.any(0).tolist()
         present = [name for name, acts in zip(self.expert_names, acting, strict=True) if acts]
         experts = {name: self._present(name) for name in present}

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from frr.models.native_traces import CHANNELS, GRID, native_traces, opponents, to_grid
+from frr.models.native_traces import CHANNELS, GRID, _split, native_traces, opponents, to_grid
+from frr.models.wavelets import haar_analysis
 from frr.pipelines.simulate.journey import Journey, Save, travel
 
 FLOOR = math.log(1e-6) / 2 + 4.5
@@ -107,3 +108,20 @@ def test_jpeg_makes_details_flat():
 def test_cells_hold_means(size):
     planes = torch.rand(2, 3, *size)
     assert torch.allclose(to_grid(planes), F.adaptive_avg_pool2d(planes, GRID), atol=1e-6)
+
+
+def test_exact_to_what_single_precision_holds():
+    for size in ((512, 512), (301, 200)):
+        photo = saved(noise(*size, contrast=0.05), quality=70)
+        whole, single = native_traces(photo.double()), native_traces(photo)
+        assert (whole - single).abs().max() < 2e-4
+        assert (whole - single).abs().mean() < 1e-5
+
+
+def test_bands_by_one_convolution_are_those_of_the_transform():
+    photo = noise(51, 40)
+    low, details = haar_analysis(opponents(photo)[..., :50, :40])
+    for given, colours in ((photo, True), (opponents(photo), False)):
+        found = _split(given, colours)
+        assert torch.allclose(found[0], low, atol=1e-6)
+        assert torch.allclose(found[1], details.transpose(1, 2).flatten(1, 2), atol=1e-6)

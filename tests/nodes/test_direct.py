@@ -88,3 +88,17 @@ def test_pictures_are_worked_on_in_parts_where_memory_is_short(restore, model, p
     assert torch.allclose(restore(pictures, model, **ON)[0], whole, atol=1e-5)
     asked = [n for p, n in memory.loads if p is model.patchers["face_slimming_expert"]]
     assert asked == [model.bytes_for_picture("face_slimming_expert", 60, 75)]
+
+
+def test_a_picture_that_is_too_small_has_no_verdict(restore, pipe, model, pictures):
+    side = min(pictures.shape[1:3])
+    pipe.router.register_to_config(
+        thresholds=(0.0,) * 4, smallest_side=(None, side + 1, None, side)
+    )
+    node = restore(pictures, model)
+    shown = node.ui["mofrr_verdict"][0]
+    assert (shown["side"], shown["quality"]) == (side, None)
+    assert [bar["told"] for bar in shown["operations"]] == [True, False, True, True]
+    assert [bar["active"] for bar in shown["operations"]] == [True, False, True, True]
+    assert "smoothing: too small or too compressed to tell, left alone" in node[4]
+    assert f"{side} px, no trace of JPEG" in node[4]

@@ -7,8 +7,9 @@ that the router finds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -18,15 +19,23 @@ from torch import Tensor
 
 from ...pipelines.mofrr.direct import answer_at_once, answers_at_once, compose
 from ...pipelines.mofrr.experts import Task
+from ...pipelines.mofrr.routing import Routing
 from ...pipelines.photos.arrays import to_working_size
+from ...pipelines.simulate.journey import Journey, Save, travel
 from ...pipelines.simulate.session import perform, sample_session
+from ..data.faces import to_bytes
 from ..data.native_capture import Face, NativeFaces, crop, largest_side, send, take
 from .conditions import MIXED, UNTOUCHED, face_seed
+from .identity import DriftMeter, FaceEmbedder
 from .metrics import psnr
 from .native_photos import JudgedPhoto
 
 PSNR_CAP = 100.0
 """Stands in for the infinite PSNR in dB of photos that are equal to the bit."""
+DRIFTING = ("face_slimming", "eye_enlarging")
+"""Conditions on which identity is measured."""
+EMBEDDED_AT = 512
+"""Shorter side in pixels to which larger photos are reduced for that."""
 SIDES = (300, 420, 512, 700, 1000)
 Choice = tuple[str, ...]
 Progress = Callable[[int, int], None]
@@ -109,13 +118,14 @@ class Judge:
 
     Args:
         pipe: a MoFRRPipeline with a router.
+        embedder: measures how far faces drift from their people; None: not measured.
 
     Raises:
         ValueError: it has no router, or its experts do not all answer at once.
     """
 
-    def __init__(self, pipe: Any) -> None:
-        self.pipe, self.operations = pipe, tuple(pipe.operations)
+    def __init__(self, pipe: Any, embedder: FaceEmbedder | None = None) -> None:
+        self.pipe, self.operations, self.embedder = pipe, tuple(pipe.operations), embedder
         experts = {name: getattr(pipe, f"{name}_expert") for name in self.operations}
         if pipe.router is None or not all(map(answers_at_once, experts.values())):
             raise ValueError(
@@ -137,11 +147,28 @@ class Judge:
                 and those that are found.
         """
         image = photo.image.to(self.pipe.device)
-        verdict = self.pipe.router(
-            to_working_size(image, self.pipe.router.size_requirements.working)
-        )
-        probabilities, degrees = verdict.probabilities[0], verdict.degrees
-        judged = JudgedPhoto(
+        routing = self.pipe.route(image)
+        judged = self._judged(photo, face, split, routing)
+        choices = {(), *((n,) for n in self.operations), judged.applied}
+        choices.add(found := judged.found(self.thresholds))
+        if all_choices:
+            choices |= set(subsets(self.operations))
+        images = self._undone(image, routing, sorted(choices))
+        target = photo.target.to(image)
+        keyed = {judged.key(choice): decibels(each, target) for choice, each in images.items()}
+        distances: dict[str, float] = {}
+        if self.embedder is not None and photo.condition in DRIFTING:
+            shown = {"retouched": image, "given": images[judged.applied], "router": images[found]}
+            distances = drifts(self.embedder, target, shown)
+        return replace(judged, decibels=keyed, distances=distances)
+
+    def _judged(self, photo: Photo, face: str, split: str, routing: Routing) -> JudgedPhoto:
+        """All but what comes of undoing operations."""
+        estimate, count = routing.estimate, len(self.operations)
+        told = [True] * count if estimate.told is None else estimate.told[0].tolist()
+        quality = None if estimate.quality is None else estimate.quality[0].item()
+        expected = estimate.degrees if estimate.expected is None else estimate.expected
+        return JudgedPhoto(
             photo.condition,
             split,
             face,
@@ -149,42 +176,70 @@ class Judge:
             photo.image.shape[-1],
             photo.quality,
             {name: round(value, 4) for name, value in photo.effects.items()},
-            self._named(probabilities),
-            self._named(degrees[0]),
+            self._named(routing.probabilities[0]),
+            self._named(expected[0]),
             {},
+            None if quality is None or math.isnan(quality) else round(quality),
+            tuple(name for name, tells in zip(self.operations, told, strict=True) if not tells),
+            {name: self._probabilities(form) for name, form in other_forms(photo.image).items()},
         )
-        choices = {(), *((n,) for n in self.operations), judged.applied}
-        choices.add(judged.found(self.thresholds))
-        if all_choices:
-            choices |= set(subsets(self.operations))
-        decibels = self._decibels(image, degrees, photo.target.to(image), sorted(choices))
-        keyed = {judged.key(choice): value for choice, value in decibels.items()}
-        return JudgedPhoto(**{**judged.__dict__, "decibels": keyed})
+
+    def _probabilities(self, image: Tensor) -> dict[str, float]:
+        return self._named(self.pipe.route(image.to(self.pipe.device)).probabilities[0])
 
     def _named(self, values: Tensor) -> dict[str, float]:
         return {n: round(v, 6) for n, v in zip(self.operations, values.tolist(), strict=True)}
 
-    def _decibels(
-        self, image: Tensor, degrees: Tensor, target: Tensor, choices: Collection[Choice]
-    ) -> dict[Choice, float]:
-        """PSNR of each choice: the experts answer once."""
-        if self.pipe.config.degree_source != "router":
-            degrees = torch.full_like(degrees, torch.nan)
+    def _undone(
+        self, image: Tensor, routing: Routing, choices: Collection[Choice]
+    ) -> dict[Choice, Tensor]:
+        """The photo for each choice of operations, in 8 bits: the experts answer once."""
         count = len(self.operations)
         active = torch.ones(1, count, dtype=torch.bool)
-        task = Task(image, active, degrees, image.new_zeros(1, count, 3, 1, 1))
+        latents = image.new_zeros(1, count, 3, 1, 1)
+        task = Task(image, active, routing.estimate.degrees, latents, routing.sight)
         edits = answer_at_once(self.experts, task)
         applied = {self.operations[i]: edit.applied(image, 1.0) for i, edit in edits.items()}
         return {
-            choice: decibels(image + compose(image, {n: applied[n] for n in choice}), target)
+            choice: saved(image + compose(image, {name: applied[name] for name in choice}))
             for choice in choices
         }
 
 
+def other_forms(image: Tensor) -> dict[str, Tensor]:
+    """The same photo 1 3 H W in [-1, 1] saved once more, and made smaller."""
+    side = round(0.8 * image.shape[-1])
+    return {
+        "JPEG 90": travel(image, [Journey((Save(quality=90),))]),
+        "resized by 0.8": travel(image, [Journey((Save(side=side),))]),
+    }
+
+
+def drifts(embedder: FaceEmbedder, target: Tensor, shown: Mapping[str, Tensor]) -> dict[str, float]:
+    """Distances of face embeddings from the true photo; none where no face is found in it.
+
+    Args:
+        embedder: finds and embeds faces.
+        target: 1 3 H W in [-1, 1].
+        shown: photos of the same size, by name.
+    """
+
+    def small(photo: Tensor) -> Tensor:
+        return to_bytes(to_working_size(photo, EMBEDDED_AT))[0]
+
+    meter = DriftMeter(embedder, small(target)[None])
+    found = {name: meter.drift(0, small(photo)) for name, photo in shown.items()}
+    return {name: round(value, 4) for name, value in found.items() if value is not None}
+
+
+def saved(image: Tensor) -> Tensor:
+    """A photo in [-1, 1], clamped, on whole levels of 8 bits."""
+    return (image.clamp(-1, 1) * 127.5 + 127.5).round() / 127.5 - 1
+
+
 def decibels(image: Tensor, target: Tensor) -> float:
     """PSNR of a photo 1 3 H W in [-1, 1], saved in 8 bits."""
-    saved = (image.clamp(-1, 1) * 127.5 + 127.5).round() / 127.5 - 1
-    return round(min(float(psnr(saved, target)[0]), PSNR_CAP), 4)
+    return round(min(float(psnr(saved(image), target)[0]), PSNR_CAP), 4)
 
 
 def subsets(operations: Sequence[str]) -> Iterator[Choice]:
@@ -201,6 +256,7 @@ def judge(
     limit: int | None = None,
     all_choices: bool = False,
     progress: Progress | None = None,
+    embedder: FaceEmbedder | None = None,
 ) -> Iterator[JudgedPhoto]:
     """Judges a pipeline on every face, in every condition, for every split.
 
@@ -211,12 +267,13 @@ def judge(
         limit: how many faces at most, spread evenly.
         all_choices: whether every set of operations is undone (see `Judge`).
         progress: called with faces done and faces in all.
+        embedder: measures identity, see `Judge`.
 
     Raises:
         ValueError: the pipeline is of another kind.
     """
     world = world or World()
-    judged = Judge(pipe)
+    judged = Judge(pipe, embedder)
     count = min(limit or len(faces), len(faces))
     numbers = [n * len(faces) // count for n in range(count)]
     total = count * len(world.splits)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 JOIN = "+"
@@ -29,6 +29,11 @@ class JudgedPhoto:
         degrees: by operation the router's.
         decibels: by operations undone, joined by "+" in the pipeline's order, the PSNR against the
             photo as it came without retouching; "" is the photo as it is.
+        seen_quality: JPEG quality as its pixels show it, None where they do not.
+        untold: operations of which the router says that this photo does not let it tell.
+        forms: the router's probabilities for the same photo saved otherwise, by form.
+        distances: of the face's embedding from the true photo's: "retouched", "given" (operations
+            undone), "router"; empty where it was not measured.
     """
 
     condition: str
@@ -41,6 +46,10 @@ class JudgedPhoto:
     probabilities: Mapping[str, float]
     degrees: Mapping[str, float]
     decibels: Mapping[str, float]
+    seen_quality: int | None = None
+    untold: tuple[str, ...] = ()
+    forms: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    distances: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def operations(self) -> tuple[str, ...]:
@@ -53,8 +62,9 @@ class JudgedPhoto:
         return tuple(name for name in self.operations if self.effects[name] > 0)
 
     def found(self, thresholds: Mapping[str, float]) -> tuple[str, ...]:
-        """The operations whose probability is at least the threshold."""
-        return tuple(n for n in self.operations if self.probabilities[n] >= thresholds[n])
+        """The operations whose probability is at least the threshold, if it says anything."""
+        told = (name for name in self.operations if name not in self.untold)
+        return tuple(name for name in told if self.probabilities[name] >= thresholds[name])
 
     def restored(self, undone: Collection[str]) -> float:
         """The PSNR in dB where these operations are undone.
@@ -96,6 +106,7 @@ def read_photos(path: Path) -> list[JudgedPhoto]:
 def _read(path: Path) -> Iterator[JudgedPhoto]:
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         try:
-            yield JudgedPhoto(**json.loads(line))
-        except (json.JSONDecodeError, TypeError) as error:
+            values = json.loads(line)
+            yield JudgedPhoto(**{**values, "untold": tuple(values.get("untold", ()))})
+        except (json.JSONDecodeError, TypeError, AttributeError) as error:
             raise ValueError(f"{path}, line {number}, is not a judged photo: {error}") from error

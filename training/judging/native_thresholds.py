@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ...pipelines.simulate.effects import FELT
 from ..writing import write_json
+from .native_bounds import Bounds, bounds_of, untold
 from .native_photos import JudgedPhoto
 
 Floats = NDArray[np.float64]
@@ -34,6 +35,8 @@ class RouterFit(NamedTuple):
     temperature: tuple[float, ...]
     bias: tuple[float, ...]
     thresholds: tuple[float, ...]
+    smallest_side: Bounds = ()
+    smallest_quality: Bounds = ()
 
 
 class Scale(NamedTuple):
@@ -188,7 +191,7 @@ def fit_router(
     untouched = np.array([not photo.applied for photo in photos])
     if not untouched.any():
         raise ValueError("Expected untouched photos among those judged, got none.")
-    fitted, options = [], []
+    fitted, options, bounds = [], [], []
     for name in photos[0].operations:
         before = (scales or {}).get(name, UNCALIBRATED)
         logits = raw_logits(np.array([photo.probabilities[name] for photo in photos]), before)
@@ -196,11 +199,15 @@ def fit_router(
         scale = Scale(*(round(value, 4) for value in fit_scale(logits, present, weights)))
         chances = _sigmoid(logits / scale.temperature + scale.bias)
         worth = weights * worths(photos, name, caution) / weights.sum()
+        bounds.append(bounds_of(photos, name, present & (weights > 0)))
+        chances[untold(photos, *bounds[-1])] = 0
         fitted.append(scale)
         options.append(candidates(chances, worth, untouched))
     chosen = choose_thresholds(options, int(touched_share * untouched.sum()))
     temperature, bias = zip(*fitted, strict=True)
-    return RouterFit(temperature, bias, tuple(round(pick.threshold, 6) for pick in chosen))
+    sides, qualities = zip(*bounds, strict=True)
+    thresholds = tuple(round(pick.threshold, 6) for pick in chosen)
+    return RouterFit(temperature, bias, thresholds, sides, qualities)
 
 
 def scales_of(config: Mapping[str, Any]) -> dict[str, Scale]:

@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from . import tables_detail as detail
 from . import tables_native as tables
 from .native_photos import JudgedPhoto
+from .report_detail import detail_tables
 from .report_mofrr import Columns, Table, as_markdown, as_text, table
+from .tables_detail import GridRow, HonestyRow, IdentityRow, SteadyRow
 from .tables_native import BinRow, FoundRow, LiftRow, UntouchedRow
 
 
@@ -30,6 +33,10 @@ class NativeEvaluation:
         by_quality: one row for each range of JPEG qualities.
         weights: digest that stands for the model's weights (`card.weights_digest`), None if not
             recorded.
+        grid: one row for each native side and JPEG quality.
+        identity: one row for each split and operation of which it was measured.
+        steady: one row for each other form of the photos.
+        honesty: reliability curves.
     """
 
     faces: int
@@ -43,6 +50,10 @@ class NativeEvaluation:
     by_size: tuple[BinRow, ...]
     by_quality: tuple[BinRow, ...]
     weights: str | None = None
+    grid: tuple[GridRow, ...] = ()
+    identity: tuple[IdentityRow, ...] = ()
+    steady: tuple[SteadyRow, ...] = ()
+    honesty: tuple[HonestyRow, ...] = ()
 
     def lift(self, split: str, condition: str, routing: str) -> LiftRow:
         """The row of one condition.
@@ -82,6 +93,10 @@ def evaluation_of(
         tuple(tables.size_rows(photos, thresholds)),
         tuple(tables.quality_rows(photos, thresholds)),
         weights,
+        tuple(detail.grid_rows(photos, thresholds)),
+        tuple(detail.identity_rows(photos)),
+        tuple(detail.steady_rows(photos)),
+        tuple(detail.honesty_rows(photos)),
     )
 
 
@@ -96,16 +111,24 @@ def from_json(text: str) -> NativeEvaluation:
     Raises:
         ValueError: when the text is not such a JSON object.
     """
-    kinds = {
+    kinds: dict[str, Any] = {
         "lifts": LiftRow,
         "found": FoundRow,
         "untouched": UntouchedRow,
         "by_size": BinRow,
         "by_quality": BinRow,
     }
+    later = {  # not in files of older versions
+        "grid": GridRow,
+        "identity": IdentityRow,
+        "steady": SteadyRow,
+        "honesty": HonestyRow,
+    }
     try:
         values: dict[str, Any] = json.loads(text)
         rows = {name: tuple(kind(**row) for row in values[name]) for name, kind in kinds.items()}
+        for name, kind in later.items():
+            rows[name] = tuple(kind(**row) for row in values.get(name, ()))
         return NativeEvaluation(**{**values, **rows, "sides": tuple(values["sides"])})
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"Not an evaluation as `to_json` writes it: {error}.") from error
@@ -137,6 +160,7 @@ _LIFTS: Columns = {
     "median": lambda row: f"{row.median:+.2f}",
     "improved": lambda row: f"{row.improved:.2f}",
     "harmed": lambda row: f"{row.harmed:.3f}",
+    "worst": lambda row: _number(row.worst, 2, "+"),
 }
 _FOUND: Columns = {
     "algorithms": lambda row: row.split,
@@ -147,6 +171,7 @@ _FOUND: Columns = {
     "AUC pooled": lambda row: _number(row.pooled_auc),
     "found alone": lambda row: _number(row.alone),
     "found mixed": lambda row: _number(row.mixed),
+    "mixed / alone": lambda row: _ratio(row.mixed, row.alone),
     "false alarms": lambda row: _number(row.false_alarms),
     "ECE": lambda row: _number(row.calibration),
     "degree error": lambda row: _number(row.degree_error),
@@ -186,6 +211,7 @@ def _tables(evaluation: NativeEvaluation) -> list[Table]:
         table("Router", _FOUND, evaluation.found),
         table("By native side", _bins("native side", operations), evaluation.by_size),
         table("By JPEG quality", _bins("quality", operations), evaluation.by_quality),
+        *detail_tables(evaluation.grid, evaluation.identity, evaluation.steady, evaluation.honesty),
     ]
 
 
@@ -196,6 +222,10 @@ def _headline(evaluation: NativeEvaluation) -> str:
         f"{evaluation.faces} faces at native sides of {sides} px, retouched by an app, {sent}, and "
         f"cropped; seed {evaluation.seed}."
     )
+
+
+def _ratio(part: float | None, whole: float | None) -> str:
+    return "-" if part is None or not whole else f"{part / whole:.2f}"
 
 
 def _number(value: float | None, digits: int = 3, sign: str = "") -> str:

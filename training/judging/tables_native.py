@@ -33,6 +33,7 @@ class LiftRow:
         median: median rise.
         improved: share of photos that rose by more than 0.05 dB.
         harmed: share of photos that fell by more than 0.3 dB.
+        worst: the lowest rise; None in older files.
     """
 
     split: str
@@ -44,6 +45,7 @@ class LiftRow:
     median: float
     improved: float
     harmed: float
+    worst: float | None = None
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,7 @@ def _lift_row(
         float(np.median(lift)),
         float((lift > IMPROVED).mean()),
         float((lift < HARMED).mean()),
+        float(lift.min()),
     )
 
 

@@ -36,7 +36,7 @@ frr evaluate --world real --model "$OUT" --faces "$FACES" --source real_val --wi
     --seed 1 --overwrite
 frr thresholds --model "$OUT" --photos "$WORK/validation/photos.jsonl" --touched 0.04
 frr evaluate --world real --model "$OUT" --faces "$FACES" --source real_test --source 'real_val/london*' \
-    -o "$WORK/real" --overwrite
+    -o "$WORK/real" --identity --overwrite
 frr evaluate --model "$OUT" --faces "$FACES/test" -o "$WORK/laboratory" --overwrite
 frr card --model "$OUT" --evaluation "$WORK/laboratory/given.json" --evaluation "$WORK/laboratory/router.json" \
     --overwrite

@@ -12,6 +12,9 @@ const WORDS = {
     left: "left alone",
     degree: "degree",
     estimated: "degree estimated by its expert",
+    untold: "too small or too compressed to tell",
+    saved: "last saved at JPEG",
+    unsaved: "no trace of JPEG",
   },
   zh: {
     whitening: "美白",
@@ -23,6 +26,9 @@ const WORDS = {
     left: "未改动",
     degree: "程度",
     estimated: "程度由专家估计",
+    untold: "照片太小或压缩过强，无法判断",
+    saved: "最后保存为 JPEG",
+    unsaved: "无 JPEG 痕迹",
   },
 };
 
@@ -34,7 +40,7 @@ function bar(entry, words) {
   row.dataset.active = String(entry.active);
   const track = make("div", "frr-track");
   const fill = make("div", "frr-fill");
-  fill.style.width = `${100 * entry.probability}%`;
+  fill.style.width = `${entry.told === false ? 0 : 100 * entry.probability}%`;
   const tick = make("div", "frr-tick");
   tick.style.left = `calc(${100 * entry.threshold}% - 1px)`;
   track.append(fill, tick);
@@ -42,9 +48,20 @@ function bar(entry, words) {
   const degree =
     entry.degree === null ? words.estimated : `${words.degree} ${entry.degree.toFixed(2)}`;
   const verdict = entry.active ? `${words.undone}, ${degree}` : words.left;
-  const note = make("div", "frr-bar-note", `${Math.round(100 * entry.probability)} % · ${verdict}`);
+  const known =
+    entry.told === false ? words.untold : `${Math.round(100 * entry.probability)} %`;
+  const note = make("div", "frr-bar-note", `${known} · ${verdict}`);
   row.append(make("div", "", words[entry.operation] ?? entry.operation), track, note);
   return row;
+}
+
+function source(picture, words) {
+  const lines = [];
+  if (picture.side) {
+    const saved = picture.quality ? `${words.saved} ${picture.quality}` : words.unsaved;
+    lines.push(make("div", "frr-bar-note", `${picture.side} px · ${saved}`));
+  }
+  return lines;
 }
 
 export function verdictView(locale) {
@@ -58,10 +75,13 @@ export function verdictView(locale) {
     if (!pictures?.length) return false;
     const bars = make("div");
     const draw = (page) =>
-      bars.replaceChildren(...pictures[page].operations.map((entry) => bar(entry, words)));
+      bars.replaceChildren(
+        ...pictures[page].operations.map((entry) => bar(entry, words)),
+        ...source(pictures[page], words),
+      );
     draw(0);
     element.replaceChildren(bars, pages(pictures.length, draw));
-    view.height = pictures[0].operations.length * BAR_HEIGHT + (pictures.length > 1 ? 34 : 14);
+    view.height = pictures[0].operations.length * BAR_HEIGHT + (pictures.length > 1 ? 34 : 14) + 18;
     return true;
   };
   return view;

@@ -179,3 +179,34 @@ def test_names_of_its_weights():
     names = NativeRouter().state_dict()
     assert {re.sub(r"\d+", "#", re.sub(r"[^.]+$", "", name)) for name in names} == PARTS
     assert len(names) == 159
+
+
+def test_mirrored_verdicts_are_the_mean_of_both_ways():
+    torch.manual_seed(0)
+    router = NativeRouter(**SMALL, bias=(0.5, -0.5, 0, 1), temperature=(2, 1, 1, 1)).eval()
+    torch.nn.init.normal_(router.head.weight)
+    photo = photos(256, 256)
+    one, other = router(photo), router(photo.flip(-1))
+    assert not torch.allclose(one.presence_logits, other.presence_logits, atol=1e-3)
+    router.register_to_config(mirrored=True)
+    both = router(photo)
+    for name in ("presence_logits", "degree_logits"):
+        mean = (getattr(one, name) + getattr(other, name)) / 2
+        assert torch.allclose(getattr(both, name), mean, atol=1e-4)
+    mean = (one.location_logits + other.location_logits.flip(-1)) / 2
+    assert torch.allclose(both.location_logits, mean, atol=1e-4)
+    turned = router(photo.flip(-1))
+    assert torch.allclose(both.presence_logits, turned.presence_logits, atol=1e-4)
+
+
+def test_mirrored_routers_learn_from_photos_as_they_are():
+    router = NativeRouter(**SMALL, dropout=0.0, mirrored=True)
+    plain = NativeRouter(**SMALL, dropout=0.0)
+    plain.load_state_dict(router.state_dict())
+    view = look(photos(128, 128))
+    assert torch.equal(router.train().judge(view)[0], plain.train().judge(view)[0])
+
+
+def test_bounds_are_one_for_each_operation():
+    with pytest.raises(ValueError, match="2 smallest_side came for 4 operations"):
+        NativeRouter(**SMALL, smallest_side=(300, None))

@@ -5,7 +5,15 @@ import torch
 
 from frr.pipelines.operations import OPERATIONS
 from frr.training.data.native_capture import open_faces
-from frr.training.judging.evaluate_native import Judge, World, decibels, judge, photos_of, subsets
+from frr.training.judging.evaluate_native import (
+    Judge,
+    World,
+    decibels,
+    drifts,
+    judge,
+    photos_of,
+    subsets,
+)
 from frr.training.judging.report_native import evaluation_of, from_json, to_json, to_markdown
 
 CONDITIONS = ["untouched", *OPERATIONS, "mixed"]
@@ -112,3 +120,32 @@ def test_an_evaluation_is_written_and_read(judged):
 
 def test_subsets_are_all_of_them():
     assert list(subsets("ab")) == [(), ("a",), ("b",), ("a", "b")]
+
+
+class Mean:
+    """Stands in for an embedder: a photo's mean colour; a face is found in bright photos."""
+
+    def find(self, image):
+        return "box" if image.float().mean() > 100 else None
+
+    def embed(self, image, box):
+        assert box == "box"
+        return image.double().mean((1, 2)).numpy() / 255
+
+
+def test_drift_is_measured_against_the_true_photo():
+    target = torch.zeros(1, 3, 64, 64)
+    brighter = torch.full_like(target, 0.2)
+    found = drifts(Mean(), target, {"retouched": brighter, "given": target})
+    assert found == {"retouched": pytest.approx(25 / 255 * 3**0.5, abs=1e-4), "given": 0}
+    assert drifts(Mean(), target - 1, {"retouched": target}) == {}
+
+
+def test_identity_and_other_forms_are_judged(native_pipe, photos):
+    judge = Judge(native_pipe, Mean())
+    kept = {p.condition: judge(p, "a", "seen", False) for p in photos if p.condition != "mixed"}
+    slimmed, untouched = kept["face_slimming"], kept["untouched"]
+    assert set(slimmed.distances) <= {"retouched", "given", "router"}
+    assert not untouched.distances
+    for form in ("JPEG 90", "resized by 0.8"):
+        assert tuple(untouched.forms[form]) == untouched.operations

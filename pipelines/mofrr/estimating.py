@@ -1,0 +1,76 @@
+"""The router at work: its estimate of photos, and what it saw of them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...models.mofrr.contract import ESTIMATED
+from ...models.mofrr.native_view import NativeView, look
+from ..photos.arrays import to_working_size
+from ..photos.compression import estimate_quality
+from ..placement import dtype_of, onloaded
+from ..room import Room, Share
+from .routing import Estimate
+from .sight import Sight, can_tell
+
+
+def sees_own_size(router: Any) -> bool:
+    """Whether a router reads photos at their own size, and so sees what experts see."""
+    return router.size_requirements.working is not None and hasattr(router, "judge")
+
+
+def judge_photos(
+    router: Any, photo: Tensor, reduce: Callable[[Tensor], Tensor], share: Share, room: Room
+) -> list[Tensor]:
+    """A router's verdict on photos B 3 H W, as many at once as a share has.
+
+    Args:
+        router: the network.
+        photo: in [-1, 1], at their own size.
+        reduce: brings photos to the size that a router of reduced photos works at.
+        share: how many at once, and where.
+        room: which may stop it.
+
+    Returns:
+        Probabilities and degrees, both B K; then, of a router that reads photos at their own size,
+        the fields of the view that it had.
+    """
+    verdicts = []
+    for part in photo.split(share.photos):
+        room.check()
+        part = part.to(share.device or part.device)
+        view: tuple[Tensor, ...] = ()
+        if sees_own_size(router):
+            view = look(to_working_size(part, router.size_requirements.working))
+            verdict = onloaded(router).judge(view)
+        else:
+            verdict = router(reduce(part).to(dtype_of(router)))
+        verdicts.append((verdict.probabilities.float(), verdict.degrees.float(), *view))
+    return [torch.cat(fields).to(photo.device) for fields in zip(*verdicts, strict=True)]
+
+
+def estimate_of(
+    router: Any, photo: Tensor, judged: list[Tensor], own_degrees: bool
+) -> tuple[Estimate, Sight | None]:
+    """What follows from a router's verdict.
+
+    Args:
+        router: the network.
+        photo: B 3 H W in [-1, 1].
+        judged: what `judge_photos` gave.
+        own_degrees: whether experts estimate degrees by themselves.
+
+    Returns:
+        The estimate, and what the router saw, where experts see the same.
+    """
+    found, expected, *view = judged
+    degree = torch.full_like(expected, ESTIMATED) if own_degrees else expected
+    estimate = Estimate(found, degree, tuple(router.config.thresholds), expected)
+    if not view:
+        return estimate, None
+    quality = estimate_quality(photo)
+    told = can_tell(router.config, min(photo.shape[-2:]), quality)
+    sight = Sight(NativeView(*view), router.size_requirements.working)
+    return estimate._replace(quality=quality, told=told), sight
