@@ -71,7 +71,7 @@ def test_tuple_form_has_the_images_first(pipe, photos):
     assert type(parts) is tuple
     assert torch.equal(parts[0], output.images)
     assert torch.equal(output[0], output["images"])
-    assert len(parts) == 7  # no uncertainty with one sample
+    assert len(parts) == 10  # no uncertainty with one sample
 
 
 def test_latents_replace_the_draw(pipe, photos):
