@@ -155,8 +155,8 @@ class GivenBlock(MoFRRBlock):
         wishes = {name: getattr(given, name) for name in NAMES}
         if wrong := [name for name, wish in wishes.items() if wish not in (None, True)]:
             raise ValueError(
-                f"{wrong[0]} is {wishes[wrong[0]]!r}; pass True for what is to be undone, and leave "
-                "everything else out"
+                f"{wrong[0]} is {wishes[wrong[0]]!r}; pass True for what is to be undone, and "
+                "leave everything else out"
             )
         named = {name for name, wish in wishes.items() if wish}
         loaded = {name for name, there in pipeline.available.items() if there}

@@ -24,19 +24,19 @@ EXPERTS = ("whitening", "smoothing", "face_slimming", "eye_enlarging")
 NETWORKS = (*(f"{name}_expert" for name in EXPERTS), "router", "shared_expert", "merger")
 OWN = "mofrr_pipeline"
 NAMES = {
-    "models": ("native_traces", "retouching_traces", "sizes", "unets", "wavelets"),
+    "models": ("attending", "native_traces", "retouching_traces", "sizes", "unets", "wavelets"),
     "models/mofrr": (
         *("coarse_encoder", "coarse_head", "contract", "degrees", "denoising", "expert"),
         *("flow_expert", "granularity", "hfcam", "idem", "merger", "native_router", "native_view"),
         *("router", "shared", "stem", "texture_expert", "tone_expert", "warping"),
     ),
-    "pipelines": ("operations", "placement", "room"),
+    "pipelines": ("blocks", "operations", "placement", "room"),
     "pipelines/mofrr": (
-        *("components", "direct", "edits", "experts", "merging", "output", "pipeline", "request"),
-        *("restoration", "routing", "running", "steps", "tiled"),
+        *("blocks", "components", "direct", "edits", "experts", "merging", "modular", "output"),
+        *("pipeline", "request", "restoration", "routing", "running", "steps", "tiled"),
     ),
     "pipelines/photos": ("arrays", "tiles"),
-    "pipelines/repository": ("code", "reader", "writer"),
+    "pipelines/repository": ("code", "loading", "modular", "reader", "writer"),
 }
 CODE = {
     f"{folder}/{name}.py": "_".join([*folder.split("/")[1:], name])
@@ -70,6 +70,7 @@ def test_layout(written):
     parts |= {name: f"{name}/mofrr_{name}{version}_part.py" for name in ("router", "merger")}
     parts["shared_expert"] = f"shared_expert/mofrr_shared{version}_part.py"
     expected = {"model_index.json", "SHA256SUMS", "scheduler/scheduler_config.json"}
+    expected |= {"block.py", "modular_config.json", "modular_model_index.json"}
     expected |= {f"{name}{version}.py" for name in CODE.values()} | set(parts.values())
     expected |= {f"{name}/{file}" for name in NETWORKS for file in ("config.json", WEIGHTS)}
     assert set(files_of(written)) == expected
