@@ -31,9 +31,11 @@ class Attend(nn.Module, AttentionModuleMixin):
 
     def __init__(self) -> None:
         super().__init__()
-        self.set_processor(Dispatch())
+        processor: Any = Dispatch()
+        self.set_processor(processor)
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Query B heads N D, key and value B heads M D -> B heads N D."""
+        processor: Any = self.processor
         inputs = (each.transpose(1, 2) for each in (query, key, value))
-        return self.processor(*inputs).transpose(1, 2)
+        return processor(*inputs).transpose(1, 2)

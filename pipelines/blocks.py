@@ -1,9 +1,33 @@
 """A block of a modular pipeline: a step that says in plain words what it takes and gives."""
 
+import importlib
 from typing import Any, ClassVar
 
-from diffusers.modular_pipelines import ModularPipelineBlocks
+from diffusers.modular_pipelines import (
+    ConditionalPipelineBlocks,
+    ModularPipelineBlocks,
+    SequentialPipelineBlocks,
+)
 from diffusers.modular_pipelines.modular_pipeline_utils import InputParam, OutputParam
+
+# As bases: diffusers' annotations of what blocks override are narrower than what it takes.
+Leaf: Any = ModularPipelineBlocks
+Choice: Any = ConditionalPipelineBlocks
+Chain: Any = SequentialPipelineBlocks
+
+
+def beside(module: str, own: str, other: str) -> Any:
+    """The module that stands beside another one, under a like name.
+
+    For a block's pipeline, which names the block's file: diffusers fetches what files of a
+    repository import from each other, and goes round for ever where they do so in a circle.
+
+    Args:
+        module: the `__name__` of the one.
+        own: the part of it that is the one's own.
+        other: what stands for that in the other's name.
+    """
+    return importlib.import_module(other.join(module.rsplit(own, 1)))
 
 
 def passed(*names: str) -> list[Any]:
@@ -11,7 +35,7 @@ def passed(*names: str) -> list[Any]:
     return [InputParam(name, required=True, description="from an earlier block") for name in names]
 
 
-class Block(ModularPipelineBlocks):
+class Block(Leaf):
     """A leaf: a step without blocks of its own."""
 
     about: ClassVar[str] = ""

@@ -6,7 +6,6 @@ inpainter. Each block is the pipeline's own call: equal to the bit.
 
 from typing import Any, ClassVar
 
-from diffusers.modular_pipelines import ConditionalPipelineBlocks, SequentialPipelineBlocks
 from diffusers.modular_pipelines.modular_pipeline_utils import (
     ComponentSpec,
     ConfigSpec,
@@ -14,8 +13,7 @@ from diffusers.modular_pipelines.modular_pipeline_utils import (
     OutputParam,
 )
 
-from ..blocks import Block
-from .pipeline import BPFRePipeline
+from ..blocks import Block, Chain, Choice, beside
 
 OWN_SIZE = "photo"  # as working_size: the photo's own size
 SETTINGS = {"working_size": 256, "tile_size": 512, "threshold": 0.012}
@@ -24,6 +22,11 @@ IMAGE = [
     InputParam("output_type", default="pil", description="'pil', 'np' or 'pt'"),
     InputParam("working_size", description=f"side in pixels, or {OWN_SIZE!r} for its own size"),
 ]
+
+
+def pipeline_class() -> Any:
+    """`BPFRePipeline`."""
+    return beside(__name__, "modular", "pipeline").BPFRePipeline
 
 
 class BPFReBlock(Block):
@@ -36,21 +39,22 @@ class BPFReBlock(Block):
     @property
     def expected_components(self) -> list[ComponentSpec]:
         """The network."""
-        return [ComponentSpec(self.part, type_hint=BPFRePipeline.network_classes(self.part)[0])]
+        return [ComponentSpec(self.part, type_hint=pipeline_class().network_classes(self.part)[0])]
 
     @property
     def expected_configs(self) -> list[ConfigSpec]:
         """The pipeline's settings."""
         return [ConfigSpec(name, value) for name, value in SETTINGS.items()]
 
-    def pipeline(self, components: Any) -> BPFRePipeline:
+    def pipeline(self, components: Any) -> Any:
         """The pipeline of this block's network alone."""
-        parts = dict.fromkeys(BPFRePipeline._optional_components)
+        kind = pipeline_class()
+        parts = dict.fromkeys(kind._optional_components)
         parts[self.part] = getattr(components, self.part)
         if parts[self.part] is None:
             raise ValueError(f"the {self.part} is not loaded: call load_components()")
         settings = {name: components.config[name] for name in SETTINGS}
-        return BPFRePipeline(**parts, **settings)
+        return kind(**parts, **settings)
 
     def options(self, given: Any) -> dict[str, Any]:
         """How photos come in and go out."""
@@ -95,7 +99,7 @@ class InpaintBlock(BPFReBlock):
         given.images = given.output.images
 
 
-class WorkBlock(ConditionalPipelineBlocks):
+class WorkBlock(Choice):
     """Fills holes where any are given, else retouches."""
 
     block_classes: ClassVar[list[Any]] = [RetouchBlock, InpaintBlock]
@@ -113,7 +117,7 @@ class WorkBlock(ConditionalPipelineBlocks):
         return None if hole is None else "inpaint"
 
 
-class BPFReBlocks(SequentialPipelineBlocks):
+class BPFReBlocks(Chain):
     """The pipeline, of which a call does one of two things."""
 
     model_name = "bpfre"

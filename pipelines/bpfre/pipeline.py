@@ -80,7 +80,7 @@ class BPFRePipeline(RepositoryReader, RepositoryWriter):  # pyright: ignore
 
     @classmethod
     def modular_blocks(cls) -> type[Any]:
-        """The blocks of the modular pipeline, which import this file."""
+        """The blocks of the modular pipeline, whose files do not import this one."""
         from .modular import BPFReBlocks
 
         return BPFReBlocks

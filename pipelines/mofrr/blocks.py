@@ -13,17 +13,16 @@ from diffusers.modular_pipelines.modular_pipeline_utils import (
     InputParam,
 )
 
-from ..blocks import Block, passed
-from ..operations import label
+from ..blocks import Block, beside, passed
+from ..operations import OPERATIONS, label
 from ..photos.arrays import read_photos, stack, to_signed
 from ..room import OpenRoom
 from .components import END, SHARED
 from .output import Restoration, make_output, repeat, unchanged, used_degrees
-from .pipeline import MoFRRPipeline
 from .request import Request
 from .routing import Routing
 
-NAMES = MoFRRPipeline.operations
+NAMES = OPERATIONS
 OWN_SIZE = "photo"  # as working_size: the photo's own size
 
 
@@ -33,22 +32,28 @@ class InTurn(OpenRoom):
     holds_everything = False
 
 
-def present(components: Any, **instead: Any) -> MoFRRPipeline:
-    """The pipeline of all components that are loaded; an expert that is not is None."""
-    parts = {name: getattr(components, name, None) for name in MoFRRPipeline._optional_components}
+def pipeline_class() -> Any:
+    """`MoFRRPipeline`."""
+    return beside(__name__, "blocks", "pipeline").MoFRRPipeline
+
+
+def present(components: Any, **instead: Any) -> Any:
+    """The `MoFRRPipeline` of all components that are loaded; an expert that is not is None."""
+    kind = pipeline_class()
+    parts = {name: getattr(components, name, None) for name in kind._optional_components}
     scheduler = getattr(components, "scheduler", None) or DDIMScheduler()
     settings = {name: components.config[name] for name in ("working_size", "degree_source")}
-    pipeline = MoFRRPipeline(scheduler=scheduler, **{**parts, **settings, **instead})
+    pipeline = kind(scheduler=scheduler, **{**parts, **settings, **instead})
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
 
 def network(name: str) -> ComponentSpec:
     """What stands as component `name`."""
-    return ComponentSpec(name, type_hint=MoFRRPipeline.network_classes(name)[0])
+    return ComponentSpec(name, type_hint=pipeline_class().network_classes(name)[0])
 
 
-def routed(pipeline: MoFRRPipeline, pixels: torch.Tensor, request: Request) -> Routing:
+def routed(pipeline: Any, pixels: torch.Tensor, request: Request) -> Routing:
     """The pipeline's routing of photos B 3 H W in [0, 1]."""
     wishes = request.operations, request.degrees
     return pipeline.route(to_signed(pixels), *wishes, request.working_size)
@@ -96,7 +101,7 @@ class ReadBlock(MoFRRBlock):
             output_type=given.output_type,
             keep_edits=True,
         )
-        request.check(MoFRRPipeline.size_requirements.minimum)
+        request.check(pipeline_class().size_requirements.minimum)
         photos = read_photos(given.image)
         sizes = sorted({tuple(photo.pixels.shape[1:]) for photo in photos})
         if len(sizes) > 1:

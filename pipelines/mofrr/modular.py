@@ -15,9 +15,9 @@ decides).
 
 from typing import Any, ClassVar
 
-from diffusers.modular_pipelines import ConditionalPipelineBlocks, SequentialPipelineBlocks
 from diffusers.modular_pipelines.modular_pipeline_utils import OutputParam
 
+from ..blocks import Chain, Choice
 from ..operations import label
 from .blocks import (
     NAMES,
@@ -32,7 +32,7 @@ from .blocks import (
 from .components import SHARED
 
 
-class RouteBlock(ConditionalPipelineBlocks):
+class RouteBlock(Choice):
     """Who decides: the caller, where any operation is named, else the router."""
 
     block_classes: ClassVar[list[Any]] = [JudgedBlock, GivenBlock]
@@ -50,7 +50,7 @@ class RouteBlock(ConditionalPipelineBlocks):
         return "given" if any(each is not None for each in named.values()) else None
 
 
-class ExpertChoice(ConditionalPipelineBlocks):
+class ExpertChoice(Choice):
     """An operation's expert: left out where other operations are named.
 
     Args:
@@ -75,7 +75,7 @@ class ExpertChoice(ConditionalPipelineBlocks):
         return "expert" if not others or self.name in others else None
 
 
-class MoFRRBlocks(SequentialPipelineBlocks):
+class MoFRRBlocks(Chain):
     """The restoration, block by block."""
 
     model_name = "mofrr"

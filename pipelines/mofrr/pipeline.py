@@ -102,7 +102,7 @@ class MoFRRPipeline(MoFRRRestoration, RepositoryReader, RepositoryWriter):  # py
 
     @classmethod
     def modular_blocks(cls) -> type[Any]:
-        """The blocks of the modular pipeline, which import this file."""
+        """The blocks of the modular pipeline, whose files do not import this one."""
         from .modular import MoFRRBlocks
 
         return MoFRRBlocks

@@ -126,6 +126,19 @@ def test_the_version_follows_the_code_and_other_versions_are_removed(
     assert not list(folder.rglob(f"*{version_of(written)}*"))
 
 
+def test_imports_do_not_go_round_in_a_circle(written):
+    """diffusers follows them by a pattern, without looking where it has been."""
+    pattern = re.compile(r"^\s*from\s+\.(\S+)\s+import", re.MULTILINE)
+    files = {each.stem: pattern.findall(each.read_text()) for each in written.glob("*.py")}
+
+    def follow(name: str, passed: tuple[str, ...]) -> None:
+        assert name not in passed, passed
+        for other in files[name]:
+            follow(other, (*passed, name))
+
+    follow("block", ())
+
+
 def test_nothing_local_and_nothing_pickled(pipe, photos, written, tmp_path, root):
     again = MoFRRPipeline.from_pretrained(written)
     again.save_pretrained(tmp_path / "again")

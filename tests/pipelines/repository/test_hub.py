@@ -81,7 +81,7 @@ def test_by_id_where_the_package_is_not_installed(pushed, photos):
     assert pushed.strange["sharded"]
 
 
-@pytest.mark.parametrize("kind", ["restore", "whitening", "offloaded"])
+@pytest.mark.parametrize("kind", ["restore", "routed", "whitening", "offloaded"])
 def test_the_modular_pipeline_by_id_where_the_package_is_not_installed(pushed, kind):
     assert pushed.strange["modular"][kind]
 

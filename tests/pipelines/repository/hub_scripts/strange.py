@@ -105,23 +105,20 @@ def by_pipeline(operations):
     return pipe(photos, generator=noise, operations=operations, **options).images
 
 
-some, whole = modular(), modular()
-some.load_components(workflow="whitening")
-whole.load_components()
-facts["whitening"] = sorted(name for name, part in some.components.items() if part is not None)
-wishes = {"whitening": True, "eye_enlarging": True}
-facts["modular"] = {
-    "restore": torch.equal(by_blocks(whole, **wishes), images)
-    and torch.equal(by_blocks(whole), by_pipeline(None)),
-    "whitening": torch.equal(by_blocks(some, whitening=True), by_pipeline({"whitening"})),
-}
 manager.TorchDeviceBackend.mem_get_info = lambda self: (2**40, 2**40)  # the CPU does not tell
 memory = ComponentsManager()
 memory.enable_auto_cpu_offload(device="cpu")
-moved = modular(components_manager=memory, workflow="restore")
-moved.load_components()
-hooked = all(hasattr(getattr(moved, name), "_hf_hook") for name in ("router", "merger"))
-facts["modular"]["offloaded"] = hooked and torch.equal(by_blocks(moved), by_pipeline(None))
+blocks = modular(components_manager=memory)
+blocks.load_components(workflow="whitening")
+facts["whitening"] = sorted(name for name, part in blocks.components.items() if part is not None)
+expected = by_pipeline({"whitening"})
+facts["modular"] = {"whitening": torch.equal(by_blocks(blocks, whitening=True), expected)}
+blocks.load_components()
+wishes = {"whitening": True, "eye_enlarging": True}
+facts["modular"]["restore"] = torch.equal(by_blocks(blocks, **wishes), images)
+facts["modular"]["routed"] = torch.equal(by_blocks(blocks), by_pipeline(None))
+hooked = (hasattr(getattr(blocks, name), "_hf_hook") for name in ("router", "merger"))
+facts["modular"]["offloaded"] = all(hooked)
 
 facts["no flag"] = message(pretrained_model_name_or_path="me/whole")
 merger = "diffusion_pytorch_model.safetensors"
