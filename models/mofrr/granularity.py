@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..attending import Attend
+
 
 def pool_to(features: Tensor, side: int) -> tuple[Tensor, Tensor]:
     """Mean and maximum of B C h w over the cells of a grid of at most `side` x `side`."""
@@ -36,6 +38,7 @@ class CrossAttention(nn.Module):
         self.query = nn.Linear(width, width)
         self.key_value = nn.Linear(width, 2 * width)
         self.projection = nn.Linear(width, width)
+        self.attend = Attend()
 
     def split(self, tokens: Tensor) -> Tensor:
         """B N D -> B heads N D/heads."""
@@ -44,9 +47,7 @@ class CrossAttention(nn.Module):
     def forward(self, tokens: Tensor, context: Tensor) -> Tensor:
         """Tokens B N D, context B M D -> B N D."""
         key, value = self.key_value(context).chunk(2, dim=-1)
-        attended = F.scaled_dot_product_attention(
-            self.split(self.query(tokens)), self.split(key), self.split(value)
-        )
+        attended = self.attend(*map(self.split, (self.query(tokens), key, value)))
         return self.projection(attended.transpose(1, 2).flatten(2))
 
 

@@ -1,9 +1,9 @@
 """HFCAM, the high-frequency cross attention on the details (ICCV 2025, section "WaveFRR")."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..attending import Attend
 from ..sizes import SizeRequirements
 from .degrees import as_plane
 
@@ -19,6 +19,7 @@ class HFCAM(nn.Module):
         super().__init__()
         self.heads, self.window = heads, window
         self.size_requirements = SizeRequirements(1, window)
+        self.attend = Attend()
         self.query = nn.Conv2d(7, width, 3, padding=1)
         self.key_value = nn.Conv2d(9, 2 * width, 3, padding=1)
         self.tail = nn.Sequential(
@@ -57,9 +58,7 @@ class HFCAM(nn.Module):
         key, value = self.size_requirements.pad(self.key_value(details.flatten(1, 2))).chunk(
             2, dim=1
         )
-        attended = F.scaled_dot_product_attention(
-            self.windows(query), self.windows(key), self.windows(value)
-        )
+        attended = self.attend(*map(self.windows, (query, key, value)))
         features = torch.cat((self.unwindow(attended, query), query), dim=1)
         change = self.tail(features[..., :height, :width]).reshape(details.shape)
         return change * degree.to(change.dtype).reshape(-1, 1, 1, 1, 1)

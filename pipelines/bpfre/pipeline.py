@@ -78,6 +78,13 @@ class BPFRePipeline(RepositoryReader, RepositoryWriter):  # pyright: ignore
         """The classes of which the network that stands as component `name` may be."""
         return (BlemishRetoucher,)
 
+    @classmethod
+    def modular_blocks(cls) -> type[Any]:
+        """The blocks of the modular pipeline, whose files do not import this one."""
+        from .modular import BPFReBlocks
+
+        return BPFReBlocks
+
     @torch.no_grad()
     def __call__(
         self,

@@ -11,7 +11,7 @@ from ...models.mofrr.texture_expert import TextureExpert
 from ...models.mofrr.tone_expert import ToneExpert
 
 # Bytes in float32, per pixel of the picture; `benchmarks.activations` prints what is really held.
-PLANES = 100  # pictures, flows and residuals at full size
+PLANES = 90  # pictures, flows and residuals at full size
 ROUTER_CHANNEL = 8  # a channel of the first stage, at half side
 EXPERT_CHANNEL = 16  # a channel of HFCAM's fine level, at half side
 SHARED_CHANNEL = 2  # a channel of the first level, at a quarter of the side

@@ -100,6 +100,13 @@ class MoFRRPipeline(MoFRRRestoration, RepositoryReader, RepositoryWriter):  # py
         }
         return own.get(name, (WaveFRRExpert, FlowExpert, ToneExpert, TextureExpert))
 
+    @classmethod
+    def modular_blocks(cls) -> type[Any]:
+        """The blocks of the modular pipeline, whose files do not import this one."""
+        from .modular import MoFRRBlocks
+
+        return MoFRRBlocks
+
     @torch.no_grad()
     def __call__(
         self,

@@ -138,7 +138,10 @@ class Runner:
             at_once, part = self._at_once(names, part, counted)
             if at_once and not part.active.any():
                 placed: Found = {name: edit.placed(rows) for name, edit in at_once.items()}
-                parts.append((placed, part.latents.to(home)))
+                latents = part.latents
+                if not any(map(denoises, self.experts.values())):
+                    latents = self.on_step(0, torch.tensor(0), latents)
+                parts.append((placed, latents.to(home)))
                 continue
             part = part._replace(photo=self.reduce(part.photo))
             if share.tile is None:

@@ -48,7 +48,7 @@ class MoFRRSteps(MoFRRJoining):
 
     @property
     def num_timesteps(self) -> int:
-        """Denoising steps of the last call."""
+        """Steps of the last call: of denoising; 1 where all active experts answered at once."""
         return self._num_timesteps
 
     @torch.no_grad()
@@ -147,7 +147,8 @@ class MoFRRSteps(MoFRRJoining):
             latents: B (K + 1) 3 h w, from `prepare_latents`.
             num_inference_steps: denoising steps.
             generator: for schedulers that draw noise in their steps; a list has one for each row.
-            on_step: (index, timestep, latents) -> latents, called after every step.
+            on_step: (index, timestep, latents) -> latents, called after every step; once, with the
+                noise as it is, where all active experts answer at once.
             working_size: as for `__call__`.
             clip: whether each estimated degree is the mean over the photos.
             room: the memory to do it in.
@@ -166,8 +167,9 @@ class MoFRRSteps(MoFRRJoining):
         denoisers = [each for each in experts.values() if denoises(each)]
         check_scheduler(self.scheduler, denoisers)
         self.scheduler.set_timesteps(num_inference_steps)
-        self._num_timesteps = len(self.scheduler.timesteps) if denoisers else 0
-        answers = int(len(denoisers) < len(experts))  # those at once are one step of the bar
+        # answers at once are a step: of the bar beside those of denoisers, else the only one of all
+        self._num_timesteps = len(self.scheduler.timesteps) if denoisers else 1
+        answers = int(0 < len(denoisers) < len(experts))
         with self.progress_bar(total=self._num_timesteps + answers) as bar:  # pyright: ignore
 
             def advance(index: int, timestep: Tensor, latents: Tensor) -> Tensor:

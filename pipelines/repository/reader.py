@@ -17,11 +17,18 @@ from diffusers import DiffusionPipeline, ModelMixin, SchedulerMixin
 from huggingface_hub import snapshot_download
 from safetensors import SafetensorError, safe_open
 
+from .loading import (
+    DeviceMap,
+    Dtype,
+    check_options,
+    read_device_map,
+    read_dtype,
+    tell_loaded,
+)
 from .writer import CARD_NAME, CHECKSUMS_NAME, INDEX_NAME, digest
 
 WEIGHTS_STEM = "diffusion_pytorch_model"
 BESIDE_WEIGHTS = ("*.json", CHECKSUMS_NAME, CARD_NAME, "*.png", "*.jpg", "*.webp")
-Dtype = torch.dtype | Mapping[str, torch.dtype] | None
 
 
 def read_json(file: Path, missing: str) -> dict[str, Any]:
@@ -234,6 +241,8 @@ class RepositoryReader(DiffusionPipeline):
         torch_dtype: Dtype = None,
         variant: str | None = None,
         low_cpu_mem_usage: bool = True,
+        device_map: DeviceMap = None,
+        quantization_config: Any = None,
         cache_dir: str | Path | None = None,
         force_download: bool = False,
         local_files_only: bool = False,
@@ -246,10 +255,13 @@ class RepositoryReader(DiffusionPipeline):
 
         Args:
             pretrained_model_name_or_path: a folder that `save_pretrained` wrote, or owner/name.
-            dtype: of the weights; or a mapping from a component's name, or "default", to a dtype.
+            dtype: of the weights, as torch.float16 or "float16"; or a mapping from a component's
+                name, or "default", to its dtype.
             torch_dtype: the older name of `dtype`.
             variant: for example "fp16"; a network that has no such file is read without.
-            low_cpu_mem_usage: see diffusers.
+            low_cpu_mem_usage: see diffusers; False also fills networks with random weights first.
+            device_map: the device to load to, as "cuda"; see `loading.read_device_map`.
+            quantization_config: must be None, see `loading.check_options`.
             cache_dir: see huggingface_hub, like the following four.
             force_download: fetch files again that are there already.
             local_files_only: use no network.
@@ -263,6 +275,8 @@ class RepositoryReader(DiffusionPipeline):
             ValueError: the folder is of another kind, or a file in it is missing or damaged; the
                 message names the file.
         """
+        device = read_device_map(device_map)
+        check_options(low_cpu_mem_usage, device, quantization_config)
         folder = find_folder(
             pretrained_model_name_or_path,
             list(parts),
@@ -290,13 +304,14 @@ class RepositoryReader(DiffusionPipeline):
         loaded = {name: index[name] for name in settings if name in index}
         for name in modules:
             if name not in parts:
-                wanted = _component_dtype(torch_dtype if dtype is None else dtype, name)
-                options = {"dtype": wanted, "variant": variant}
-                loaded[name] = kind._load_part(
-                    folder, index, name, low_cpu_mem_usage=low_cpu_mem_usage, **options
-                )
+                options = {"variant": variant, "low_cpu_mem_usage": low_cpu_mem_usage}
+                if device is not None:
+                    options["device_map"] = device
+                wanted = read_dtype(torch_dtype if dtype is None else dtype, name)
+                loaded[name] = kind._load_part(folder, index, name, dtype=wanted, **options)
         pipeline = kind(**{**loaded, **parts})
         pipeline.register_to_config(_name_or_path=str(folder))
+        pipeline.hf_device_map = device
         return pipeline
 
     @classmethod
@@ -308,19 +323,21 @@ class RepositoryReader(DiffusionPipeline):
         if class_name is None and name in cls._optional_components:
             return None
         if name == "scheduler":
-            return load_scheduler(class_name, folder / name)
-        try:
-            expected = cls.network_class(name, str(class_name))
-        except ValueError as error:
-            raise ValueError(f"{folder / INDEX_NAME}: {error}") from error
-        return load_network(expected, folder / name, **options)
-
-
-def _component_dtype(dtype: Dtype, name: str) -> torch.dtype | None:
-    return dtype.get(name, dtype.get("default")) if isinstance(dtype, Mapping) else dtype
+            component = load_scheduler(class_name, folder / name)
+        else:
+            try:
+                expected = cls.network_class(name, str(class_name))
+            except ValueError as error:
+                raise ValueError(f"{folder / INDEX_NAME}: {error}") from error
+            component = load_network(expected, folder / name, **options)
+        tell_loaded(name, component, folder)
+        return component
 
 
 def _check_variant(folder: Path, index: dict[str, Any], variant: str | None) -> None:
     parts = [name for name, entry in index.items() if isinstance(entry, list) and name[0] != "_"]
     if variant and not any(weights_files(folder / name, variant) for name in parts):
-        raise ValueError(f"{folder} holds no weights of variant {variant!r}; leave variant out")
+        raise ValueError(
+            f"You are trying to load the model files of the `variant={variant}`, but no such "
+            f"modeling files are available: {folder} holds no such weights; leave variant out"
+        )

@@ -3,7 +3,8 @@
 Beside what diffusers writes, the folder holds the code: at its root the pipeline's file and the
 files it imports (see `code.py`); in each network's folder a stub of three lines, which takes the
 class from the network's file at the root, so that all experts share one class. The index names
-pipeline and networks by those files. `SHA256SUMS` lists the weights' digests. The model card of the
+pipeline and networks by those files; three more are for the modular pipeline (see `modular.py`).
+`SHA256SUMS` lists the weights' digests. The model card of the
 folder that the pipeline was loaded from comes along.
 """
 
@@ -23,6 +24,7 @@ from huggingface_hub import create_repo, upload_folder
 from torch import nn
 
 from .code import VERSIONED_FILE, Code, flat_name, read_code
+from .modular import name_repository, remove_block, write_modular
 
 INDEX_NAME = "model_index.json"
 CHECKSUMS_NAME = "SHA256SUMS"
@@ -37,7 +39,7 @@ from . import {module} as _module
 """
 
 
-def write_layout(pipeline: Any, folder: Path) -> None:
+def write_layout(pipeline: Any, folder: Path, variant: str | None = None) -> None:
     """Turns what diffusers' `save_pretrained` wrote into a repository that loads anywhere.
 
     Raises:
@@ -56,6 +58,7 @@ def write_layout(pipeline: Any, folder: Path) -> None:
         if (config := _config_file(folder / name)) is not None:
             _strip_paths(config)
     _write_index(pipeline, folder, code, networks)
+    write_modular(pipeline, folder, code, networks, variant)
     write_checksums(folder)
     carry_card(pipeline.config.get("_name_or_path"), folder)
 
@@ -81,6 +84,7 @@ def remove_code(folder: Path) -> None:
     The package's own models are kept so: their code is the package's.
     """
     _delete_code_files(folder)
+    remove_block(folder, PACKAGE)
     index = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
     for name, entry in index.items():
         if name == "_class_name" and isinstance(entry, list):
@@ -193,7 +197,7 @@ class RepositoryWriter(DiffusionPipeline):
         if folder.is_file():
             raise ValueError(f"{folder} is a file; expected a folder to write the pipeline to")
         super().save_pretrained(folder, variant=variant, max_shard_size=max_shard_size)
-        write_layout(self, folder)
+        write_layout(self, folder, variant)
         if push_to_hub:
             _upload(folder, hub.pop("repo_id", folder.name), type(self).__name__, **hub)
 
@@ -246,6 +250,7 @@ def _upload(
     create_pr: bool = False,
 ) -> Any:
     repo_id = create_repo(repo_id, private=private, token=token, exist_ok=True).repo_id
+    name_repository(folder, repo_id)
     return upload_folder(
         repo_id=repo_id,
         folder_path=folder,

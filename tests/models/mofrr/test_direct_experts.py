@@ -97,7 +97,7 @@ def test_batch_equals_single(kind):
     for row in range(3):
         part = slice(row, row + 1)
         alone = planes(answer(expert, batch[part], degree[part]))
-        assert torch.allclose(together[part], alone, atol=1e-5, rtol=1e-4)
+        assert (together[part] - alone).abs().max() < 1e-4 * alone.abs().max()
 
 
 @pytest.mark.parametrize("kind", MAKE)

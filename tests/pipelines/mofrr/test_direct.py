@@ -248,7 +248,7 @@ class Bar:
 @pytest.mark.parametrize(
     ("operations", "steps", "total"),
     [
-        ({"whitening", "face_slimming"}, 0, 1),
+        ({"whitening", "face_slimming"}, 1, 1),
         ({"whitening", "smoothing"}, 3, 4),
         ({"smoothing"}, 3, 3),
     ],

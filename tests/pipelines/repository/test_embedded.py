@@ -32,7 +32,7 @@ def test_diffusers_finds_the_packages_class(name):
 
 
 def test_an_export_holds_the_packages_code_and_the_same_weights(name, exported):
-    assert {file.name for file in exported.glob("*.py")} == set(code_files(KINDS[name]))
+    assert {file.name for file in exported.glob("*.py")} == {*code_files(KINDS[name]), "block.py"}
     for file in ("SHA256SUMS", "README.md"):
         assert (exported / file).read_bytes() == (hub.folder(name) / file).read_bytes()
 
@@ -42,8 +42,8 @@ def test_an_export_without_its_code_is_the_embedded_folder_again(name, exported,
     remove_code(copy)
     embedded = hub.folder(name)
     assert files_of(copy) == files_of(embedded)
-    index = "model_index.json"
-    assert (copy / index).read_text() == (embedded / index).read_text()
+    for index in ("model_index.json", "modular_model_index.json"):
+        assert (copy / index).read_text() == (embedded / index).read_text()
 
 
 def files_of(folder: Path) -> set[Path]:

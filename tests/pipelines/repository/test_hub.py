@@ -15,6 +15,7 @@ from hub_server import TOKEN, running_hub
 from frr.pipelines.mofrr.pipeline import MoFRRPipeline
 
 SCRIPTS = Path(__file__).parent / "hub_scripts"
+MODULAR = "modular_model_index.json"
 NETWORKS = tuple(MoFRRPipeline._optional_components)
 
 
@@ -57,13 +58,18 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
-def as_pushed(files: dict[str, bytes]) -> dict[str, bytes]:
-    return {name: raw for name, raw in files.items() if name != ".gitattributes"}
+def as_pushed(files: dict[str, bytes], repo: str) -> dict[str, bytes]:
+    """A repository on the Hub as a folder, where no index says its name."""
+    files = {name: raw for name, raw in files.items() if name != ".gitattributes"}
+    key = b'"pretrained_model_name_or_path": '
+    named, nameless = key + f'"{repo}"'.encode(), key + b"null"
+    assert named in files[MODULAR] and nameless not in files[MODULAR]
+    return files | {MODULAR: files[MODULAR].replace(named, nameless)}
 
 
 def test_the_hub_holds_what_save_pretrained_writes(pushed, written):
     first = next(files for files in pushed.hub.commits.values() if "model_index.json" in files)
-    assert as_pushed(first) == files_of(written)
+    assert as_pushed(first, "me/whole") == files_of(written)
     assert pushed.pushed["url"].startswith(f"{pushed.hub.url}/me/whole/commit/")
 
 
@@ -73,6 +79,20 @@ def test_by_id_where_the_package_is_not_installed(pushed, photos):
     assert (images - photos).abs().max() > 1e-3
     assert pushed.strange["expert classes"] == 1
     assert pushed.strange["sharded"]
+
+
+@pytest.mark.parametrize("kind", ["restore", "routed", "whitening", "offloaded"])
+def test_the_modular_pipeline_by_id_where_the_package_is_not_installed(pushed, kind):
+    assert pushed.strange["modular"][kind]
+
+
+def test_a_workflow_loads_its_own_networks(pushed):
+    assert pushed.strange["whitening"] == [
+        "merger",
+        "scheduler",
+        "shared_expert",
+        "whitening_expert",
+    ]
 
 
 def test_by_id_without_the_flag_once_the_package_is_imported(pushed):
@@ -124,7 +144,7 @@ def test_pushing_another_version_removes_the_first_ones_code(pushed):
 
 def test_saving_and_pushing_from_afar_gives_the_same_repository(pushed, written):
     assert files_of(pushed.work / "again") == files_of(written)
-    assert as_pushed(pushed.hub.files("me/from_afar")) == files_of(written)
+    assert as_pushed(pushed.hub.files("me/from_afar"), "me/from_afar") == files_of(written)
 
 
 @pytest.mark.parametrize(

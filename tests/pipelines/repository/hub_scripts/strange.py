@@ -15,7 +15,8 @@ class NoPackage:
 
 
 sys.meta_path.insert(0, NoPackage())
-from diffusers import DiffusionPipeline  # noqa: E402
+import diffusers.modular_pipelines.components_manager as manager  # noqa: E402
+from diffusers import ComponentsManager, DiffusionPipeline, ModularPipeline  # noqa: E402
 
 folder, work, sha = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 photos = torch.load(work / "photos.pt", weights_only=True)
@@ -86,6 +87,38 @@ try:
 except ValueError as error:
     facts["mixed"] = str(error)
 pipe.push_to_hub("me/from_afar")
+
+
+def modular(**options):
+    return ModularPipeline.from_pretrained("me/from_afar", trust_remote_code=True, **options)
+
+
+def by_blocks(blocks, **wishes):
+    noise = torch.Generator().manual_seed(0)
+    options = {"num_inference_steps": 2, "output_type": "pt"}
+    return blocks(image=photos, generator=noise, output="images", **options, **wishes)
+
+
+def by_pipeline(operations):
+    noise = torch.Generator().manual_seed(0)
+    options = {"num_inference_steps": 2, "output_type": "pt"}
+    return pipe(photos, generator=noise, operations=operations, **options).images
+
+
+manager.TorchDeviceBackend.mem_get_info = lambda self: (2**40, 2**40)  # the CPU does not tell
+memory = ComponentsManager()
+memory.enable_auto_cpu_offload(device="cpu")
+blocks = modular(components_manager=memory)
+blocks.load_components(workflow="whitening")
+facts["whitening"] = sorted(name for name, part in blocks.components.items() if part is not None)
+expected = by_pipeline({"whitening"})
+facts["modular"] = {"whitening": torch.equal(by_blocks(blocks, whitening=True), expected)}
+blocks.load_components()
+wishes = {"whitening": True, "eye_enlarging": True}
+facts["modular"]["restore"] = torch.equal(by_blocks(blocks, **wishes), images)
+facts["modular"]["routed"] = torch.equal(by_blocks(blocks), by_pipeline(None))
+hooked = (hasattr(getattr(blocks, name), "_hf_hook") for name in ("router", "merger"))
+facts["modular"]["offloaded"] = all(hooked)
 
 facts["no flag"] = message(pretrained_model_name_or_path="me/whole")
 merger = "diffusion_pytorch_model.safetensors"
