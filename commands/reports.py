@@ -109,6 +109,7 @@ class Report:
     ) -> Report:
         """Gather what the pipeline says of one photo; `pictures`: it and its restoration."""
         names = pipe.operations
+        own = min(pictures[0].size) if output.native_size is None else int(output.native_size[0])
         spread = None if output.uncertainty is None else float(output.uncertainty[0].mean())
         return cls(
             job=job,
@@ -116,7 +117,7 @@ class Report:
             routing=by_name(names, output.routing[0]),
             degrees=by_name(names, output.degrees[0]),
             active=tuple(n for n, on in zip(names, output.active[0], strict=True) if on),
-            native_size=int(output.native_size[0]),
+            native_size=own,
             quality={
                 "pixels": seen_quality(output),
                 "file": pictures[0].info.get("jpeg_quality"),
