@@ -17,6 +17,7 @@ from diffusers import DiffusionPipeline, ModelMixin, SchedulerMixin
 from huggingface_hub import snapshot_download
 from safetensors import SafetensorError, safe_open
 
+from .fitting import building, check_finite, check_fit, shapes_of
 from .writer import CARD_NAME, CHECKSUMS_NAME, INDEX_NAME, digest
 
 WEIGHTS_STEM = "diffusion_pytorch_model"
@@ -34,7 +35,7 @@ def read_json(file: Path, missing: str) -> dict[str, Any]:
         raise ValueError(f"{file} does not exist: {missing}")
     try:
         entries = json.loads(file.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{file} is not JSON ({error}); fetch or export it again") from error
     if not isinstance(entries, dict):
         raise ValueError(f"{file} holds no JSON object; fetch or export it again")
@@ -119,20 +120,25 @@ def load_network(
     if not files:
         raise ValueError(f"{folder / WEIGHTS_STEM}.safetensors does not exist; fetch it again")
     check_weights(files, folder.parent)
+    shapes = shapes_of(files)
     try:
-        network, info = network_class.from_pretrained(
-            folder,
-            torch_dtype=dtype,
-            variant=variant,
-            use_safetensors=True,
-            output_loading_info=True,
-            **options,
-        )
+        if not options.get("low_cpu_mem_usage", True):
+            check_fit(network_class, config, shapes, files[0])
+        with building(len(shapes)):
+            network, info = network_class.from_pretrained(
+                folder,
+                torch_dtype=dtype,
+                variant=variant,
+                use_safetensors=True,
+                output_loading_info=True,
+                **options,
+            )
     except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(
             f"{files[0]} does not fit {folder / 'config.json'}, or one of them is damaged: {error}"
         ) from error
     _check_keys(files[0], network_class, info)
+    check_finite(network, files[0])
     return network
 
 

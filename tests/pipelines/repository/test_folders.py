@@ -36,7 +36,7 @@ NAMES = {
         *("restoration", "routing", "running", "steps", "tiled"),
     ),
     "pipelines/photos": ("arrays", "tiles"),
-    "pipelines/repository": ("code", "reader", "writer"),
+    "pipelines/repository": ("code", "exchange", "fitting", "reader", "writer", "writing"),
 }
 CODE = {
     f"{folder}/{name}.py": "_".join([*folder.split("/")[1:], name])
