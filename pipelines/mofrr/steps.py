@@ -5,6 +5,7 @@ Each is a method that can be called by itself (as a node of a graph, say) and th
 working size itself, and edits are applied to the photo's own pixels.
 """
 
+import copy
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -178,10 +179,11 @@ class MoFRRSteps(MoFRRParts):
             return {}, latents
         denoisers = [each for each in experts.values() if denoises(each)]
         check_scheduler(self.scheduler, denoisers)
-        self.scheduler.set_timesteps(num_inference_steps)
-        self._num_timesteps = len(self.scheduler.timesteps) if denoisers else 0
+        scheduler = copy.deepcopy(self.scheduler)  # it counts steps: calls must not share it
+        scheduler.set_timesteps(num_inference_steps)
+        self._num_timesteps = timesteps = len(scheduler.timesteps) if denoisers else 0
         answers = int(len(denoisers) < len(experts))  # those at once are one step of the bar
-        with self.progress_bar(total=self._num_timesteps + answers) as bar:  # pyright: ignore
+        with self.progress_bar(total=timesteps + answers) as bar:  # pyright: ignore
 
             def advance(index: int, timestep: Tensor, latents: Tensor) -> Tensor:
                 bar.update()
@@ -190,7 +192,7 @@ class MoFRRSteps(MoFRRParts):
             runner = Runner(
                 experts,
                 self.expert_names,
-                self.scheduler,
+                scheduler,
                 num_inference_steps,
                 generator,
                 advance,

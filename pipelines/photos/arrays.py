@@ -66,6 +66,8 @@ def _read_pil(image: Image.Image) -> Photo:
 def _numpy_planes(array: np.ndarray) -> Sequence[Tensor]:
     if array.ndim not in (2, 3, 4):
         raise ValueError(f"numpy array of shape {array.shape} came; expected H W, H W C or B H W C")
+    if 0 in array.shape:
+        raise ValueError(f"image has no pixels: its shape is {array.shape}")
     if array.dtype != np.uint8 and not np.issubdtype(array.dtype, np.floating):
         raise ValueError(f"numpy array of {array.dtype} came; expected floats in [0, 1] or uint8")
     planes = torch.from_numpy(array.copy())
@@ -83,6 +85,10 @@ def _numpy_planes(array: np.ndarray) -> Sequence[Tensor]:
 def _tensor_planes(tensor: Tensor) -> Sequence[Tensor]:
     if tensor.ndim not in (3, 4):
         raise ValueError(f"tensor of shape {tuple(tensor.shape)} came; expected C H W or B C H W")
+    if 0 in tensor.shape:
+        raise ValueError(f"image has no pixels: its shape is {tuple(tensor.shape)}")
+    if tensor.is_sparse or tensor.is_meta or tensor.is_quantized:
+        raise ValueError("a tensor without plain values came; expected a dense one")
     return tensor.unbind() if tensor.ndim == 4 else [tensor]
 
 

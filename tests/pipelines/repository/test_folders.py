@@ -30,7 +30,7 @@ NAMES = {
         *("flow_expert", "granularity", "hfcam", "idem", "merger", "native_router", "native_view"),
         *("router", "shared", "stem", "texture_expert", "tone_expert", "warping"),
     ),
-    "pipelines": ("operations", "placement", "room"),
+    "pipelines": ("arguments", "operations", "placement", "room"),
     "pipelines/mofrr": (
         *("components", "direct", "edits", "experts", "merging", "output", "pipeline", "request"),
         *("restoration", "routing", "running", "steps", "tiled"),
