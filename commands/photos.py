@@ -79,15 +79,16 @@ def find(paths: Iterable[Path], problems: Problems) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for path in paths:
-        if path.is_dir():
-            inside = _inside(path)
-            if not inside:
-                problems.report(path, "the folder holds no file")
-            found.update(dict.fromkeys(inside))
-        elif path.exists():
-            found[path] = None
-        else:
-            problems.report(path, "no such file or folder")
+        with problems.of(path):
+            if path.is_dir():
+                inside = _inside(path)
+                if not inside:
+                    problems.report(path, "the folder holds no file")
+                found.update(dict.fromkeys(inside))
+            elif path.exists():
+                found[path] = None
+            else:
+                problems.report(path, "no such file or folder")
     return list(found)
 
 
@@ -137,15 +138,17 @@ def open_photo(path: Path) -> Image.Image:
     Raises:
         ValueError: the file is not a still picture that can be read.
     """
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
+
+    from ..pipelines.photos.files import open_picture
 
     try:
-        with Image.open(path) as picture:
+        with open_picture(path) as picture:
             frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
             upright = ImageOps.exif_transpose(picture)
             upright.load()
     except Exception as error:  # Pillow's decoders raise errors of many kinds on broken files
-        raise ValueError(f"cannot be read as a picture ({error})") from error
+        raise ValueError(f"cannot be read as a picture ({one_line(error)})") from error
     if frames > 1:
         raise ValueError(f"holds {frames} frames, expected a still picture")
     return _eight_bit(upright)

@@ -173,8 +173,11 @@ def find_folder(
     name: str | os.PathLike, skipped: list[str], variant: str | None, **hub: Any
 ) -> Path:
     """A folder as it is, or the snapshot of a Hub repository without the folders in `skipped`."""
-    if Path(name).is_dir():
-        return Path(name)
+    try:
+        if Path(name).is_dir():
+            return Path(name)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{str(name)[:80]!r} cannot be a folder ({error})") from error
     if Path(name).is_absolute() or str(name).startswith(".") or str(name).count("/") != 1:
         raise ValueError(f"{name} is no folder, and no Hub id of the form owner/name either")
     skipped = [f"{part}/*" for part in skipped]

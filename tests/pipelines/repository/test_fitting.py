@@ -1,4 +1,4 @@
-"""Weights are numbers of the right shapes, in folders and in single files; known before building."""
+"""Weights are numbers, of the right shapes, in folders and in single files."""
 
 import json
 import time
@@ -68,7 +68,7 @@ def test_folders_single_files_and_training_refuse_nan(folder, single, tmp_path):
         lambda: MoFRRPipeline.from_pretrained(folder),
         lambda: load_trained(ExpertMerger, folder / "merger"),
     ):
-        with pytest.raises(ValueError, match="merger.*NaN or infinite.*gain_head.bias"):
+        with pytest.raises(ValueError, match=r"merger.*NaN or infinite.*gain_head.bias"):
             load()
 
     def poison(_, tensors):
