@@ -27,7 +27,7 @@ class References:
     """The true photos, where there are any: one file, or a folder searched by name."""
 
     def __init__(self, place: Path | None, photos: Sequence[Path]) -> None:
-        if place is not None and place.is_file() and len(photos) > 1:
+        if place is not None and not place.is_dir() and len(photos) > 1:
             raise click.UsageError(
                 f"--reference {place} is one file for {len(photos)} photos: give a folder of files"
             )
@@ -48,7 +48,7 @@ class References:
 
     def _path(self, photo: Path) -> Path:
         assert self.place is not None
-        if self.place.is_file():
+        if not self.place.is_dir():
             return self.place
         same_name = self.place / photo.name
         if same_name.is_file():

@@ -42,9 +42,16 @@ class Results:
         self._read_list()
 
     def check(self, *targets: Path) -> None:
-        """Raise ValueError, naming the file, if one of `targets` must not be written."""
+        """Look whether files may be written.
+
+        Raises:
+            ValueError: one of `targets` must not be written; it is named.
+            OSError: its name is none that the disk can hold.
+        """
         for target in targets:
-            if not names.lexists(target):
+            try:
+                target.lstat()
+            except FileNotFoundError:
                 continue
             if target.is_symlink():
                 raise ValueError(f"{target} is a link: remove it, or choose another -o")

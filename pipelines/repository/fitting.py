@@ -45,7 +45,7 @@ def check_fit(
         shapes: of the weights, by name.
         source: what the message names.
     """
-    with torch.device("meta"), building(len(shapes)):
+    with torch.device("meta"), building(len(shapes), source):
         network = kind.from_config(dict(config))
     expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     for name in sorted({*expected, *shapes}, key=lambda name: (name in expected, name)):
@@ -71,7 +71,7 @@ def check_finite(network: nn.Module, source: object) -> None:
 
 
 @contextmanager
-def building(tensors: int) -> Iterator[None]:
+def building(tensors: int, source: object) -> Iterator[None]:
     """Ends the building of a network that has many more modules than there are tensors.
 
     Raises:
@@ -84,7 +84,7 @@ def building(tensors: int) -> Iterator[None]:
         nonlocal built
         built += threading.get_ident() == thread
         if built > most and threading.get_ident() == thread:
-            raise ValueError(f"the config is of a network far larger than its {tensors} tensors")
+            raise ValueError(f"{source}: its config is of a network far larger than {tensors} tensors")
 
     handle = hooks.register_module_module_registration_hook(count)
     try:

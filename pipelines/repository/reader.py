@@ -124,7 +124,7 @@ def load_network(
     try:
         if not options.get("low_cpu_mem_usage", True):
             check_fit(network_class, config, shapes, files[0])
-        with building(len(shapes)):
+        with building(len(shapes), files[0]):
             network, info = network_class.from_pretrained(
                 folder,
                 torch_dtype=dtype,

@@ -1,6 +1,7 @@
 """What nodes say is what happened, wrong numbers are refused, and an interrupt is answered soon."""
 
 import json
+import shutil
 import time
 from itertools import pairwise
 
@@ -87,6 +88,7 @@ def test_an_edited_config_is_a_new_model(nodes, models, pipe):
         file = folder / name
         file.write_text(json.dumps(json.loads(file.read_text()), indent=4))
         seen.append(fingerprint("mine", "auto"))
+    shutil.rmtree(folder)
     assert all(one != other for one, other in pairwise(seen))
 
 

@@ -117,6 +117,6 @@ def test_a_config_of_endless_layers_is_refused(monkeypatch):
             return network
 
     check_fit(Endless, {"depth": 2}, shapes(Endless.from_config({"depth": 2})), "file")
-    with pytest.raises(ValueError, match="far larger than its 4 tensors"):
+    with pytest.raises(ValueError, match="far larger than 4 tensors"):
         check_fit(Endless, {"depth": 10**9}, dict.fromkeys("abcd", (1,)), "file")
     nn.Sequential(*(nn.Identity() for _ in range(fitting.AT_LEAST * 40)))  # and counts no more
