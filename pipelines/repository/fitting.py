@@ -84,7 +84,9 @@ def building(tensors: int, source: object) -> Iterator[None]:
         nonlocal built
         built += threading.get_ident() == thread
         if built > most and threading.get_ident() == thread:
-            raise ValueError(f"{source}: its config is of a network far larger than {tensors} tensors")
+            raise ValueError(
+                f"{source}: its config is of a network far larger than {tensors} tensors"
+            )
 
     handle = hooks.register_module_module_registration_hook(count)
     try:

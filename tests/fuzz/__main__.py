@@ -1,4 +1,4 @@
-"""The large fuzzing: `python -m tests.fuzz --minutes 30`, rounds of other seeds until time is up."""
+"""The large fuzzing, `python -m tests.fuzz --minutes 30`: rounds of seeds until time is up."""
 
 import argparse
 import os

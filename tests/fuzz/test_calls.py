@@ -136,7 +136,7 @@ def check_images(images) -> None:
     for each in images:
         values = torch.as_tensor(np.asarray(each) if isinstance(each, Image.Image) else each)
         assert bool(values.float().isfinite().all())
-        assert 0 <= float(values.min()) and float(values.max()) <= 255
+        assert float(values.min()) >= 0 and float(values.max()) <= 255
 
 
 @given(data=st.data())
