@@ -16,10 +16,6 @@ import click
 import numpy as np
 import torch
 
-from frr import hub
-from frr.pipelines.bpfre.pipeline import BPFRePipeline
-from frr.pipelines.mofrr.pipeline import MoFRRPipeline
-
 from .host_memory import Device, load_nodes, prompt, resident, use_comfyui, use_stand_in
 
 MARKS = 100  # measurements of a run
@@ -50,6 +46,10 @@ def soak(what: str, act: Callable[[int], None], count: int) -> float:
 
 def caller() -> Callable[[int], None]:
     """A function that makes one call, of the kind that its number says."""
+    from frr import hub
+    from frr.pipelines.bpfre.pipeline import BPFRePipeline
+    from frr.pipelines.mofrr.pipeline import MoFRRPipeline
+
     restore = MoFRRPipeline.from_pretrained(hub.folder(hub.DEFAULT))
     retouch = BPFRePipeline.from_pretrained(hub.folder(hub.BPFRE))
     restore.set_progress_bar_config(disable=True)
@@ -80,8 +80,8 @@ def main(calls: int, prompts: int) -> None:
         use_comfyui(path, device)
     else:
         use_stand_in(device)
+    nodes = load_nodes()  # first, as a host does
     soak("calls", caller(), calls)
-    nodes = load_nodes()
     model = nodes["MoFRRLoadModel"].execute("mofrr-tiny (embedded)", "float32")[0]
 
     def ask(number: int) -> None:

@@ -6,8 +6,10 @@ A folder of results holds a list, `.frr-results`, of the files that commands wro
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from os import path as names
@@ -16,6 +18,7 @@ from pathlib import Path
 from ..pipelines.repository.writing import replacing
 
 LIST_NAME = ".frr-results"
+LONGEST_NAME = 255  # bytes, on the usual disks
 
 
 class Results:
@@ -49,6 +52,8 @@ class Results:
             OSError: its name is none that the disk can hold.
         """
         for target in targets:
+            if len(os.fsencode(target.name)) > LONGEST_NAME:  # also where no folder is there yet
+                raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), str(target))
             try:
                 target.lstat()
             except FileNotFoundError:

@@ -31,6 +31,10 @@ def bpfre():
     return tiny_bpfre.pipeline()
 
 
+def picture_of(array: np.ndarray) -> Image.Image:
+    return Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
+
+
 def picture(kind: str, height: int, width: int, channels: int, count: int):
     """A photo of a kind that callers pass; the last kinds are none."""
     rng = torch.Generator().manual_seed(height * 100 + width)
@@ -43,8 +47,8 @@ def picture(kind: str, height: int, width: int, channels: int, count: int):
         "single": planes[0],
         "numpy": array,
         "floats": array[0] / np.float32(255),
-        "pil": Image.fromarray(array[0].squeeze()),
-        "list": [Image.fromarray(each.squeeze()) for each in array],
+        "pil": picture_of(array[0]),
+        "list": [picture_of(each) for each in array],
         "half": planes.half(),
         "nan": planes * math.nan,
         "large": planes * 3,
