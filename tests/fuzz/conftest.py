@@ -18,7 +18,7 @@ TRIED: Counter[str] = Counter()
 if "settings" in globals():
     common = {"deadline": None, "database": None, "print_blob": True}
     common["suppress_health_check"] = list(HealthCheck)
-    settings.register_profile("small", max_examples=8, derandomize=True, **common)
+    settings.register_profile("small", max_examples=14, derandomize=True, **common)
     settings.register_profile("large", max_examples=max(1, EXAMPLES), **common)
     settings.load_profile("large" if EXAMPLES else "small")
 
