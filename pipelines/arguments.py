@@ -14,9 +14,10 @@ def check_fraction(what: str, number: Any) -> float:
     Raises:
         ValueError: something else.
     """
-    if isinstance(number, bool) or not isinstance(number, Real) or not 0 <= number <= 1:
+    given: Any = number
+    if isinstance(number, bool) or not isinstance(number, Real) or not 0 <= given <= 1:
         raise ValueError(f"{what} is {number!r}; expected a number in [0, 1]")
-    return float(number)
+    return float(given)
 
 
 def check_count(what: str, number: Any, most: int = MOST) -> int:
@@ -25,11 +26,12 @@ def check_count(what: str, number: Any, most: int = MOST) -> int:
     Raises:
         ValueError: something else.
     """
-    if isinstance(number, bool) or not isinstance(number, Integral) or not 1 <= number <= most:
+    given: Any = number
+    if isinstance(number, bool) or not isinstance(number, Integral) or not 1 <= given <= most:
         raise ValueError(
             f"{what} is {number!r}; expected a whole number of at least 1, at most {most}"
         )
-    return int(number)
+    return int(given)
 
 
 def check_working_size(size: Any, least: int) -> int | None:
