@@ -1,5 +1,8 @@
 """`frr`, the command line: undo retouching, simulate it, train, judge and export models."""
 
+import errno
+from typing import Any
+
 import click
 
 from . import __version__
@@ -14,7 +17,24 @@ from .commands.simulate import simulate
 from .commands.train import average, pool, train
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Main(click.Group):
+    """The commands; what the system refuses any of them is said in one line."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command.
+
+        Raises:
+            click.ClickException: a file or folder cannot be read or written.
+        """
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # whoever reads what is printed has enough
+                raise
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=Main, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="frr")
 def main() -> None:
     """Face retouching restoration: find which retouching a photo of a face got, and undo it."""

@@ -23,6 +23,7 @@ import sys
 import tempfile
 from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import click
@@ -99,6 +100,7 @@ def _import(name: str, file: Path, **options: Any) -> Any:
 def load_nodes() -> dict[str, Any]:
     """The pack's nodes by id, imported under the name that a host gives it."""
     folder = {"submodule_search_locations": [str(ROOT)]}
+    sys.modules.setdefault("custom_nodes", ModuleType("custom_nodes"))
     pack = _import("custom_nodes.ComfyUI-FRR", ROOT / "__init__.py", **folder)
 
     async def ask() -> list[Any]:

@@ -12,17 +12,19 @@ import click
 from .. import hub
 from . import options
 from .photos import save_photo
+from .results import Results
 
 if TYPE_CHECKING:
     from ..training.data.faces import FaceSet
 
 PIPELINES = ("mofrr", "bpfre")
+BPFRE_FILES = ("bpfre.json", "bpfre.md", "panel.png")
 pipeline_option = click.option(
     "--pipeline", type=click.Choice(PIPELINES), default=PIPELINES[0], show_default=True
 )
 
 
-def evaluate_bpfre(faces: FaceSet, folder: Path, given: dict[str, Any]) -> None:
+def evaluate_bpfre(faces: FaceSet, results: Results, given: dict[str, Any]) -> None:
     """Writes bpfre.json, bpfre.md and panel.png, and prints the table."""
     from ..training.judging import report_bpfre as report
     from ..training.judging.evaluate_bpfre import evaluate_bpfre as measure
@@ -39,9 +41,9 @@ def evaluate_bpfre(faces: FaceSet, folder: Path, given: dict[str, Any]) -> None:
 
         result = measure(pipe, faces, seed=seed, batch_size=given["batch_size"], progress=progress)
     result = replace(result, weights=weights_digest(Path(str(pipe.config.get("_name_or_path")))))
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "bpfre.json").write_text(report.to_json(result) + "\n", encoding="utf-8")
-    (folder / "bpfre.md").write_text(report.to_markdown(result), encoding="utf-8")
-    save_photo(report.panels(pipe, faces, seed), folder / "panel.png")
+    folder = results.folder
+    results.write_text(folder / "bpfre.json", report.to_json(result) + "\n")
+    results.write_text(folder / "bpfre.md", report.to_markdown(result))
+    save_photo(report.panels(pipe, faces, seed), folder / "panel.png", results)
     click.echo(report.to_text(result))
     click.echo(f"wrote {folder / 'bpfre.md'} and {folder / 'panel.png'}")

@@ -38,10 +38,11 @@ def card(files: Sequence[Path], repo: str, folder: Path, overwrite: bool) -> Non
     All figures come from the evaluation files, and the picture from running the model on a
     public-domain portrait. `save_pretrained`, `push_to_hub` and `frr export` carry both along.
     """
-    from ..training.publishing.card import write_card
+    from ..training.publishing.card import PICTURE_NAME, write_card
 
-    if (folder / "README.md").exists() and not overwrite:
-        raise click.UsageError(f"{folder / 'README.md'} is there already: pass --overwrite")
+    for path in (folder / "README.md", folder / PICTURE_NAME):
+        if path.exists() and not overwrite:
+            raise click.UsageError(f"{path} is there already: pass --overwrite")
     pipe = options.load_either(folder)
     try:
         path = write_card(pipe, folder, repo, files, portrait(), f"frr {__version__}")

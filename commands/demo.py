@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,6 +24,7 @@ EYES = ((203.5, 100.5), (247.0, 103.5))
 MOUTH = ((203.0, 140.0), (244.5, 141.0))
 
 SIZE = 256
+PICTURES = ("panel", "before", "retouched", "restored", "given")
 RECIPE = (
     ("whitening", "lab_curve", 0.8),
     ("smoothing", "bilateral_blur", 0.8),
@@ -47,9 +47,16 @@ class Row(NamedTuple):
 @options.output
 @options.steps
 @options.seed
+@options.overwrite
 @options.model
 def demo(
-    folder: Path, steps: int | None, seed: int, model: str, device: str | None, dtype: str
+    folder: Path,
+    steps: int | None,
+    seed: int,
+    overwrite: bool,
+    model: str,
+    device: str | None,
+    dtype: str,
 ) -> None:
     """Retouch a public-domain portrait, restore it with the embedded weights, and show both.
 
@@ -61,6 +68,9 @@ def demo(
 
     from ..pipelines.photos.drawings import error_picture, panel
 
+    results = options.results_in(
+        folder, [*(f"{name}.png" for name in PICTURES), "demo.json"], overwrite
+    )
     pipe = options.load_pipeline(model, device, dtype)
     before = portrait()
     retouched = retouch_portrait(before)
@@ -83,16 +93,15 @@ def demo(
         ("error of the retouched", error_picture(retouched, before)),
         ("error, operations given", error_picture(given, before)),
     ]
-    save_photo(panel(labelled), folder / "panel.png")
-    singles = {"before": before, "retouched": retouched, "restored": restored, "given": given}
-    for name, picture in singles.items():
-        save_photo(picture, folder / f"{name}.png")
+    pictures = (panel(labelled), before, retouched, restored, given)
+    for name, picture in zip(PICTURES, pictures, strict=True):
+        save_photo(picture, folder / f"{name}.png", results)
 
     applied = {operation: degree for operation, _, degree in RECIPE}
     fields = (output.routing[0].tolist(), output.degrees[0].tolist(), output.active[0].tolist())
     rows = [Row(n, applied.get(n, 0.0), *v) for n, *v in zip(pipe.operations, *fields, strict=True)]
     report = {"psnr": quality, "operations": [row._asdict() for row in rows]}
-    (folder / "demo.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    results.write_json(folder / "demo.json", report)
     click.echo(table(rows, quality))
     click.echo(f"\nwrote {folder / 'panel.png'}")
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import options
-from .bpfre import evaluate_bpfre, pipeline_option
+from .bpfre import BPFRE_FILES, evaluate_bpfre, pipeline_option
+from .results import Results
 
 if TYPE_CHECKING:
     from ..pipelines.mofrr.pipeline import MoFRRPipeline
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ..training.judging.report_mofrr import Evaluation
 
 ROUTINGS = {"given": ("given",), "router": ("router",), "both": ("given", "router")}
+REAL_FILES = ("photos.jsonl", "real.json", "real.md")
 SPLITS = {"seen": ("seen",), "unseen": ("unseen",), "both": ("seen", "unseen")}
 
 faces_option = click.option(
@@ -91,31 +93,31 @@ def evaluate(faces_folder: Path, folder: Path, **given: Any) -> None:
     real.json and photos.jsonl, which `frr thresholds` reads.
     """
     real = given["world"] == "real"
-    name = "bpfre.md" if given["pipeline"] == "bpfre" else "real.md" if real else "evaluation.md"
-    tables = folder / name
-    if tables.exists() and not given["overwrite"]:
-        raise click.UsageError(f"{tables} is there already: pass --overwrite or choose another -o")
+    routings = ROUTINGS[given["routing"]]
+    files = ("evaluation.md", *(f"{routing}.json" for routing in routings))
+    if real or given["pipeline"] == "bpfre":
+        files = REAL_FILES if real else BPFRE_FILES
+    results = options.results_in(folder, files, given["overwrite"])
     if real:
-        _evaluate_real(faces_folder, folder, given)
+        _evaluate_real(faces_folder, results, given)
         return
     faces = options.load_faces(faces_folder, given["size"], given["limit"])
     if given["pipeline"] == "bpfre":
-        evaluate_bpfre(faces, folder, given)
+        evaluate_bpfre(faces, results, given)
         return
     pipe = options.load_pipeline(given["model"], given["device"], given["dtype"])
-    folder.mkdir(parents=True, exist_ok=True)
     identity = _identity(faces_folder) if given["identity"] else {}
 
     sections = []
-    for routing in ROUTINGS[given["routing"]]:
+    for routing in routings:
         result = _judge(pipe, faces, given, routing=routing, **identity)
         result = replace(result, weights=_weights(pipe))
-        sections.append(_keep(result, folder / f"{routing}.json"))
-    tables.write_text("\n".join(sections), encoding="utf-8")
-    click.echo(f"wrote {tables}")
+        sections.append(_keep(result, folder / f"{routing}.json", results))
+    results.write_text(folder / "evaluation.md", "\n".join(sections))
+    click.echo(f"wrote {folder / 'evaluation.md'}")
 
 
-def _evaluate_real(faces_folder: Path, folder: Path, given: dict[str, Any]) -> None:
+def _evaluate_real(faces_folder: Path, results: Results, given: dict[str, Any]) -> None:
     """Judges a model on photos of real size."""
     from ..training.data.native_capture import open_faces
     from ..training.judging import report_native as report
@@ -142,11 +144,12 @@ def _evaluate_real(faces_folder: Path, folder: Path, given: dict[str, Any]) -> N
         journeys=world.journeys,
         weights=_weights(pipe),
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    write_photos(photos, folder / "photos.jsonl")
-    (folder / "real.json").write_text(report.to_json(result) + "\n", encoding="utf-8")
+    folder = results.folder
+    with results.writing(folder / "photos.jsonl") as beside:
+        write_photos(photos, beside)
+    results.write_text(folder / "real.json", report.to_json(result) + "\n")
     click.echo(report.to_text(result))
-    (folder / "real.md").write_text(report.to_markdown(result), encoding="utf-8")
+    results.write_text(folder / "real.md", report.to_markdown(result))
     click.echo(f"wrote {folder / 'real.md'}")
 
 
@@ -232,11 +235,11 @@ def _weights(pipe: MoFRRPipeline) -> str | None:
     return weights_digest(Path(str(pipe.config.get("_name_or_path"))))
 
 
-def _keep(result: Evaluation, path: Path) -> str:
+def _keep(result: Evaluation, path: Path, results: Results) -> str:
     """Prints the tables, writes them as JSON, and returns them as Markdown."""
     from ..training.judging import report_mofrr as report
 
-    path.write_text(report.to_json(result) + "\n", encoding="utf-8")
+    results.write_text(path, report.to_json(result) + "\n")
     click.echo(report.to_text(result))
     return report.to_markdown(result)
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ..pipelines.bpfre.pipeline import BPFRePipeline
     from ..pipelines.mofrr.pipeline import MoFRRPipeline
 
+PIPELINES = ("MoFRRPipeline", "BPFRePipeline")
+
 
 @click.command(short_help="Write a model folder that loads anywhere; push it.")
 @click.option("--model", help="Model folder, embedded model or Hub id to write again.")
@@ -72,8 +74,7 @@ def export(
 
     if (source["model"] is None) == (source["runs"] is None):
         raise click.UsageError("pass either --model or --runs")
-    if (folder / "model_index.json").exists() and not overwrite:
-        raise click.UsageError(f"{folder} holds a model: pass --overwrite or choose another -o")
+    check_place(folder, overwrite)
     if push is not None:
         if without_code:
             raise click.UsageError("--push uploads what loads anywhere: leave --without-code out")
@@ -87,6 +88,37 @@ def export(
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"wrote {folder}" + (f" and pushed it to {push}" if push else ""))
+
+
+def check_place(folder: Path, overwrite: bool) -> None:
+    """Look whether a model may be written to a folder, where a card and dotfiles may be.
+
+    Raises:
+        click.UsageError: it holds a model that is not to be replaced, or something else.
+    """
+    from ..pipelines.repository.exchange import CHECKSUMS_NAME, CODE_VERSION, INDEX_NAME
+    from ..pipelines.repository.reader import read_json
+    from ..pipelines.repository.writing import clear_unfinished
+
+    if not folder.exists():
+        return
+    clear_unfinished(folder)
+    if not (folder / INDEX_NAME).exists():
+        for path in sorted(folder.iterdir()):
+            code = path.suffix == ".py" and CODE_VERSION.search(path.stem)
+            if code or path.name == CHECKSUMS_NAME or (path.is_dir() and path.name[0] != "."):
+                raise click.UsageError(
+                    f"{folder} holds {path.name}, and no model: choose another -o, or empty it"
+                )
+        return
+    if not overwrite:
+        raise click.UsageError(f"{folder} holds a model: pass --overwrite or choose another -o")
+    try:
+        kind = read_json(folder / INDEX_NAME, "").get("_class_name")
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    if (kind[-1] if isinstance(kind, list) and kind else kind) not in PIPELINES:
+        raise click.UsageError(f"{folder} holds a {kind}, which is not replaced: choose another -o")
 
 
 def _check_login() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,6 +11,7 @@ import click
 
 from .. import hub
 from ..pipelines.freed_memory import keep_freed_memory
+from .results import Results
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -37,7 +38,10 @@ photos = click.argument(
 )
 steps = click.option("--steps", type=click.IntRange(1), help="[default: the model's]")
 overwrite = click.option(
-    "--overwrite", is_flag=True, help="Replace results of an earlier run; photos never are."
+    "--overwrite", is_flag=True, help="Replace results of an earlier run; nothing else ever is."
+)
+resume = click.option(
+    "--resume", is_flag=True, help="Go on where an earlier run stopped: keep what is whole."
 )
 seed = click.option("--seed", default=0, show_default=True, help="Seed of everything random.")
 
@@ -90,6 +94,20 @@ def device_or_default(name: str | None) -> str:
         reason = str(error).splitlines()[0]
         raise click.ClickException(f"--device {name} cannot be used here: {reason}") from error
     return name
+
+
+def results_in(folder: Path, files: Iterable[str], overwrite: bool) -> Results:
+    """Where a command writes files of known names; refused before any work is done.
+
+    Raises:
+        click.UsageError: one of them is there and may not be replaced.
+    """
+    results = Results(folder, overwrite=overwrite)
+    try:
+        results.check(*(folder / name for name in files))
+    except (OSError, ValueError) as error:
+        raise click.UsageError(str(error)) from error
+    return results
 
 
 def load_pipeline(name: str, device: str | None, dtype: str) -> MoFRRPipeline:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,6 +11,8 @@ import click
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from .results import Results
 
 FORMATS = ("png", "jpg", "webp")
 
@@ -53,14 +55,20 @@ class Problems:
         """Report what goes wrong inside, with reading, restoring or writing `path`, and go on."""
         try:
             yield
-        except (OSError, ValueError) as error:
-            self.report(path, error)
+        except (OSError, ValueError, RuntimeError, MemoryError) as error:
+            self.report(path, one_line(error))
 
     def end(self) -> None:
         """End the command with status 1 if anything was reported."""
         if self.count:
             click.echo(f"{self.count} problem(s), named above", err=True)
             raise click.exceptions.Exit(1)
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, in one line."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def find(paths: Iterable[Path], problems: Problems) -> list[Path]:
@@ -71,15 +79,16 @@ def find(paths: Iterable[Path], problems: Problems) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for path in paths:
-        if path.is_dir():
-            inside = _inside(path)
-            if not inside:
-                problems.report(path, "the folder holds no file")
-            found.update(dict.fromkeys(inside))
-        elif path.exists():
-            found[path] = None
-        else:
-            problems.report(path, "no such file or folder")
+        with problems.of(path):
+            if path.is_dir():
+                inside = _inside(path)
+                if not inside:
+                    problems.report(path, "the folder holds no file")
+                found.update(dict.fromkeys(inside))
+            elif path.exists():
+                found[path] = None
+            else:
+                problems.report(path, "no such file or folder")
     return list(found)
 
 
@@ -89,31 +98,35 @@ def _inside(folder: Path) -> list[Path]:
     return [path for path in files if path.suffix != ".json" or path.stem not in stems]
 
 
-def plan(photos: Sequence[Path], folder: Path, suffix: str) -> list[Job]:
-    """Name the output of each photo: its stem, numbered where two photos share one."""
+def own_files(job: Job) -> tuple[Path, ...]:
+    """The files that every photo's job writes: the picture, and its report last."""
+    return job.target, job.report
+
+
+def plan(
+    photos: Sequence[Path],
+    folder: Path,
+    suffix: str,
+    files: Callable[[Job], Iterable[Path]] = own_files,
+) -> list[Job]:
+    """Name the outputs of each photo by its stem, numbered where two photos' would share a name.
+
+    Args:
+        photos: to process.
+        folder: to write to.
+        suffix: of the pictures.
+        files: all that a job writes; names that differ in upper and lower case are taken as one.
+    """
     taken: set[str] = set()
     jobs = []
     for photo in photos:
-        stem, number = photo.stem, 2
-        while stem in taken:
-            stem, number = f"{photo.stem}-{number}", number + 1
-        taken.add(stem)
-        jobs.append(Job(photo, folder / f"{stem}.{suffix}"))
+        job, number = Job(photo, folder / f"{photo.stem}.{suffix}"), 2
+        while taken & (names := {path.name.casefold() for path in files(job)}):
+            job = Job(photo, folder / f"{photo.stem}-{number}.{suffix}")
+            number += 1
+        taken |= names
+        jobs.append(job)
     return jobs
-
-
-def guard(target: Path, photos: Iterable[Path], overwrite: bool) -> None:
-    """Refuse to replace a photo, and to replace anything else unless `overwrite`.
-
-    Raises:
-        ValueError: `target` must not be written.
-    """
-    if not target.exists():
-        return
-    if any(target.samefile(photo) for photo in photos):
-        raise ValueError(f"the result would overwrite a photo, {target}: choose another -o")
-    if not overwrite:
-        raise ValueError(f"{target} is there already: pass --overwrite or choose another -o")
 
 
 def open_photo(path: Path) -> Image.Image:
@@ -125,19 +138,20 @@ def open_photo(path: Path) -> Image.Image:
     Raises:
         ValueError: the file is not a still picture that can be read.
     """
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
     from ..pipelines.photos.compression import quality_of_tables
+    from ..pipelines.photos.files import open_picture
 
     try:
-        with Image.open(path) as picture:
+        with open_picture(path) as picture:
             frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
             upright = ImageOps.exif_transpose(picture)
             upright.load()
             if (tables := getattr(picture, "quantization", None)) is not None:
                 upright.info["jpeg_quality"] = quality_of_tables(tables)
     except Exception as error:  # Pillow's decoders raise errors of many kinds on broken files
-        raise ValueError(f"cannot be read as a picture ({error})") from error
+        raise ValueError(f"cannot be read as a picture ({one_line(error)})") from error
     if frames > 1:
         raise ValueError(f"holds {frames} frames, expected a still picture")
     return _eight_bit(upright)
@@ -160,14 +174,17 @@ def _eight_bit(picture: Image.Image) -> Image.Image:
     return picture.convert("RGBA" if has_alpha else "RGB")
 
 
-def save_photo(picture: Image.Image, target: Path, profile: bytes | None = None) -> None:
+def save_photo(
+    picture: Image.Image, target: Path, results: Results, profile: bytes | None = None
+) -> None:
     """Write a picture in the format of the target's suffix, JPEG and WebP at high quality.
 
     Raises:
-        ValueError: the picture has alpha and the format cannot hold it.
+        ValueError: the picture has alpha and the format cannot hold it, or `results` has no place
+            for it.
     """
     if picture.mode == "RGBA" and target.suffix == ".jpg":
         raise ValueError("has transparency, which JPEG cannot hold: use --format png or webp")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # PNG is lossless whatever the quality; Pillow's level 6 takes twice as long for 9 % less.
-    picture.save(target, quality=95, compress_level=4, icc_profile=profile)
+    with results.writing(target) as beside:
+        # PNG is lossless whatever the quality; Pillow's level 6 takes twice as long for 9 % less.
+        picture.save(beside, quality=95, compress_level=4, icc_profile=profile)

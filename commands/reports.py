@@ -13,7 +13,8 @@ import click
 
 from .. import __version__
 from .options import by_name
-from .photos import Job, open_photo, save_photo
+from .photos import Job, Problems, open_photo, save_photo
+from .results import Results
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -29,7 +30,7 @@ class References:
     """The true photos, where there are any: one file, or a folder searched by name."""
 
     def __init__(self, place: Path | None, photos: Sequence[Path]) -> None:
-        if place is not None and place.is_file() and len(photos) > 1:
+        if place is not None and not place.is_dir() and len(photos) > 1:
             raise click.UsageError(
                 f"--reference {place} is one file for {len(photos)} photos: give a folder of files"
             )
@@ -50,7 +51,7 @@ class References:
 
     def _path(self, photo: Path) -> Path:
         assert self.place is not None
-        if self.place.is_file():
+        if not self.place.is_dir():
             return self.place
         same_name = self.place / photo.name
         if same_name.is_file():
@@ -129,7 +130,7 @@ class Report:
             faces=faces,
         )
 
-    def write(self, **context: Any) -> None:
+    def write(self, results: Results, **context: Any) -> None:
         """Write the report, with anything else that belongs in it, beside the result."""
         record = {
             "frr": __version__,
@@ -138,8 +139,7 @@ class Report:
             **context,
             **{k: v for k, v in asdict(self).items() if k != "job"},
         }
-        text = json.dumps(_without_infinity(record), indent=2)
-        self.job.report.write_text(text + "\n", encoding="utf-8")
+        results.write_json(self.job.report, _without_infinity(record))
 
     def line(self) -> str:
         """One line for the terminal: files, what was undone at which degree, PSNR."""
@@ -175,19 +175,67 @@ def compare(photo: Image.Image, restored: Image.Image, truth: Image.Image) -> di
     return dict(zip(("photo", "restored"), values, strict=True))
 
 
-def write_expert_pictures(output: MoFRRPipelineOutput, folder: Path) -> None:
+def is_done(job: Job, results: Results, **context: Any) -> bool:
+    """Whether an earlier run finished a photo: picture and report are there, and whole.
+
+    Args:
+        job: of the photo.
+        results: the folder.
+        context: what the report must say of how it was done.
+
+    Raises:
+        ValueError: it was done in another way.
+    """
+    if not results.has(job.target, job.report):
+        return False
+    try:
+        record = json.loads(job.report.read_text(encoding="utf-8"))
+    except ValueError:
+        record = None
+    if not isinstance(record, dict) or "photo" not in record:
+        return False
+    for name, value in json.loads(json.dumps({"photo": str(job.photo), **context})).items():
+        if record.get(name) != value:
+            raise ValueError(
+                f"{job.target} was made with {name}={record.get(name)!r}, now it is {value!r}: "
+                "resume with what it had, or choose another -o"
+            )
+    return True
+
+
+def to_do(jobs: Sequence[Job], results: Results, problems: Problems, **context: Any) -> list[Job]:
+    """The jobs that an earlier run has not finished; all of them without --resume."""
+    if not results.resume:
+        return list(jobs)
+    left, done = [], 0
+    for job in jobs:
+        with problems.of(job.photo):
+            if is_done(job, results, **context):
+                done += 1
+            else:
+                left.append(job)
+    click.echo(f"{done} photo(s) were done before", err=True)
+    return left
+
+
+def expert_files(job: Job, experts: Sequence[str]) -> tuple[Path, ...]:
+    """The files that `write_expert_pictures` may write."""
+    ends = ("", "_residual", "_flow")
+    return tuple(job.extras / f"{name}{end}.png" for name in experts for end in ends)
+
+
+def write_expert_pictures(output: MoFRRPipelineOutput, folder: Path, results: Results) -> None:
     """Write image, residual (4 times, around grey) and flow (as colours) of each active expert."""
     from ..pipelines.photos.drawings import flow_picture, residual_picture
 
     assert output.expert_images and output.residuals and output.flows
-    folder.mkdir(parents=True, exist_ok=True)
     for name, images in output.expert_images.items():
         residual, flow = output.residuals[name][0], output.flows[name][0]
         if images[0] is None or residual is None or flow is None:
             continue
-        save_photo(images[0], folder / f"{name}.png")
-        save_photo(residual_picture(residual), folder / f"{name}_residual.png")
-        save_photo(flow_picture(flow), folder / f"{name}_flow.png")
+        save_photo(images[0], folder / f"{name}.png", results)
+        save_photo(residual_picture(residual), folder / f"{name}_residual.png", results)
+        save_photo(flow_picture(flow), folder / f"{name}_flow.png", results)
 
 
 def _without_infinity(value: Any) -> Any:

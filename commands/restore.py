@@ -15,8 +15,9 @@ import click
 
 from . import options
 from .faces import Chosen, load_detector, restore_faces
-from .photos import FORMATS, Job, Problems, find, guard, open_photo, plan, save_photo
-from .reports import References, Report, write_expert_pictures
+from .photos import FORMATS, Job, Problems, find, open_photo, own_files, plan, save_photo
+from .reports import References, Report, expert_files, to_do, write_expert_pictures
+from .results import Results
 from .throughput import SaveBehind, Throughput, for_device, load_ahead
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class Settings:
 @click.option("--experts", is_flag=True, help="Also write what each active expert did.")
 @click.option("--format", "suffix", type=click.Choice(FORMATS), default="png", show_default=True)
 @options.overwrite
+@options.resume
 @options.model
 def restore(paths: Sequence[Path], folder: Path, **given: Any) -> None:
     """Undo the retouching of PHOTOs, files or folders of them, and write the results to a folder.
@@ -99,19 +101,25 @@ def restore(paths: Sequence[Path], folder: Path, **given: Any) -> None:
     if given["faces"] and given["experts"]:
         raise click.UsageError("--experts shows what was done to a whole photo; leave out --faces")
     problems = Problems()
-    jobs = plan(find(paths, problems), folder, given["suffix"])
+    photos = find(paths, problems)
+    jobs = plan(photos, folder, given["suffix"])
+    results = Results(
+        folder, (*photos, given["reference"]), overwrite=given["overwrite"], resume=given["resume"]
+    )
     references = References(given["reference"], [job.photo for job in jobs])
     pipe = options.load_pipeline(given["model"], given["device"], given["dtype"])
     settings = _settings(given, pipe)
     finder = (load_detector(), given["faces"]) if given["faces"] else None
 
+    context = {"model": given["model"], "settings": settings.record()}
+    jobs = to_do(jobs, results, problems, **context)
     device = None if finder else pipe.device
     coming = load_ahead(jobs, lambda job: Loaded.of(job, references, device))
     reports, speed = [], Throughput()
 
     def finish(job: Job, restored: Restored) -> Report:
-        report = restored.save(pipe, job, given["experts"])
-        report.write(model=given["model"], settings=settings.record())
+        report = restored.save(pipe, job, results, given["experts"])
+        report.write(results, **context)
         return report
 
     def collect(finished: Iterable[tuple[Job, Future[Report]]]) -> None:
@@ -123,7 +131,8 @@ def restore(paths: Sequence[Path], folder: Path, **given: Any) -> None:
         with click.progressbar(coming, len(jobs), label="Restoring", file=sys.stderr) as bar:
             for job, loading in bar:
                 with problems.of(job.photo):
-                    _guard(job, jobs, given["experts"], given["overwrite"])
+                    extras = expert_files(job, pipe.operations) if given["experts"] else ()
+                    results.check(*own_files(job), *extras)
                     restored = _restore_one(pipe, loading, settings, finder, speed)
                     if not given["experts"]:
                         restored = restored.without_experts()
@@ -148,13 +157,6 @@ def _settings(given: dict[str, Any], pipe: MoFRRPipeline) -> Settings:
         working_size=given["working_size"],
         skip_untouched=not given["always"],
     )
-
-
-def _guard(job: Job, jobs: Sequence[Job], experts: bool, overwrite: bool) -> None:
-    """Raise ValueError if a file that is to be kept would be replaced."""
-    photos = [other.photo for other in jobs]
-    for target in (job.target, job.report, *([job.extras] if experts else [])):
-        guard(target, photos, overwrite)
 
 
 class Loaded(NamedTuple):
@@ -208,12 +210,12 @@ class Restored(NamedTuple):
         output = replace(self.output, expert_images=None, residuals=None, flows=None)
         return self._replace(output=output)
 
-    def save(self, pipe: MoFRRPipeline, job: Job, experts: bool) -> Report:
+    def save(self, pipe: MoFRRPipeline, job: Job, results: Results, experts: bool) -> Report:
         """Write the pictures; returns the report, not yet written."""
         start, photo = time.perf_counter(), self.loaded.photo
-        save_photo(self.result, job.target, photo.info.get("icc_profile"))
+        save_photo(self.result, job.target, results, photo.info.get("icc_profile"))
         if experts:
-            write_expert_pictures(self.output, job.extras)
+            write_expert_pictures(self.output, job.extras, results)
         seconds = {"read": self.loaded.seconds, "restore": self.seconds}
         seconds["write"] = time.perf_counter() - start
         pictures = photo, self.result

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,9 +9,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from .. import hub
+from .. import __version__, hub
 from . import options
-from .photos import FORMATS, Job, Problems, find, guard, open_photo, plan, save_photo
+from .photos import FORMATS, Job, Problems, find, open_photo, own_files, plan, save_photo
+from .reports import to_do
+from .results import Results
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -37,6 +38,7 @@ model = options.model_of(hub.BPFRE)
 @working_size
 @suffix
 @options.overwrite
+@options.resume
 @model
 def retouch(paths: Sequence[Path], folder: Path, **given: Any) -> None:
     """Remove acne, redness, scars, spots, pores and wrinkles from PHOTOs; moles are kept.
@@ -63,6 +65,7 @@ def retouch(paths: Sequence[Path], folder: Path, **given: Any) -> None:
 @working_size
 @suffix
 @options.overwrite
+@options.resume
 @model
 def inpaint(paths: Sequence[Path], folder: Path, **given: Any) -> None:
     """Fill what a mask covers on PHOTOs, files or folders of them; all else stays as it is.
@@ -85,46 +88,62 @@ def _run(
     act: Callable[[BPFRePipeline, Image.Image, Path], BPFRePipelineOutput],
 ) -> None:
     problems = Problems()
-    jobs = plan(find(paths, problems), folder, given["suffix"])
-    photos = [job.photo for job in jobs]
+    photos = find(paths, problems)
+    files = _with_stages if given["stages"] else own_files
+    jobs = plan(photos, folder, given["suffix"], files)
+    inputs = (*photos, given["mask"], given.get("preserve"))
+    results = Results(folder, inputs, overwrite=given["overwrite"], resume=given["resume"])
+    context = {"model": given["model"], "settings": _settings(given)}
     pipe = options.load_bpfre(given["model"], given["device"], given["dtype"])
+    jobs = to_do(jobs, results, problems, **context)
     lines = []
     with click.progressbar(jobs, label="Retouching", file=sys.stderr) as bar:
         for job in bar:
-            try:
-                for target in (job.target, job.report, *(_stages(job) if given["stages"] else ())):
-                    guard(target, photos, given["overwrite"])
+            with problems.of(job.photo):
+                results.check(*files(job))
                 photo = open_photo(job.photo)
                 output = act(pipe, photo, job.photo)
-                lines.append(_write(job, photo, output, given))
-            except (OSError, ValueError) as error:
-                problems.report(job.photo, error)
+                lines.append(_write(job, photo, output, results, given["stages"], context))
     for line in lines:
         click.echo(line)
     problems.end()
 
 
-def _write(job: Job, photo: Image.Image, output: BPFRePipelineOutput, given: dict[str, Any]) -> str:
+def _settings(given: dict[str, Any]) -> dict[str, Any]:
+    """The options that decide the result, as JSON holds them."""
+    names = ("strength", "working_size", "mask", "preserve")
+    return {
+        name: str(given[name]) if isinstance(given[name], Path) else given[name]
+        for name in names
+        if name in given
+    }
+
+
+def _write(
+    job: Job,
+    photo: Image.Image,
+    output: BPFRePipelineOutput,
+    results: Results,
+    stages: bool,
+    context: dict[str, Any],
+) -> str:
     import numpy as np
 
     result = cast("Image.Image", output.images[0])
-    save_photo(result, job.target, photo.info.get("icc_profile"))
+    save_photo(result, job.target, results, photo.info.get("icc_profile"))
     before, after = (np.asarray(each.convert("RGB")) for each in (photo, result))
     changed = float((before != after).any(-1).mean())
     report = {
+        "frr": __version__,
         "photo": str(job.photo),
-        "model": given["model"],
+        "output": str(job.target),
         "changed": round(changed, 6),
         "largest_blemish": round(float(output.blemish_maps[0][0].max()), 4),
-        "settings": {
-            name: str(value) if isinstance(value, Path) else value
-            for name, value in given.items()
-            if name in ("strength", "working_size", "mask", "preserve")
-        },
+        **context,
     }
-    job.report.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    if given["stages"]:
-        _write_stages(job, output)
+    if stages:
+        _write_stages(job, output, results)
+    results.write_json(job.report, report)
     return f"{job.target}: {changed:.1%} of the pixels changed"
 
 
@@ -135,13 +154,17 @@ def _stages(job: Job) -> tuple[Path, ...]:
     )
 
 
-def _write_stages(job: Job, output: BPFRePipelineOutput) -> None:
+def _with_stages(job: Job) -> tuple[Path, ...]:
+    return (*own_files(job), *_stages(job))
+
+
+def _write_stages(job: Job, output: BPFRePipelineOutput, results: Results) -> None:
     from ..pipelines.photos.drawings import map_picture
 
     coarse, *maps = _stages(job)
-    save_photo(cast("Image.Image", output.coarse_images[0]), coarse)
+    save_photo(cast("Image.Image", output.coarse_images[0]), coarse, results)
     for path, found in zip(maps, output.blemish_maps[0], strict=True):
-        save_photo(map_picture(found), path)
+        save_photo(map_picture(found), path, results)
 
 
 def _mask(source: Path | None, photo: Path) -> Image.Image | None:

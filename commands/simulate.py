@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import options
-from .photos import FORMATS, Job, Problems, find, guard, open_photo, plan, save_photo
+from .photos import FORMATS, Job, Problems, find, open_photo, own_files, plan, save_photo
+from .results import Results
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,6 +37,7 @@ SPLITS = ("seen", "unseen", "all")
 @options.seed
 @click.option("--format", "suffix", type=click.Choice(FORMATS), default="png", show_default=True)
 @options.overwrite
+@options.resume
 def simulate(
     paths: Sequence[Path],
     folder: Path,
@@ -43,6 +45,7 @@ def simulate(
     sheet: bool,
     suffix: str,
     overwrite: bool,
+    resume: bool,
     **wishes: Any,
 ) -> None:
     """Retouch PHOTOs, aligned face crops, and write the results and their recipes to a folder.
@@ -54,15 +57,18 @@ def simulate(
     problems = Problems()
     chosen = Wishes.of(**wishes)
     points = Landmarks(landmarks)
-    jobs = plan(find(paths, problems), folder, suffix)
-    photos = [job.photo for job in jobs]
+    photos = find(paths, problems)
+    files = chosen.sheets if sheet else own_files
+    jobs = plan(photos, folder, suffix, files)
+    inputs = (*photos, landmarks, wishes["recipe"])
+    results = Results(folder, inputs, overwrite=overwrite, resume=resume)
     write = write_sheets if sheet else write_retouched
     with click.progressbar(jobs, label="Retouching", file=sys.stderr) as bar:
         for job in bar:
-            try:
-                write(job, chosen, points, lambda target: guard(target, photos, overwrite))
-            except (OSError, ValueError) as error:
-                problems.report(job.photo, error)
+            with problems.of(job.photo):
+                if not (resume and results.has(*files(job))):
+                    results.check(*files(job))
+                    write(job, chosen, points, results)
     problems.end()
 
 
@@ -117,6 +123,11 @@ class Wishes:
             fixed=fixed,
             **drawn,
         )
+
+    def sheets(self, job: Job) -> tuple[Path, ...]:
+        """The contact sheets of a photo, one for each operation."""
+        stem = job.target.stem
+        return tuple(job.target.with_stem(f"{stem}_{name}") for name in self.operations)
 
     def recipe(self, name: str) -> Recipe:
         """The recipe of the photo of this file name."""
@@ -184,15 +195,11 @@ def _read_points(path: Path) -> dict[str, Any]:
     return points
 
 
-def write_retouched(
-    job: Job, chosen: Wishes, points: Landmarks, guarded: Callable[[Path], None]
-) -> None:
+def write_retouched(job: Job, chosen: Wishes, points: Landmarks, results: Results) -> None:
     """Write the retouched photo, its alpha channel as it was, and its recipe."""
     from ..pipelines.photos.drawings import to_picture, to_tensor
     from ..pipelines.simulate.simulator import retouch
 
-    guarded(job.target)
-    guarded(job.report)
     photo = open_photo(job.photo)
     recipe = chosen.recipe(job.photo.name)
     landmarks = points.find(job.photo, photo.size)
@@ -200,24 +207,17 @@ def write_retouched(
     result = to_picture(retouch(to_tensor(photo), [recipe], landmarks, names).image[0])
     if photo.mode == "RGBA":
         result.putalpha(photo.getchannel("A"))
-    save_photo(result, job.target, photo.info.get("icc_profile"))
-    job.report.write_text(recipe.to_json() + "\n", encoding="utf-8")
+    save_photo(result, job.target, results, photo.info.get("icc_profile"))
+    results.write_text(job.report, recipe.to_json() + "\n")
 
 
-def write_sheets(
-    job: Job, chosen: Wishes, points: Landmarks, guarded: Callable[[Path], None]
-) -> None:
+def write_sheets(job: Job, chosen: Wishes, points: Landmarks, results: Results) -> None:
     """Write a contact sheet for each operation: algorithms by rows, degrees by columns."""
     from ..pipelines.photos.drawings import to_tensor
     from ..pipelines.simulate.sheet import contact_sheet
 
-    targets = {
-        name: job.target.with_stem(f"{job.target.stem}_{name}") for name in chosen.operations
-    }
-    for target in targets.values():
-        guarded(target)
     photo = open_photo(job.photo)
     landmarks = points.find(job.photo, photo.size)
-    for name, target in targets.items():
+    for name, target in zip(chosen.operations, chosen.sheets(job), strict=True):
         place = None if landmarks is None else landmarks[0]
-        save_photo(contact_sheet(to_tensor(photo)[0], place, name), target)
+        save_photo(contact_sheet(to_tensor(photo)[0], place, name), target, results)

@@ -11,6 +11,7 @@ import click
 
 from ..pipelines.freed_memory import keep_freed_memory
 from . import options
+from .photos import one_line
 
 if TYPE_CHECKING:
     from ..training.settings import Settings
@@ -198,8 +199,7 @@ def average(sources: Sequence[Path], folder: Path, shares: str | None, overwrite
     They must be of one make, and do well together where one was trained from the other, or both
     from a third.
     """
-    if folder.exists() and not overwrite:
-        raise click.UsageError(f"{folder} is there already: pass --overwrite or choose another -o")
+    _check_place_of_mean(folder, sources, overwrite)
 
     def write() -> None:
         from ..training.publishing.average import average as mean
@@ -211,6 +211,23 @@ def average(sources: Sequence[Path], folder: Path, shares: str | None, overwrite
 
     _guarded(write)
     click.echo(f"wrote {folder}")
+
+
+def _check_place_of_mean(folder: Path, sources: Sequence[Path], overwrite: bool) -> None:
+    """Raises click.UsageError where the mean must not take the place of what is there."""
+    if not folder.exists():
+        return
+    if not overwrite:
+        raise click.UsageError(f"{folder} is there already: pass --overwrite or choose another -o")
+    inside = {each for source in sources for each in (source, source / "model")}
+    if any(each.exists() and each.samefile(folder) for each in inside):
+        raise click.UsageError(f"{folder} is one of the networks to average: choose another -o")
+    for path in sorted(folder.iterdir()):
+        weights = path.name.endswith((".safetensors", ".safetensors.index.json"))
+        if path.is_symlink() or not path.is_file() or not (weights or path.name == "config.json"):
+            raise click.UsageError(
+                f"{folder} holds {path.name}, so it is no folder of a network: choose another -o"
+            )
 
 
 def _read_shares(text: str | None) -> list[float] | None:
@@ -234,6 +251,8 @@ def _guarded(work: Callable[[], Any]) -> Any:
         raise click.ClickException(f"{error}: pip install 'frr[train]'") from error
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
+    except (RuntimeError, MemoryError, ArithmeticError) as error:
+        raise click.ClickException(one_line(error)) from error
 
 
 def read_settings(pairs: Sequence[str]) -> dict[str, object]:

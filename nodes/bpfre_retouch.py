@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..pipelines.arguments import check_fraction
 from ..pipelines.bpfre.output import Retouched
 from ..pipelines.bpfre.pipeline import BPFRePipeline
 from ..pipelines.photos.drawings import MAP_WHITE
@@ -102,13 +103,14 @@ class BPFReRetouch(BPFReNode):
         image: Tensor,
         model: BPFReModel,
         strength: float,
-        working_size: int,
+        working_size: int = 0,
         mask: Tensor | None = None,
         preserve: Tensor | None = None,
         boxes: Any = None,
         landmarks: Any = None,
     ) -> io.NodeOutput:
         """Retouch the pictures."""
+        check_fraction("strength", strength)
         model.network(RETOUCHER)
         pixels, alpha = read_image(image)
         allowed = _allowed(read_mask(mask, pixels), read_mask(preserve, pixels, "preserve"))
@@ -196,7 +198,7 @@ class BPFReInpaint(BPFReNode):
         image: Tensor,
         mask: Tensor,
         model: BPFReModel,
-        working_size: int,
+        working_size: int = 0,
         boxes: Any = None,
         landmarks: Any = None,
     ) -> io.NodeOutput:

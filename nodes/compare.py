@@ -75,6 +75,8 @@ class RestorationCompare(io.ComfyNode):
         cls, before: Tensor, after: Tensor, white: float, truth: Tensor | None = None
     ) -> io.NodeOutput:
         """Compare the pictures."""
+        if not 0 < white < math.inf:
+            raise ValueError(f"white is {white}; expected the error that is shown white, above 0")
         old, new = read_image(before, "before").pixels, read_image(after, "after").pixels
         true = None if truth is None else read_image(truth, "truth").pixels
         _check(old, new, true)

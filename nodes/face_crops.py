@@ -20,6 +20,17 @@ class Faces(NamedTuple):
     frames: Frames
     crops: Tensor  # n C s s in [0, 1], picture after picture
 
+    @property
+    def pictures(self) -> list[int]:
+        """Of which picture each crop is."""
+        return [place for place, frame in enumerate(self.frames) for _ in frame]
+
+    def inside(self, width: int, height: int) -> list[bool]:
+        """Whether each face lies at least partly inside pictures of this size."""
+        corners = [face.corners() for frame in self.frames for face in frame]
+        limit = torch.tensor([width, height])
+        return [bool((c.amax(0) > 0).all() and (c.amin(0) < limit).all()) for c in corners]
+
     def paste(
         self, photos: Tensor, edited: Tensor, feather: float, match_colour: bool
     ) -> tuple[Tensor, Tensor]:

@@ -76,7 +76,7 @@ class FaceCrop(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, size: int | None) -> bool | str:
+    def validate_inputs(cls, size: int | None = None) -> bool | str:
         """A crop between 1 and 63 pixels is too small; None is a size another node will give."""
         if size is None or size == 0 or 64 <= size <= 2048:
             return True
@@ -87,12 +87,14 @@ class FaceCrop(io.ComfyNode):
         cls,
         image: Tensor,
         faces: str,
-        size: int,
-        margin: float,
+        size: int = 0,
+        margin: float = 1.0,
         boxes: Any = None,
         landmarks: Any = None,
     ) -> io.NodeOutput:
         """Cut the crops."""
+        if not 0 < margin < float("inf"):
+            raise ValueError(f"margin is {margin}; expected a number above 0: 1.2 shows 20 % more")
         pixels = read_image(image).pixels
         frames = _find(pixels, boxes, landmarks, margin)
         if faces == LARGEST:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,6 +33,7 @@ Patcher = Any
 DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 SMALLEST_TILE = 128
 PREVIEW_SIDE = 512
+INTERRUPT_SECONDS = 0.2
 _HALVINGS = 2  # of the tile, once a single picture is too large
 
 
@@ -47,6 +49,8 @@ def add_model_folder(name: str) -> None:
 def list_models(name: str, index: str, suffix: str | None) -> dict[str, Path]:
     """The models under the host's folders of that name, by their path inside it.
 
+    Where two of these folders have a model of one name, the later one's home is part of its name.
+
     Args:
         name: what `add_model_folder` was called with.
         index: a folder that holds a file of this name is a model.
@@ -58,7 +62,8 @@ def list_models(name: str, index: str, suffix: str | None) -> dict[str, Path]:
         folders = [path.parent for path in home.rglob(index)]
         inside = [path for path in files if not any(f in path.parents for f in folders)]
         for path in sorted([*folders, *inside]):
-            found.setdefault(path.relative_to(home).as_posix(), path)
+            name = path.relative_to(home).as_posix()
+            found[f"{name} ({home})" if name in found else name] = path
     return found
 
 
@@ -229,6 +234,27 @@ def _raise_unless_out_of_memory(error: Exception) -> None:
 
 # ---------------------------------------------------------------------------------------------
 # Progress
+
+
+def interruptible(work: Callable[[], Result]) -> Result:
+    """What `work` returns; where the user interrupts the prompt, it is not waited for.
+
+    For work that itself cannot be asked to stop, and that uses none of the host's networks.
+    """
+    inference = torch.is_inference_mode_enabled()
+
+    def run() -> Result:
+        with torch.inference_mode(inference), torch.set_grad_enabled(False):
+            return work()
+
+    worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="frr-work")
+    try:
+        result = worker.submit(run)
+        while not wait([result], timeout=INTERRUPT_SECONDS).done:
+            check_interrupted()
+        return result.result()
+    finally:
+        worker.shutdown(wait=False)
 
 
 def check_interrupted() -> None:

@@ -84,7 +84,7 @@ class SizedNode(io.ComfyNode):
     least: ClassVar[int]  # pixels
 
     @classmethod
-    def validate_inputs(cls, working_size: int | None) -> bool | str:
+    def validate_inputs(cls, working_size: int | None = None) -> bool | str:
         """A size that is not 0 and below the least is too small for the networks."""
         return check_working_size(working_size, cls.least)
 

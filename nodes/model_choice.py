@@ -30,8 +30,10 @@ class ModelChoice(NamedTuple):
 
     def paths(self) -> dict[str, Path]:
         """The models there are, by the name shown: the embedded one first."""
-        embedded = hub.folder(self.embedded)
-        return {self.default: embedded, **host.list_models(self.folder, INDEX_NAME, self.suffix)}
+        found = host.list_models(self.folder, INDEX_NAME, self.suffix)
+        if (own := found.pop(self.default, None)) is not None:
+            found[f"{self.default} ({own.parent})"] = own
+        return {self.default: hub.folder(self.embedded), **found}
 
     def inputs(self) -> list[Any]:
         """The loader's inputs."""
@@ -53,12 +55,14 @@ class ModelChoice(NamedTuple):
         ]
 
     def fingerprint(self, model_name: str, dtype: str) -> list[Any]:
-        """Size and time of the model's files: a changed model is loaded again."""
+        """Names, sizes and times of the model's files: a changed model is loaded again."""
         path = self.paths().get(model_name)
         if path is None:
             return [model_name]
-        stats = [file.stat() for file in _weights(path)]
-        return [model_name, dtype, *((stat.st_size, stat.st_mtime_ns) for stat in stats)]
+        files = [path] if path.is_file() else sorted((*path.glob("*.json"), *path.glob("*/*")))
+        stats = [(file.relative_to(path).as_posix(), file.stat()) for file in files]
+        known = ((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
+        return [model_name, dtype, *known]
 
     def find(self, model_name: str, dtype: str) -> tuple[Path, torch.dtype]:
         """The model's folder or file, and the dtype to load it in.

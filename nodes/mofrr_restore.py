@@ -9,10 +9,11 @@ from torch import Tensor
 
 from ..pipelines.mofrr.request import Request
 from . import host
-from .face_crops import cut_faces, read_faces
+from .face_crops import Faces, cut_faces, read_faces
 from .host import io
-from .inputs import VIDEO, face_inputs, frames_input, mask_input, strength_input
+from .inputs import PICTURES, VIDEO, face_inputs, frames_input, mask_input, strength_input
 from .mofrr_inputs import (
+    LEAST,
     ONLY_HERE,
     MoFRRNode,
     read_size,
@@ -22,7 +23,14 @@ from .mofrr_inputs import (
     written,
 )
 from .mofrr_model import MoFRRModel
-from .mofrr_routing import RoutingSocket, Verdict, decision_inputs, read_decisions, report
+from .mofrr_routing import (
+    RoutingSocket,
+    Verdict,
+    decision_inputs,
+    leave_alone,
+    read_decisions,
+    report,
+)
 from .photos import read_image, read_mask
 
 FEATHER = 0.1
@@ -97,8 +105,8 @@ class MoFRRRestore(MoFRRNode):
         seed: int,
         strength: float,
         samples: int,
-        working_size: int,
-        frames: str,
+        working_size: int = 0,
+        frames: str = PICTURES,
         mask: Tensor | None = None,
         boxes: Any = None,
         landmarks: Any = None,
@@ -107,7 +115,7 @@ class MoFRRRestore(MoFRRNode):
         """Restore the pictures."""
         pictures = read_image(image)
         pixels = pictures.pixels
-        read_mask(mask, pixels)  # what is wrong with it shows before the work
+        chosen = read_mask(mask, pixels)  # what is wrong with it shows before the work
         wishes, degrees = read_decisions(decisions, model.pipeline.operations)
         request = Request(
             steps,
@@ -118,6 +126,7 @@ class MoFRRRestore(MoFRRNode):
             working_size=read_size(working_size),
             clip=frames == VIDEO,
         )
+        request.check(LEAST)
         found = read_faces(boxes, landmarks, len(pixels))
         faces = None if found is None else cut_faces(pixels, found)
         if faces is not None and not len(faces.crops):
@@ -131,6 +140,7 @@ class MoFRRRestore(MoFRRNode):
         )
         verdict = Verdict.of(model.pipeline, result.routing, request.clip, (wishes, degrees))
         bars = verdict.bars(result.degrees, result.active)
+        leave_alone(bars, _reasons(pixels, strength, chosen, faces))
         images, spread = result.images, result.uncertainty
         if faces is not None:
             images, _ = faces.paste(pixels, images, FEATHER, match_colour=True)
@@ -141,3 +151,21 @@ class MoFRRRestore(MoFRRNode):
             report(bars),
             ui={"mofrr_verdict": bars},
         )
+
+
+def _reasons(
+    pixels: Tensor, strength: float, mask: Tensor | None, faces: Faces | None
+) -> list[str | None]:
+    """Why nothing was undone of a picture, or of a face, where that is not for the verdict."""
+    empty = [mask is not None and not bool(mask[place].any()) for place in range(len(pixels))]
+    places = range(len(pixels)) if faces is None else faces.pictures
+    reasons: list[str | None] = [
+        "strength is 0" if strength == 0 else "the mask is empty" if empty[place] else None
+        for place in places
+    ]
+    if faces is not None:
+        inside = faces.inside(pixels.shape[-1], pixels.shape[-2])
+        for place, fits in enumerate(inside):
+            if not fits:
+                reasons[place] = "its box lies outside the picture"
+    return reasons

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..models.mofrr.contract import ESTIMATED
+from ..pipelines.arguments import check_fraction
 from ..pipelines.mofrr.components import SHARED
 from ..pipelines.mofrr.routing import Estimate, Routing, check_experts, decide
 from ..pipelines.operations import OPERATIONS, label
@@ -131,6 +132,14 @@ class Verdict:
         ]
 
 
+def leave_alone(pictures: list[dict[str, Any]], reasons: Sequence[str | None]) -> None:
+    """Marks in the bars the pictures of which nothing was undone, whatever was found, and why."""
+    for picture, reason in zip(pictures, reasons, strict=True):
+        for bar in picture["operations"] if reason else ():
+            if bar["active"]:
+                bar.update(active=False, left_alone=reason)
+
+
 def report(pictures: list[dict[str, Any]]) -> str:
     """The bars as text, a line for each operation of each picture."""
     lines = []
@@ -139,7 +148,8 @@ def report(pictures: list[dict[str, Any]]) -> str:
             lines.append(f"picture {number}")
         for bar in picture["operations"]:
             degree = "estimated by its expert" if bar["degree"] is None else f"{bar['degree']:.2f}"
-            undone = f"undone, degree {degree}" if bar["active"] else "left alone"
+            reason = f" since {bar['left_alone']}" if "left_alone" in bar else ""
+            undone = f"undone, degree {degree}" if bar["active"] else f"left alone{reason}"
             verdict = (
                 f"probability {bar['probability']:.2f} (threshold {bar['threshold']:.2f})"
                 if bar["told"]
@@ -189,7 +199,7 @@ def read_decisions(given: Mapping[str, Any], operations: Sequence[str]) -> Wishe
             "it to auto, or load a model that knows it"
         )
     known = [name for name in OPERATIONS if name in operations]
-    degrees = {name: float(given[f"{name}_degree"]) for name in known}
+    degrees = {name: check_fraction(f"{name}_degree", given[f"{name}_degree"]) for name in known}
     return (
         {name: wishes[name] for name in known},
         {name: degree for name, degree in degrees.items() if degree > 0},

@@ -8,15 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..pipelines.arguments import check_fraction
 from ..pipelines.mofrr.components import SHARED
 from ..pipelines.mofrr.request import Request
 from ..pipelines.operations import OPERATIONS
 from ..pipelines.photos.arrays import to_signed
 from . import host
 from .host import io
-from .inputs import VIDEO, frames_input, mask_input, strength_input
+from .inputs import PICTURES, VIDEO, frames_input, mask_input, strength_input
 from .mofrr_edits import Edits, EditSocket, check_routed, run_one, same_samples
 from .mofrr_inputs import (
+    LEAST,
     ONLY_HERE,
     MoFRRNode,
     read_size,
@@ -58,7 +60,7 @@ class MoFRRRoute(MoFRRNode):
 
     @classmethod
     def execute(
-        cls, image: Tensor, model: MoFRRModel, working_size: int, frames: str
+        cls, image: Tensor, model: MoFRRModel, working_size: int = 0, frames: str = PICTURES
     ) -> io.NodeOutput:
         """Judge the pictures."""
         photo, clip = to_signed(read_image(image).pixels), frames == VIDEO
@@ -137,14 +139,15 @@ class MoFRRExpert(MoFRRNode):
         operation: str,
         steps: int,
         seed: int,
-        samples: int,
-        working_size: int,
+        samples: int = 1,
+        working_size: int = 0,
     ) -> io.NodeOutput:
         """Run the expert."""
         pixels, alpha = read_image(image)
         check_routed(routing, model, pixels)
         size = read_size(working_size)
         noise = Request(steps, num_samples=samples, working_size=size, clip=routing.clip)
+        noise.check(LEAST)
         generator = torch.Generator().manual_seed(seed)
         room = host.HostRoom(model)
         edit = run_one(model.pipeline, operation, pixels, routing, noise, generator, room)
@@ -195,6 +198,7 @@ class MoFRRMerge(io.ComfyNode):
         mask: Tensor | None = None,
     ) -> io.NodeOutput:
         """Join the edits."""
+        check_fraction("strength", strength)
         pictures = read_image(image)
         pixels = pictures.pixels
         check_routed(routing, model, pixels)

@@ -63,6 +63,8 @@ def read_mask(mask: Tensor | None, like: Tensor, name: str = "mask") -> Tensor |
             f"{like.shape[-1]} x {like.shape[-2]}; expected one mask, or one for each picture, of "
             f"the pictures' size: resize it first{'' if mask.any() else unpainted}"
         )
+    if not bool(planes.isfinite().all()):
+        raise ValueError(f"{name} holds NaN or infinite values; expected numbers in 0..1")
     return planes[:, None].to(like).clamp(0, 1).expand(len(like), -1, -1, -1)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..pipelines.arguments import check_fraction
 from ..pipelines.operations import label
 from ..pipelines.photos.arrays import to_signed, to_unit
 from ..pipelines.simulate import bank
@@ -86,7 +88,8 @@ class RetouchSimulate(io.ComfyNode):
         retouched, masks = [], []
         progress = host.Progress(len(pixels))
         for place, picture in enumerate(pixels.split(1), 1):
-            result = retouch(to_signed(picture.to(device)), [recipe])
+            signed = to_signed(picture.to(device))
+            result = host.interruptible(partial(retouch, signed, [recipe]))
             changed = bool(recipe.steps) or recipe.export != Export()
             retouched.append(to_unit(result.image).to(pixels) if changed else picture)
             masks.append(result.masks.amax(1, keepdim=True).to(pixels))
@@ -114,6 +117,6 @@ def _recipe(seed: int, jpeg_quality: int, chosen: dict[str, Any]) -> Recipe:
         variation = tuple(float(number) for number in rng.random(VARIATIONS))
         algorithm = chosen[f"{name}_algorithm"]
         algorithm = bank.algorithms(name)[drawn] if algorithm == ANY else algorithm
-        if chosen[name] > 0:
-            steps.append(Step(name, algorithm, float(chosen[name]), variation))
+        if (degree := check_fraction(name, chosen[name])) > 0:
+            steps.append(Step(name, algorithm, degree, variation))
     return Recipe(tuple(steps), Export(None if jpeg_quality == 100 else jpeg_quality))

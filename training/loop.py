@@ -21,6 +21,8 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from ..pipelines.repository.fitting import check_finite
+from .lock import locked
 from .run_folder import RunFolder
 from .settings import Settings, setting
 
@@ -167,14 +169,22 @@ class Run:
         state = self.folder.load_checkpoint()
         if state is None:
             return
-        self.stage.model.load_state_dict(state["model"])
-        if self.critic is not None:
-            self.critic.load_state_dict(state["critic"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.average.load_state_dict(state["average"])
+        try:
+            self.stage.model.load_state_dict(state["model"])
+            if self.critic is not None:
+                self.critic.load_state_dict(state["critic"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.schedule.load_state_dict(state["schedule"])
+            self.average.load_state_dict(state["average"])
+            check_finite(self.stage.model, self.folder.checkpoint)
+        except (RuntimeError, KeyError, TypeError, AttributeError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ValueError(
+                f"{self.folder.checkpoint} is of another network than this run's ({reason}): "
+                "resume with the stage and settings that it was made with"
+            ) from error
         self.average.to(self.accelerator.device)
-        self.step = state["step"]
+        self.step = int(state["step"])
         logger.info("resumed %s at step %d", self.folder.path, self.step)
 
     def advance(self) -> dict[str, float]:
@@ -209,6 +219,7 @@ class Run:
         if self.main:
             self.folder.path.mkdir(parents=True, exist_ok=True)
             self.folder.begin(self.config, self.facts)
+            self.folder.cut_log(self.step)
         saved, totals = time.monotonic(), dict[str, list[float]]()
         while self.step < self.config.steps:
             terms = self.advance()
@@ -259,14 +270,20 @@ def train(
 
     Raises:
         ValueError: the folder holds a run that is not to be resumed, or one that was started with
-            other settings.
+            other settings; or another process trains in it.
         FloatingPointError: the loss is no longer finite.
     """
     place, facts = RunFolder(Path(folder)), facts or {}
     config = place.settle(type(config), config.as_json(), facts, resume)
-    run = Run(stage, config, place, facts)
+    with locked(place.path):
+        config = place.settle(type(config), config.as_json(), facts, resume)
+        return _train(Run(stage, config, place, facts), seconds)
+
+
+def _train(run: Run, seconds: float | None) -> Path | None:
     if seconds is not None and run.accelerator.num_processes > 1:
         raise ValueError("a limit of time is for one process: leave it out to train on several")
+    config = run.config
     start = time.monotonic()
     with tqdm(total=config.steps, initial=run.step, disable=not run.main, mininterval=5) as bar:
         for progress in run.steps():

@@ -10,10 +10,12 @@ from typing import Any, TypeVar
 import torch
 from diffusers import ModelMixin
 
+from ..pipelines.repository.reader import load_network
 from .settings import Settings, continued
-from .writing import replacing, write_json
+from .writing import replacing, write_json, write_text
 
 Kind = TypeVar("Kind", bound=Settings)
+CHECKPOINT_ENTRIES = ("step", "model", "optimizer", "schedule", "average")
 
 
 @dataclass(frozen=True)
@@ -68,11 +70,18 @@ class RunFolder:
             ValueError: bad settings, a run that is not to be resumed, or one that was started with
                 other settings or facts.
         """
+        before = self._read_config()
         if not self.started:
+            if before is None and (self.config.exists() or self.log.exists()):
+                raise ValueError(
+                    f"{self.path} holds a {'config.json' if self.config.exists() else 'log.jsonl'} "
+                    "of something else: name another folder"
+                )
             return kind.read(given)
         if not resume:
             raise ValueError(f"{self.path} holds a checkpoint: resume it or name another folder")
-        before = json.loads(self.config.read_text(encoding="utf-8"))
+        if before is None:
+            raise ValueError(f"{self.config} is missing or damaged: start another folder")
         for name, value in facts.items():
             if before.get(name) != value:
                 raise ValueError(
@@ -80,6 +89,15 @@ class RunFolder:
                     f"{value!r}: resume it with what it had, or start another folder"
                 )
         return continued(kind, before["settings"], given)
+
+    def _read_config(self) -> dict[str, Any] | None:
+        """What config.json says; None where it is not there, or no run wrote it."""
+        try:
+            before = json.loads(self.config.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        ours = isinstance(before, dict) and isinstance(before.get("settings"), dict)
+        return before if ours else None
 
     def begin(self, settings: Settings, facts: Mapping[str, Any]) -> None:
         """Writes config.json."""
@@ -91,16 +109,18 @@ class RunFolder:
             torch.save(state, beside)
 
     def load_checkpoint(self) -> dict[str, Any] | None:
-        """The last checkpoint, if there is one; lines of the log after it are dropped."""
-        if not self.checkpoint.exists():
-            return None
-        state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+        """The last checkpoint, if there is one.
+
+        Raises:
+            ValueError: the file is no checkpoint, or not a whole one.
+        """
+        return read_checkpoint(self.checkpoint) if self.checkpoint.exists() else None
+
+    def cut_log(self, step: int) -> None:
+        """Drops the log's lines after a step, which will be written again, and any broken one."""
         if self.log.exists():
-            lines = self.log.read_text(encoding="utf-8").splitlines(keepends=True)
-            kept = [line for line in lines if json.loads(line)["step"] <= state["step"]]
-            with replacing(self.log) as beside:
-                beside.write_text("".join(kept), encoding="utf-8")
-        return state
+            lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+            write_text(self.log, "".join(line for line in lines if _is_until(line, step)))
 
     def save_model(self, model: ModelMixin) -> Path:
         """Writes the trained network and returns its folder."""
@@ -114,6 +134,39 @@ class RunFolder:
         line |= {name: round(value, 6) for name, value in values.items()}
         with self.log.open("a", encoding="utf-8") as log:
             log.write(json.dumps(line) + "\n")
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What a checkpoint file of a run holds.
+
+    Raises:
+        ValueError: the file is no checkpoint, or not a whole one.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises errors of many kinds on broken files
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"{path} is no whole checkpoint ({reason}); use another") from error
+    if not isinstance(state, dict) or any(name not in state for name in CHECKPOINT_ENTRIES):
+        raise ValueError(f"{path} is no checkpoint of `frr train`; use another")
+    return state
+
+
+def _is_until(line: str, step: int) -> bool:
+    """Whether a line of the log is whole, and not of a later step."""
+    try:
+        return line.endswith("\n") and json.loads(line)["step"] <= step
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def load_trained(kind: type[Any], path: Path | str) -> Any:
+    """The network that a run trained, or that a model folder holds.
+
+    Raises:
+        ValueError: there is none, it is another, or its weights are damaged or not finite.
+    """
+    return load_network(kind, model_folder(path), None, None)
 
 
 def model_folder(path: Path | str) -> Path:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ...models.bpfre.retoucher import BlemishRetoucher
 from ...models.sizes import SizeRequirements
+from ..arguments import check_choice, check_fraction, check_working_size
 from ..photos.arrays import Photo, read_photos
 from ..repository.reader import RepositoryReader
 from ..repository.writer import RepositoryWriter
@@ -18,6 +19,7 @@ from .masks import allowed_share, read_masks, stack_masks
 from .output import BPFRePipelineOutput, Retouched, make_output
 from .retouching import Way, fill, retouch
 
+OUTPUT_TYPES = ("pil", "np", "pt")
 MISSING = {
     "retoucher": "load a model whose folder holds one",
     "inpainter": "load a model whose folder holds one (`frr train bpfre_inpaint` makes one)",
@@ -55,7 +57,8 @@ class BPFRePipeline(RepositoryReader, RepositoryWriter):  # pyright: ignore
     ) -> None:
         super().__init__()
         least = self.size_requirements.minimum
-        if tile_size < least or threshold <= 0:
+        check_working_size(working_size, least)
+        if tile_size < least or not threshold > 0:
             raise ValueError(
                 f"expected a tile_size of at least {least} and a positive threshold, got "
                 f"{tile_size} and {threshold}"
@@ -109,8 +112,8 @@ class BPFRePipeline(RepositoryReader, RepositoryWriter):  # pyright: ignore
         Args:
             image: a PIL image, a numpy array (H W C or B H W C), a tensor (C H W or B C H W) or a
                 list of these; values in [0, 1] or uint8; grey, RGB or RGBA; of any size.
-            mask: retouch only here: 1 (white) = yes; a photo of one channel or more of each photo's
-                size, one for all or one for each; None: everywhere.
+            mask: retouch only here: 1 (white) = yes; H W, B H W or a picture of each photo's size
+                (see `read_masks`), one for all or one for each; None: everywhere.
             strength: what part of the edit is applied, 0 = nothing .. 1 = all.
             preserve: keep this as it is: 1 (white) = yes; like `mask`.
             output_type: "pil", "np" or "pt".
@@ -123,9 +126,9 @@ class BPFRePipeline(RepositoryReader, RepositoryWriter):  # pyright: ignore
         Raises:
             ValueError: an argument out of its range, or the pipeline has no retoucher.
         """
-        if not 0 <= strength <= 1:
-            raise ValueError(f"strength is {strength!r}; expected a number in [0, 1]")
+        strength = check_fraction("strength", strength)
         self._part("retoucher")
+        check_choice("output_type", output_type, OUTPUT_TYPES)
         size = self._working_size(working_size)
         photos = read_photos(image)
         masks = read_masks(mask, photos, "mask")
@@ -160,6 +163,7 @@ class BPFRePipeline(RepositoryReader, RepositoryWriter):  # pyright: ignore
             ValueError: an argument out of its range, or the pipeline has no inpainter.
         """
         self._part("inpainter")
+        check_choice("output_type", output_type, OUTPUT_TYPES)
         size = self._working_size(working_size)
         photos = read_photos(image)
         holes = read_masks(mask, photos, "mask")
@@ -197,8 +201,6 @@ class BPFRePipeline(RepositoryReader, RepositoryWriter):  # pyright: ignore
         return_dict: bool,
     ) -> BPFRePipelineOutput | tuple:
         """Acts on all photos at once where they are of one size, else on each by itself."""
-        if output_type not in ("pil", "np", "pt"):
-            raise ValueError(f"output_type is {output_type!r}; expected 'pil', 'np' or 'pt'")
         same = len({photo.pixels.shape for photo in photos}) == 1
         batches = [slice(None)] if same else [slice(i, i + 1) for i in range(len(photos))]
         stacks = ((some, torch.stack([each.pixels for each in photos[some]])) for some in batches)
@@ -216,11 +218,6 @@ class BPFRePipeline(RepositoryReader, RepositoryWriter):  # pyright: ignore
         return network
 
     def _working_size(self, size: int | str | None) -> int | None:
-        least = self.size_requirements.minimum
-        size = self.config["working_size"] if size == "config" else size
-        if size is not None and (not isinstance(size, int) or size < least):
-            raise ValueError(
-                f"working_size is {size!r}; expected a side of at least {least} pixels, None "
-                "or 'config'"
-            )
-        return size
+        if isinstance(size, str) and size == "config":
+            return self.config["working_size"]
+        return check_working_size(size, self.size_requirements.minimum)

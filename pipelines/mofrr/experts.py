@@ -165,6 +165,8 @@ def check_latents(latents: Tensor, expected: tuple[int, ...]) -> None:
             f"latents of shape {came} came; expected {expected}: photos * num_samples, experts "
             "(the shared one last), and the low band's channels, height and width"
         )
+    if not bool(latents.isfinite().all()):
+        raise ValueError("latents hold NaN or infinite values; expected standard normal noise")
 
 
 def check_scheduler(scheduler: Any, experts: Collection[Expert]) -> None:

@@ -15,6 +15,7 @@ from ...models.mofrr.router import RetouchRouter
 from ...models.mofrr.shared import SharedExpert
 from ...models.mofrr.texture_expert import TextureExpert
 from ...models.mofrr.tone_expert import ToneExpert
+from ..arguments import check_working_size
 from ..photos.arrays import read_photos, stack
 from ..repository.reader import RepositoryReader
 from ..repository.writer import RepositoryWriter
@@ -75,6 +76,7 @@ class MoFRRPipeline(MoFRRRestoration, RepositoryReader, RepositoryWriter):  # py
             raise ValueError(
                 f"degree_source is {degree_source!r}; expected one of {DEGREE_SOURCES}"
             )
+        check_working_size(working_size, self.size_requirements.minimum)
         self.register_modules(scheduler=scheduler, **networks)
         self.register_to_config(working_size=working_size, degree_source=degree_source)
         present: list[Any] = [each for each in networks.values() if each is not None]

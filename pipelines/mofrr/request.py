@@ -1,7 +1,6 @@
 """What a call asks for, read and checked before anything runs."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from numbers import Integral, Real
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -9,6 +8,13 @@ from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
 from torch import Tensor
 
 from ...models.mofrr.contract import ESTIMATED
+from ..arguments import (
+    check_choice,
+    check_count,
+    check_fraction,
+    check_generator,
+    check_working_size,
+)
 
 OUTPUT_TYPES = ("pil", "np", "pt", "latent")
 Operations = Collection[str] | Mapping[str, bool | str] | None
@@ -34,20 +40,11 @@ class Request(NamedTuple):
     def check(self, least: int) -> None:
         """Raises ValueError for what is out of its range; a working size is `least` or more."""
         for name in ("num_inference_steps", "num_samples"):
-            count = getattr(self, name)
-            if isinstance(count, bool) or not isinstance(count, Integral) or count < 1:
-                raise ValueError(f"{name} is {count!r}; expected a whole number of at least 1")
-        _check_fraction("strength", self.strength)
-        if self.output_type not in OUTPUT_TYPES:
-            raise ValueError(
-                f"output_type is {self.output_type!r}; expected one of {', '.join(OUTPUT_TYPES)}"
-            )
-        size = self.working_size
-        if size not in (None, "config") and (not isinstance(size, Integral) or size < least):
-            raise ValueError(
-                f"working_size is {size!r}; expected at least {least} pixels, None (the photo's "
-                "own size) or 'config' (the pipeline's setting)"
-            )
+            check_count(name, getattr(self, name))
+        check_fraction("strength", self.strength)
+        check_choice("output_type", self.output_type, OUTPUT_TYPES)
+        if not (isinstance(self.working_size, str) and self.working_size == "config"):
+            check_working_size(self.working_size, least)
 
 
 def read_operations(wishes: Operations, operations: Sequence[str]) -> tuple[bool | None, ...]:
@@ -84,14 +81,8 @@ def read_degrees(
     if not isinstance(degrees, Mapping):
         raise ValueError(f"degrees is {degrees!r}; expected a mapping name -> number in [0, 1]")
     _check_names("degrees", degrees, operations)
-    for name, degree in degrees.items():
-        _check_fraction(f"degrees[{name!r}]", degree)
-    return tuple(degrees.get(name, ESTIMATED) for name in operations)
-
-
-def _check_fraction(what: str, number: float) -> None:
-    if isinstance(number, bool) or not isinstance(number, Real) or not 0 <= number <= 1:
-        raise ValueError(f"{what} is {number!r}; expected a number in [0, 1]")
+    given = {name: check_fraction(f"degrees[{name!r}]", each) for name, each in degrees.items()}
+    return tuple(given.get(name, ESTIMATED) for name in operations)
 
 
 def _check_names(what: str, names: Collection[str], operations: Sequence[str]) -> None:
@@ -114,17 +105,34 @@ def read_callback(
             f"callback_on_step_end_tensor_inputs names {unknown}; known are {', '.join(known)}"
         )
 
+    if callback is not None and not callable(callback):
+        raise ValueError(f"callback_on_step_end is {callback!r}; expected a function, or None")
+
     def on_step(index: int, timestep: Tensor, latents: Tensor) -> Tensor:
         if callback is None:
             return latents
         tensors = {"latents": latents} if "latents" in tensor_inputs else {}
-        return callback(pipeline, index, timestep, tensors).pop("latents", latents)
+        answer = callback(pipeline, index, timestep, tensors)
+        if not isinstance(answer, dict):
+            raise TypeError(
+                f"callback_on_step_end returned {answer!r}; expected the dict of tensors it was "
+                "given, with those it changed"
+            )
+        after = answer.pop("latents", latents)
+        came = tuple(after.shape) if isinstance(after, Tensor) else after
+        if came != tuple(latents.shape):
+            raise TypeError(
+                f"callback_on_step_end returned latents {came!r}; expected a tensor of shape "
+                f"{tuple(latents.shape)}"
+            )
+        return after
 
     return on_step
 
 
 def check_generators(generator: Generators, photos: int) -> None:
-    """Raises ValueError for a list of generators that is not one for each photo."""
+    """Raises ValueError for what is no generator, or a list that is not one for each photo."""
+    check_generator(generator)
     if isinstance(generator, list) and len(generator) != photos:
         raise ValueError(
             f"a list of {len(generator)} generators came for {photos} photos; pass one for each"

@@ -44,6 +44,7 @@ class MoFRRRestoration(MoFRRSteps):
         routing = self.route(photo, *wishes, size, request.clip, room)
         acting = self._acting(routing, request)
         if latents is None and request.output_type != "latent" and not acting.any():
+            del photo  # as large as the copy that is made here
             return unchanged(pixels.clone(), routing._replace(sight=None), count)
         latents = self.prepare_latents(photo, generator, latents, count, size, request.clip)
         if isinstance(generator, list):

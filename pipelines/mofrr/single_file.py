@@ -18,6 +18,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ..repository.fitting import check_finite, check_fit
+from ..repository.writing import replacing
 from .pipeline import MoFRRPipeline
 
 METADATA_KEY = "frr"
@@ -47,7 +49,8 @@ def save_single_file(pipe: MoFRRPipeline, file: str | os.PathLike) -> None:
         "scheduler": [type(pipe.scheduler).__name__, _plain(pipe.scheduler.config)],
         "settings": {name: pipe.config[name] for name in SETTINGS},
     }
-    save_file(tensors, str(file), metadata={METADATA_KEY: json.dumps(record)})
+    with replacing(Path(file)) as beside:
+        save_file(tensors, str(beside), metadata={METADATA_KEY: json.dumps(record)})
 
 
 def _with_class(part: Any) -> dict[str, Any]:
@@ -79,13 +82,15 @@ def load_single_file(
         parts: dict[str, Any] = dict.fromkeys(pipeline_class._optional_components)
         for name, config in record["parts"].items():
             kind: Any = pipeline_class.network_class(name, config.get("_class_name"))
-            network = kind.from_config(config)
             prefix = f"{name}."
             weights = {
                 k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)
             }
+            check_fit(kind, config, {key: tuple(v.shape) for key, v in weights.items()}, file)
+            network = kind.from_config(config)
             network.load_state_dict(weights)
             parts[name] = network.to(dtype=dtype) if dtype is not None else network
+            check_finite(network, file)
         scheduler_name, config = record["scheduler"]
         scheduler = _scheduler(scheduler_name, config)
         return pipeline_class(scheduler=scheduler, **parts, **record["settings"])
@@ -116,7 +121,7 @@ def _read(
             if read is not None:
                 return record, read(str(file))
             return record, {key: content.get_tensor(key) for key in content.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+    except (SafetensorError, OSError, json.JSONDecodeError, RecursionError) as error:
         raise ValueError(
             f"{file} is no whole safetensors file ({error}); fetch it again"
         ) from error

@@ -5,6 +5,7 @@ graph, say) and then gives what `restore` gives, to the bit. Photos are B 3 H W 
 size; each step brings them to the working size itself.
 """
 
+import copy
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -166,11 +167,12 @@ class MoFRRSteps(MoFRRJoining):
             return {}, latents
         denoisers = [each for each in experts.values() if denoises(each)]
         check_scheduler(self.scheduler, denoisers)
-        self.scheduler.set_timesteps(num_inference_steps)
+        scheduler = copy.deepcopy(self.scheduler)  # it counts steps: calls must not share it
+        scheduler.set_timesteps(num_inference_steps)
         # answers at once are a step: of the bar beside those of denoisers, else the only one of all
-        self._num_timesteps = len(self.scheduler.timesteps) if denoisers else 1
+        self._num_timesteps = timesteps = len(scheduler.timesteps) if denoisers else 1
         answers = int(0 < len(denoisers) < len(experts))
-        with self.progress_bar(total=self._num_timesteps + answers) as bar:  # pyright: ignore
+        with self.progress_bar(total=timesteps + answers) as bar:  # pyright: ignore
 
             def advance(index: int, timestep: Tensor, latents: Tensor) -> Tensor:
                 bar.update()
@@ -179,7 +181,7 @@ class MoFRRSteps(MoFRRJoining):
             runner = Runner(
                 experts,
                 self.expert_names,
-                self.scheduler,
+                scheduler,
                 num_inference_steps,
                 generator,
                 advance,

@@ -10,6 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
+LONGEST = 4  # a photo's longer side at work, in working sizes
+PIXELS_AT_ONCE = 2**20
 WIDE_MODES = ("I", "F")  # 32-bit grey; with "I;16" the modes whose range PIL does not know
 
 
@@ -66,6 +68,8 @@ def _read_pil(image: Image.Image) -> Photo:
 def _numpy_planes(array: np.ndarray) -> Sequence[Tensor]:
     if array.ndim not in (2, 3, 4):
         raise ValueError(f"numpy array of shape {array.shape} came; expected H W, H W C or B H W C")
+    if 0 in array.shape:
+        raise ValueError(f"image has no pixels: its shape is {array.shape}")
     if array.dtype != np.uint8 and not np.issubdtype(array.dtype, np.floating):
         raise ValueError(f"numpy array of {array.dtype} came; expected floats in [0, 1] or uint8")
     planes = torch.from_numpy(array.copy())
@@ -83,6 +87,10 @@ def _numpy_planes(array: np.ndarray) -> Sequence[Tensor]:
 def _tensor_planes(tensor: Tensor) -> Sequence[Tensor]:
     if tensor.ndim not in (3, 4):
         raise ValueError(f"tensor of shape {tuple(tensor.shape)} came; expected C H W or B C H W")
+    if 0 in tensor.shape:
+        raise ValueError(f"image has no pixels: its shape is {tuple(tensor.shape)}")
+    if tensor.is_sparse or tensor.is_meta or tensor.is_quantized:
+        raise ValueError("a tensor without plain values came; expected a dense one")
     return tensor.unbind() if tensor.ndim == 4 else [tensor]
 
 
@@ -154,16 +162,23 @@ def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
 
 
 def working_shape(photo: Tensor, working_size: int | None) -> tuple[int, int]:
-    """Height and width whose shorter side is `working_size`; smaller photos keep theirs."""
+    """Height and width whose shorter side is `working_size`; smaller photos keep theirs.
+
+    A longer side is at most `LONGEST` times the working size, so that narrow photos cost no more.
+    """
     height, width = photo.shape[-2:]
-    shorter = min(height, width)
-    if working_size is None or shorter <= working_size:
+    shorter, longer = min(height, width), max(height, width)
+    if working_size is None or (shorter <= working_size and longer <= LONGEST * working_size):
         return height, width
-    return round(height * working_size / shorter), round(width * working_size / shorter)
+    if longer > LONGEST * shorter:
+        size, side = LONGEST * working_size, longer
+    else:
+        size, side = working_size, shorter
+    return max(1, round(height * size / side)), max(1, round(width * size / side))
 
 
 def to_working_size(photo: Tensor, working_size: int | None) -> Tensor:
-    """Area-averages B C H W so that its shorter side is `working_size`; never enlarges."""
+    """Area-averages B C H W to its `working_shape`; never enlarges."""
     return reduce_to(photo, working_shape(photo, working_size))
 
 
@@ -198,9 +213,17 @@ def write_images(
     if output_type == "pt":
         return whole
     arrays = [image.permute(1, 2, 0).cpu().numpy() for image in whole]
-    if output_type == "np":
-        return arrays
-    return [Image.fromarray((array * 255).round().astype(np.uint8)) for array in arrays]
+    return arrays if output_type == "np" else [_picture(array) for array in arrays]
+
+
+def _picture(array: np.ndarray) -> Image.Image:
+    """H W C in [0, 1] as a picture, made in bands that take little memory beside it."""
+    levels = np.empty(array.shape, np.uint8)
+    step = max(1, PIXELS_AT_ONCE // array.shape[1])
+    for top in range(0, len(array), step):
+        band = slice(top, top + step)
+        levels[band] = (array[band] * 255).round()
+    return Image.fromarray(levels)
 
 
 def stack_images(images: list) -> Any:

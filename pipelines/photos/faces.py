@@ -7,7 +7,7 @@ back is the change of the crop, not the crop, so photo pixels that nothing chang
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -23,6 +23,8 @@ FIVE = (*reversed(EYE_CORNERS[1]), *EYE_CORNERS[0], 2)
 """dlib's five points as mesh points: corners of the eye on the right of the photo, outer first,
 of the one on its left, outer first, and below the nose."""
 MAX_CROP = 1024
+MAX_SAMPLES = 16384  # along the side of a crop, of which pixels are the means
+AT_ONCE = 2**20  # samples, or pixels of a photo, that are worked on together
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,8 @@ def crop(photo: Tensor, alignments: Sequence[Alignment], side: int) -> Tensor:
     Args:
         photo: C H W.
         alignments: n of them.
-        side: of the crops in pixels. Where this reduces a face, pixels are averaged.
+        side: of the crops in pixels. Where this reduces a face, pixels are averaged (of faces
+            above 16384 px, samples of them). Memory does not grow with the faces.
 
     Returns:
         n C side side.
@@ -160,20 +163,21 @@ def crop(photo: Tensor, alignments: Sequence[Alignment], side: int) -> Tensor:
 
 
 def _crop_one(photo: Tensor, alignment: Alignment, side: int) -> Tensor:
-    over = max(1, math.ceil(alignment.side / side - 0.01))
+    most = max(1, MAX_SAMPLES // side)
+    over = max(1, math.ceil(min(alignment.side / side - 0.01, most)))
+    whole = photo[None].float()
     steps = (torch.arange(side * over, dtype=torch.float32, device=photo.device) + 0.5) / (
         side * over
     )
-    v, u = torch.meshgrid(steps, steps, indexing="ij")
-    pixels = alignment.to_photo(torch.stack((u, v), dim=-1))
-    size = pixels.new_tensor([photo.shape[-1], photo.shape[-2]])
-    fine = F.grid_sample(
-        photo[None].float(),
-        (pixels / size * 2 - 1)[None],
-        padding_mode="border",
-        align_corners=False,
-    )
-    return F.avg_pool2d(fine, over)[0].to(photo.dtype)
+    size = steps.new_tensor([photo.shape[-1], photo.shape[-2]])
+    bands = []
+    for rows in steps.split(over * max(1, AT_ONCE // (side * over * over))):
+        v, u = torch.meshgrid(rows, steps, indexing="ij")
+        pixels = alignment.to_photo(torch.stack((u, v), dim=-1))
+        grid = (pixels / size * 2 - 1)[None]
+        fine = F.grid_sample(whole, grid, padding_mode="border", align_corners=False)
+        bands.append(F.avg_pool2d(fine, over)[0].to(photo.dtype))
+    return torch.cat(bands, dim=1)
 
 
 def feather_window(side: int, feather: float) -> Tensor:
@@ -229,9 +233,18 @@ def paste(
         if match_colour:
             change = _without_rim_shift(change, window)
         _add(changes, weights, alignment, change * window, window)
-    changes /= weights.clamp_min(1)
-    result = torch.where(changes != 0, (photo + changes).clamp(0, 1), photo)
-    return result, weights.clamp_max(1)
+    for rows in _bands(photo):
+        change = changes[:, rows] / weights[:, rows].clamp_min(1)
+        pasted = (photo[:, rows] + change).clamp_(0, 1)
+        changes[:, rows] = torch.where(change != 0, pasted, photo[:, rows])
+    return changes, weights.clamp_max_(1)
+
+
+def _bands(photo: Tensor) -> Iterator[slice]:
+    """Rows of a photo C H W that are worked on together."""
+    height, width = photo.shape[-2:]
+    step = max(1, AT_ONCE // max(1, width))
+    yield from (slice(top, min(top + step, height)) for top in range(0, height, step))
 
 
 def _without_rim_shift(change: Tensor, window: Tensor) -> Tensor:
@@ -253,9 +266,10 @@ def _add(
         return
     x = torch.arange(left, right, device=changes.device, dtype=torch.float32) + 0.5
     y = torch.arange(top, bottom, device=changes.device, dtype=torch.float32) + 0.5
-    rows, columns = torch.meshgrid(y, x, indexing="ij")
-    grid = alignment.to_crop(torch.stack((columns, rows), dim=-1)) * 2 - 1
     planes = torch.cat((change, window))[None].float()
-    planes = F.grid_sample(planes, grid[None], padding_mode="zeros", align_corners=False)[0]
-    changes[:, top:bottom, left:right] += planes[:-1].to(changes)
-    weights[:, top:bottom, left:right] += planes[-1:].to(weights)
+    for band in _bands(changes[:, top:bottom, left:right]):
+        rows, columns = torch.meshgrid(y[band], x, indexing="ij")
+        grid = alignment.to_crop(torch.stack((columns, rows), dim=-1)) * 2 - 1
+        part = F.grid_sample(planes, grid[None], padding_mode="zeros", align_corners=False)[0]
+        changes[:, top:bottom, left:right][:, band] += part[:-1].to(changes)
+        weights[:, top:bottom, left:right][:, band] += part[-1:].to(weights)

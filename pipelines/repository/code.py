@@ -23,7 +23,6 @@ from typing import Any, NamedTuple
 ROOMS = ("models", "pipelines")
 RELATIVE_IMPORT = re.compile(r"^(\s*from\s+)(\.+\w[\w.]*)(\s+import)", re.MULTILINE)
 VERSION = re.compile(r"_v[0-9a-f]{8}$")
-VERSIONED_FILE = re.compile(r"\w+_v[0-9a-f]{8}(_part)?\.py")
 NAMED_TOO = "\n# Files that the ones above import: diffusers fetches only what this file names.\n"
 
 

@@ -17,6 +17,7 @@ from diffusers import DiffusionPipeline, ModelMixin, SchedulerMixin
 from huggingface_hub import snapshot_download
 from safetensors import SafetensorError, safe_open
 
+from .fitting import building, check_finite, check_fit, shapes_of
 from .loading import (
     DeviceMap,
     Dtype,
@@ -41,7 +42,7 @@ def read_json(file: Path, missing: str) -> dict[str, Any]:
         raise ValueError(f"{file} does not exist: {missing}")
     try:
         entries = json.loads(file.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{file} is not JSON ({error}); fetch or export it again") from error
     if not isinstance(entries, dict):
         raise ValueError(f"{file} holds no JSON object; fetch or export it again")
@@ -126,20 +127,25 @@ def load_network(
     if not files:
         raise ValueError(f"{folder / WEIGHTS_STEM}.safetensors does not exist; fetch it again")
     check_weights(files, folder.parent)
+    shapes = shapes_of(files)
     try:
-        network, info = network_class.from_pretrained(
-            folder,
-            torch_dtype=dtype,
-            variant=variant,
-            use_safetensors=True,
-            output_loading_info=True,
-            **options,
-        )
+        if not options.get("low_cpu_mem_usage", True):
+            check_fit(network_class, config, shapes, files[0])
+        with building(len(shapes), files[0]):
+            network, info = network_class.from_pretrained(
+                folder,
+                torch_dtype=dtype,
+                variant=variant,
+                use_safetensors=True,
+                output_loading_info=True,
+                **options,
+            )
     except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(
             f"{files[0]} does not fit {folder / 'config.json'}, or one of them is damaged: {error}"
         ) from error
     _check_keys(files[0], network_class, info)
+    check_finite(network, files[0])
     return network
 
 
@@ -174,8 +180,11 @@ def find_folder(
     name: str | os.PathLike, skipped: list[str], variant: str | None, **hub: Any
 ) -> Path:
     """A folder as it is, or the snapshot of a Hub repository without the folders in `skipped`."""
-    if Path(name).is_dir():
-        return Path(name)
+    try:
+        if Path(name).is_dir():
+            return Path(name)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{str(name)[:80]!r} cannot be a folder ({error})") from error
     if Path(name).is_absolute() or str(name).startswith(".") or str(name).count("/") != 1:
         raise ValueError(f"{name} is no folder, and no Hub id of the form owner/name either")
     skipped = [f"{part}/*" for part in skipped]

@@ -23,8 +23,10 @@ from diffusers import DiffusionPipeline, ModelMixin
 from huggingface_hub import create_repo, upload_folder
 from torch import nn
 
-from .code import VERSIONED_FILE, Code, flat_name, read_code
+from .code import Code, flat_name, read_code
+from .exchange import code_version, filling
 from .modular import name_repository, remove_block, write_modular
+from .writing import replacing
 
 INDEX_NAME = "model_index.json"
 CHECKSUMS_NAME = "SHA256SUMS"
@@ -47,7 +49,6 @@ def write_layout(pipeline: Any, folder: Path, variant: str | None = None) -> Non
     """
     code = read_code(type(pipeline))
     networks = _own_networks(pipeline, code)
-    _delete_code_files(folder)
     for name, text in code.texts.items():
         (folder / f"{code.name(name)}.py").write_text(text, encoding="utf-8")
     for name, kind in networks.items():
@@ -60,7 +61,6 @@ def write_layout(pipeline: Any, folder: Path, variant: str | None = None) -> Non
     _write_index(pipeline, folder, code, networks)
     write_modular(pipeline, folder, code, networks, variant)
     write_checksums(folder)
-    carry_card(pipeline.config.get("_name_or_path"), folder)
 
 
 def _own_networks(pipeline: Any, code: Code) -> dict[str, type]:
@@ -83,7 +83,7 @@ def remove_code(folder: Path) -> None:
 
     The package's own models are kept so: their code is the package's.
     """
-    _delete_code_files(folder)
+    version = code_version(folder)
     remove_block(folder, PACKAGE)
     index = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
     for name, entry in index.items():
@@ -91,13 +91,10 @@ def remove_code(folder: Path) -> None:
             index[name] = entry[-1]
         elif isinstance(entry, list) and str(entry[0]).endswith(PART):
             index[name] = [PACKAGE, entry[1]]
-    (folder / INDEX_NAME).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
-
-
-def _delete_code_files(folder: Path) -> None:
-    """Removes code files that an earlier version wrote to the folder."""
-    for file in (*folder.glob("*.py"), *folder.glob(f"*/*{PART}.py")):
-        if VERSIONED_FILE.fullmatch(file.name):
+    with replacing(folder / INDEX_NAME) as beside:
+        beside.write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+    if version is not None:
+        for file in (*folder.glob(f"*{version}.py"), *folder.glob(f"*/*{version}{PART}.py")):
             file.unlink()
 
 
@@ -145,17 +142,20 @@ def carry_card(source: Any, folder: Path) -> None:
     card = Path(str(source)) / CARD_NAME
     if source is None or not card.is_file() or (folder / CARD_NAME).exists():
         return
-    shutil.copyfile(card, folder / CARD_NAME)
-    for name in CARD_PICTURE.findall(card.read_text(encoding="utf-8")):
-        if (picture := card.parent / name).is_file():
-            shutil.copyfile(picture, folder / name)
+    pictures = CARD_PICTURE.findall(card.read_text(encoding="utf-8"))
+    present = (name for name in pictures if (card.parent / name).is_file())
+    for name in (*present, CARD_NAME):
+        if not (folder / name).exists():
+            with replacing(folder / name) as beside:
+                shutil.copyfile(card.parent / name, beside)
 
 
 def write_checksums(folder: Path) -> None:
     """Writes `SHA256SUMS` (as `sha256sum -c` reads it) over every weights file of a repository."""
     files = sorted(folder.glob("*/*.safetensors"))
     lines = [f"{digest(file)}  {file.parent.name}/{file.name}\n" for file in files]
-    (folder / CHECKSUMS_NAME).write_text("".join(lines), encoding="utf-8")
+    with replacing(folder / CHECKSUMS_NAME) as beside:
+        beside.write_text("".join(lines), encoding="utf-8")
 
 
 def digest(file: Path) -> str:
@@ -196,8 +196,11 @@ class RepositoryWriter(DiffusionPipeline):
         folder = Path(save_directory)
         if folder.is_file():
             raise ValueError(f"{folder} is a file; expected a folder to write the pipeline to")
-        super().save_pretrained(folder, variant=variant, max_shard_size=max_shard_size)
-        write_layout(self, folder, variant)
+        with filling(folder) as beside:
+            super().save_pretrained(beside, variant=variant, max_shard_size=max_shard_size)
+            write_layout(self, beside, variant)
+        write_checksums(folder)  # other variants too
+        carry_card(self.config.get("_name_or_path"), folder)
         if push_to_hub:
             _upload(folder, hub.pop("repo_id", folder.name), type(self).__name__, **hub)
 

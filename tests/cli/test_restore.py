@@ -106,7 +106,11 @@ def test_other_files_are_overwritten_only_when_told(frr, photo, model):
     shown = frr("restore", photo, "-o", "out", "--model", model, status=1)
     assert "--overwrite" in shown.stderr
     assert Path("out/one.json").read_text() == "mine" and not Path("out/one.png").exists()
-    frr("restore", photo, "-o", "out", "--model", model, "--overwrite")
+    shown = frr("restore", photo, "-o", "out", "--model", model, "--overwrite", status=1)
+    assert "no result of" in shown.stderr and Path("out/one.json").read_text() == "mine"
+    Path("out/one.json").unlink()
+    for options in ([], ["--overwrite"]):
+        frr("restore", photo, "-o", "out", "--model", model, *options)
     assert json.loads(Path("out/one.json").read_text())["photo"] == str(photo)
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 
+from ...pipelines.photos.files import open_picture
 from ..settings import Settings, setting
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -99,9 +100,9 @@ def open_rgb(path: Path) -> Image.Image:
         ValueError: if the file cannot be read as an image.
     """
     try:
-        with Image.open(path) as picture:
+        with open_picture(path) as picture:
             return ImageOps.exif_transpose(picture).convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except (OSError, SyntaxError, ValueError) as error:
         raise ValueError(
             f"{path} cannot be read as an image: {error}; mend or remove it."
         ) from error

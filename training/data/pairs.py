@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ...pipelines.photos.files import open_picture
 from .faces import list_images, open_rgb, to_signed
 
 
@@ -130,10 +131,10 @@ def _check_sizes(original: Path, retouched: Path, size: int | None) -> None:
     sizes = []
     for path in (original, retouched):
         try:
-            with Image.open(path) as picture:
+            with open_picture(path) as picture:
                 turned = picture.getexif().get(0x0112, 1) >= 5  # the tag Orientation
                 sizes.append(picture.size[::-1] if turned else picture.size)
-        except (OSError, SyntaxError) as error:
+        except (OSError, SyntaxError, ValueError) as error:
             raise ValueError(f"{path} cannot be read as an image: {error}.") from error
     _check_pair(original, sizes[0], retouched, sizes[1], size)
 

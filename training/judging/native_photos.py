@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from ..writing import write_text
+
 JOIN = "+"
 
 
@@ -88,7 +90,7 @@ class JudgedPhoto:
 def write_photos(photos: Iterable[JudgedPhoto], path: Path) -> None:
     """One line of JSON for each photo."""
     lines = [json.dumps(asdict(photo)) + "\n" for photo in photos]
-    path.write_text("".join(lines), encoding="utf-8")
+    write_text(path, "".join(lines))
 
 
 def read_photos(path: Path) -> list[JudgedPhoto]:

@@ -9,7 +9,7 @@ from ...models.bpfre.retoucher import BlemishRetoucher
 from ...pipelines.bpfre.pipeline import BPFRePipeline
 from ..data.faces import FaceSet
 from ..judging.metrics import psnr
-from ..run_folder import model_folder
+from ..run_folder import load_trained
 
 THRESHOLDS = (0.004, 0.006, 0.009, 0.013, 0.018, 0.025, 0.035, 0.05)
 CLEAN_PSNR = 44.0  # dB, what clean validation faces must come back at
@@ -26,11 +26,10 @@ def assemble_bpfre(runs: Path | str, faces: FaceSet | None = None) -> BPFRePipel
     Raises:
         ValueError: there is no trained retoucher.
     """
-    retoucher: Any = BlemishRetoucher.from_pretrained(model_folder(Path(runs) / "bpfre")).eval()
+    retoucher: Any = load_trained(BlemishRetoucher, Path(runs) / "bpfre").eval()
     inpainter: Any = None
     if (Path(runs) / "bpfre_inpaint").is_dir():
-        folder = model_folder(Path(runs) / "bpfre_inpaint")
-        inpainter = BlemishRetoucher.from_pretrained(folder).eval()
+        inpainter = load_trained(BlemishRetoucher, Path(runs) / "bpfre_inpaint").eval()
     pipe = BPFRePipeline(retoucher, inpainter)
     if faces is not None:
         pipe.register_to_config(threshold=calibrated_threshold(pipe, faces))

@@ -15,7 +15,7 @@ from ...pipelines.mofrr.pipeline import MoFRRPipeline
 from ...pipelines.operations import OPERATIONS
 from ..data.faces import FaceSet
 from ..judging.thresholds import calibrated_thresholds
-from ..run_folder import model_folder
+from ..run_folder import load_trained, model_folder
 from ..stages.expert import expert_part, make_scheduler
 
 MAX_FALSE_POSITIVE_RATE = 0.15  # of each operation, on untouched validation faces
@@ -106,4 +106,4 @@ def _trained(component: str, run: Path) -> Any:
     }
     if name not in classes:
         raise ValueError(f"{folder} holds a {name}; {component} is one of {', '.join(classes)}")
-    return classes[name].from_pretrained(folder).eval()
+    return load_trained(classes[name], folder).eval()

@@ -13,7 +13,7 @@ from ...models.mofrr.expert import WaveFRRExpert
 from ...models.mofrr.merger import ExpertMerger
 from ...models.mofrr.router import RetouchRouter
 from ...models.mofrr.shared import SharedExpert
-from ..run_folder import model_folder
+from ..run_folder import load_trained, model_folder, read_checkpoint
 
 NETWORKS: dict[str, Any] = {
     kind.__name__: kind
@@ -77,12 +77,12 @@ def read_weights(source: Path) -> Weights:
     folder = model_folder(source)
     kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("_class_name")
     _check_known(kind, folder)
-    network = NETWORKS[kind].from_pretrained(folder)
+    network = load_trained(NETWORKS[kind], folder)
     return Weights(kind, _own(network.config), network.state_dict())
 
 
 def _read_checkpoint(path: Path) -> Weights:
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    state = read_checkpoint(path)
     if "network" not in state:
         raise ValueError(f"{path} does not say which network it is of: train a step more with it")
     note = json.loads(state["network"])

@@ -18,6 +18,7 @@ from PIL import Image
 
 from ...pipelines.photos.drawings import panel
 from ...pipelines.repository.writer import CARD_NAME, CHECKSUMS_NAME
+from ..writing import replacing
 
 PICTURE_NAME = "before_after.png"
 SUBJECTS = {"BPFRePipeline": "card_bpfre", "MoFRRPipeline": "card_mofrr"}
@@ -228,6 +229,8 @@ def write_card(
     weights = weights_digest(folder)
     evidence = read_evidence(subject, files, weights)
     card = make_card(subject, class_name, repo, evidence, made_with, weights)
-    panel(subject.show(pipe, portrait)).save(folder / PICTURE_NAME)
-    card.save(folder / CARD_NAME)
+    with replacing(folder / PICTURE_NAME) as beside:
+        panel(subject.show(pipe, portrait)).save(beside)
+    with replacing(folder / CARD_NAME) as beside:
+        card.save(beside)
     return folder / CARD_NAME

@@ -10,7 +10,7 @@ from ...models.presets import PRESETS
 from ..data.material import Material
 from ..data.pools import Batches, Fresh, StoredPool
 from ..loop import LoopConfig, Stage
-from ..run_folder import model_folder
+from ..run_folder import load_trained
 from ..settings import setting
 
 
@@ -50,7 +50,7 @@ class StageConfig(LoopConfig):
         """
         operations = getattr(self, "operations", None)
         if self.start:
-            network = kind.from_pretrained(model_folder(self.start))
+            network = load_trained(kind, self.start)
             made_for = network.config.get("operations", operations)
             if operations is not None and tuple(made_for) != operations:
                 raise ValueError(

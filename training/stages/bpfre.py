@@ -22,7 +22,7 @@ from ..data.faces import FacesConfig
 from ..data.material import Material
 from ..losses import edit_weight
 from ..perceptual import FeatureLoss, feature_loss, haar_features
-from ..run_folder import model_folder
+from ..run_folder import load_trained
 from ..settings import setting
 from .base import StageConfig
 
@@ -85,7 +85,7 @@ class BPFReConfig(BlemishConfig):
         """The retoucher to start from, its encoder and E2D map perhaps another's."""
         model = self.retoucher("retoucher")
         if self.detection:
-            other: Any = BlemishRetoucher.from_pretrained(model_folder(self.detection))
+            other: Any = load_trained(BlemishRetoucher, self.detection)
             for name in DETECTION:
                 getattr(model, name).load_state_dict(getattr(other, name).state_dict())
         return model

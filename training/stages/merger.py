@@ -25,7 +25,7 @@ from ..data.material import Material
 from ..data.pools import Batches, PoolConfig, Simulate
 from ..data.retouching import RetouchConfig, RetouchSource, random_subset, retouch_and_target
 from ..losses import hybrid
-from ..run_folder import model_folder
+from ..run_folder import load_trained
 from ..settings import setting
 from .base import StageConfig
 
@@ -62,10 +62,10 @@ class MergerSimulation(RetouchConfig):
     def simulator(self, material: Material) -> Simulate:
         """Makes `MergerBatch`es."""
         folder = Path(self.models)
-        router: Any = RetouchRouter.from_pretrained(model_folder(folder / "router"))
+        router: Any = load_trained(RetouchRouter, folder / "router")
         networks: list[Any] = [
-            *(WaveFRRExpert.from_pretrained(model_folder(folder / o)) for o in self.operations),
-            SharedExpert.from_pretrained(model_folder(folder / "shared")),
+            *(load_trained(WaveFRRExpert, folder / o) for o in self.operations),
+            load_trained(SharedExpert, folder / "shared"),
         ]
         for network in (router, *networks):
             network.to(material.device)

@@ -5,7 +5,9 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 
+from frr.pipelines.photos import faces
 from frr.pipelines.photos.detector import FaceDetector
 from frr.pipelines.photos.faces import (
     FIVE,
@@ -164,3 +166,33 @@ def test_the_detector_finds_the_face_of_a_photo():
     distances = (corners - expected).norm(dim=1)
     assert distances[:2].max() < 0.02
     assert distances[2] < 0.08, "the mouth smiles, and is none of the five points"
+
+
+def test_a_crop_does_not_depend_on_the_bands_it_is_cut_in(photo, monkeypatch):
+    places = [Alignment(-3.0, 2.0, 55.0, 21.0), Alignment(4.0, 1.0, 30.0, 0.0)]
+    whole = crop(photo, places, 32)
+    after = (whole + 0.1).clamp(0, 1)
+    pasted = paste(photo, places, whole, after)
+    monkeypatch.setattr(faces, "AT_ONCE", 100)
+    torch.testing.assert_close(crop(photo, places, 32), whole)
+    for one, other in zip(paste(photo, places, whole, after), pasted, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_memory_does_not_grow_with_the_face(monkeypatch):
+    """A box a million times as wide as its photo asks for no more than one of its size."""
+    asked = []
+    sample = F.grid_sample
+
+    def watched(planes, grid, **options):
+        asked.append(grid.numel())
+        return sample(planes, grid, **options)
+
+    monkeypatch.setattr(faces, "MAX_SAMPLES", 256)
+    monkeypatch.setattr(faces, "AT_ONCE", 2**12)
+    monkeypatch.setattr(F, "grid_sample", watched)
+    photo = torch.rand(3, 40, 50, generator=torch.Generator().manual_seed(0))
+    for side in (100.0, 16384.0, 1e6):
+        assert crop(photo, [Alignment(-side / 2, -side / 2, side, 0.0)], 64).isfinite().all()
+    assert max(asked) <= 2 * 2**12
+    assert sum(asked) <= 2 * 3 * 256**2

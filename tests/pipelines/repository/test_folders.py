@@ -28,14 +28,16 @@ NAMES = {
         *("flow_expert", "granularity", "hfcam", "idem", "merger", "native_router", "native_view"),
         *("router", "shared", "stem", "texture_expert", "tone_expert", "tone_path", "warping"),
     ),
-    "pipelines": ("blocks", "operations", "placement", "room"),
+    "pipelines": ("arguments", "blocks", "operations", "placement", "room"),
     "pipelines/mofrr": (
         *("blocks", "components", "direct", "edits", "estimating", "experts", "joining", "merging"),
         *("modular", "output", "pipeline", "request", "restoration", "routing", "running"),
         *("sight", "steps", "tiled"),
     ),
     "pipelines/photos": ("arrays", "compression", "tiles"),
-    "pipelines/repository": ("code", "loading", "modular", "reader", "writer"),
+    "pipelines/repository": (
+        *("code", "exchange", "fitting", "loading", "modular", "reader", "writer", "writing"),
+    ),
 }
 CODE = {
     f"{folder}/{name}.py": "_".join([*folder.split("/")[1:], name])
