@@ -93,6 +93,9 @@ class FaceCrop(io.ComfyNode):
         landmarks: Any = None,
     ) -> io.NodeOutput:
         """Cut the crops."""
+        fits = cls.validate_inputs(size)
+        if isinstance(fits, str):
+            raise ValueError(fits)
         if not 0 < margin < float("inf"):
             raise ValueError(f"margin is {margin}; expected a number above 0: 1.2 shows 20 % more")
         pixels = read_image(image).pixels

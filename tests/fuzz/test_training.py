@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import signal
+import threading
 import time
 
 import pytest
@@ -14,6 +15,7 @@ from diffusers.configuration_utils import register_to_config
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from tqdm import tqdm
 
 from frr.training.loop import LoopConfig, train
 from frr.training.run_folder import RunFolder
@@ -53,6 +55,7 @@ def undisturbed(tmp_path_factory) -> dict[str, torch.Tensor]:
 @given(seed=st.integers(0, 2**32))
 def test_training_that_is_killed(seed, undisturbed, tmp_path_factory, tried):
     tried()
+    tqdm.set_lock(threading.RLock())  # its own is shared with children, who die with it
     rng, folder = random.Random(seed), RunFolder(tmp_path_factory.mktemp("killed") / "run")
     last = 0
     for _ in range(rng.randint(1, 3)):

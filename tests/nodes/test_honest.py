@@ -127,3 +127,9 @@ def test_simulation_is_interrupted_while_it_works(
             pictures, 0, 100, **dict.fromkeys(EVERYTHING, 0.5), **algorithms
         )
     assert time.monotonic() - start < 2
+
+
+@pytest.mark.parametrize("size", [-5, 5, 10**6])
+def test_crops_of_no_possible_size_are_refused(nodes, pictures, size):
+    with pytest.raises(ValueError, match=f"size is {size}; expected"):
+        nodes["FaceCrop"].execute(pictures, "all", size, boxes=[])
