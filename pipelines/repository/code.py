@@ -6,8 +6,11 @@ there. The digits are of a digest of all of the code: the remote code of a proce
 and one package, and a module that was imported once is not read again. So repositories of different
 versions never meet, and equal ones share their classes.
 
-diffusers fetches a pipeline's file and the files that this one names, no further. The files that
-only those need are therefore named at the end of the pipeline's file.
+diffusers fetches a pipeline's file and the files that this one names, from a folder no further. The
+files that only those need are therefore named at the end of the pipeline's file. From the Hub it
+follows every file's imports, and without memory: by all paths there are, thousands for some fifty
+files. So only the pipeline's file is written in the way that its pattern knows (`from .x import`),
+all others as `from.x import`.
 """
 
 import hashlib
@@ -21,7 +24,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 ROOMS = ("models", "pipelines")
-RELATIVE_IMPORT = re.compile(r"^(\s*from\s+)(\.+\w[\w.]*)(\s+import)", re.MULTILINE)
+RELATIVE_IMPORT = re.compile(r"^(\s*from\s*)(\.+\w[\w.]*)(\s+import)", re.MULTILINE)
 VERSION = re.compile(r"_v[0-9a-f]{8}$")
 NAMED_TOO = "\n# Files that the ones above import: diffusers fetches only what this file names.\n"
 
@@ -60,7 +63,7 @@ def read_code(pipeline_class: type[Any]) -> Code:
     """
     source = sys.modules[pipeline_class.__module__]
     modules = _all_imported(source)
-    texts = {flat_name(module.__name__): _flattened(module) for module in modules}
+    texts = {flat_name(each.__name__): _flattened(each, each is source) for each in modules}
     if len(texts) < len(modules):
         names = sorted(module.__name__ for module in modules)
         raise ValueError(f"{', '.join(names)}: two of these have one name where all lie flat")
@@ -110,13 +113,19 @@ def _relative_imports(module: ModuleType) -> list[ModuleType]:
     return [importlib.import_module(resolve_name(name, package)) for name in dict.fromkeys(names)]
 
 
-def _flattened(module: ModuleType) -> str:
-    """A module's text with every relative import pointing to a file beside it."""
+def _flattened(module: ModuleType, followed: bool) -> str:
+    """A module's text with every relative import pointing to a file beside it.
+
+    Args:
+        module: in the package, or in a repository.
+        followed: whether diffusers is to find the imports.
+    """
     package = module.__name__.rpartition(".")[0]
+    space = " " if followed else ""
 
     def flatten(match: re.Match[str]) -> str:
         name = flat_name(resolve_name(match.group(2), package))
-        return f"{match.group(1)}.{name}{match.group(3)}"
+        return f"{match.group(1).rstrip(' ')}{space}.{name}{match.group(3)}"
 
     return RELATIVE_IMPORT.sub(flatten, _text(module))
 
