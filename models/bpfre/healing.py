@@ -14,8 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-KINDS = ("spots", "redness", "lines", "shine", "unevenness")
-"""What can be wrong with skin, in the order of amounts."""
 GRAIN = 0.0022
 """Sigma below which detail is grain, as a share of the face crop's shorter side."""
 
@@ -29,7 +27,7 @@ _CHROMA_DAMPED = 0.6
 _RED = (0.012, 0.7, 0.2)  # Cr excess that is left, share taken of the rest, luma given for it
 _SHINE = (0.1, 0.5)  # luma excess that is left, share taken of the rest
 _CLONES = ((0, 1), (1, 0), (0, -1), (-1, 0))  # directions in which grain is borrowed
-_REACH = 0.035  # of the borrowing
+_REACH = 0.05  # of the borrowing
 _LUMA = (0.299, 0.587, 0.114)
 _CR = (0.5, -0.4187, -0.0813)
 _CB = (-0.1687, -0.3313, 0.5)
@@ -80,7 +78,7 @@ def plan(photo: Tensor, maps: SkinMaps, amounts: Tensor, side: float) -> Healing
     Args:
         photo: B 3 h w in [-1, 1].
         maps: of the same size.
-        amounts: B 5 in [0, 1], one for each of `KINDS`.
+        amounts: B 5 in [0, 1], one for each of `kinds.KINDS`.
         side: shorter side in pixels that the whole face crop has at this size.
     """
     spots, redness, lines, shine, unevenness = amounts.to(photo)[:, :, None, None, None].unbind(1)
@@ -126,7 +124,9 @@ def blur(planes: Tensor, sigma: float) -> Tensor:
     kernel = torch.exp(-0.5 * (at / width) ** 2)
     kernel = kernel / kernel.sum()
     single = small.reshape(-1, 1, *small.shape[-2:])
-    single = F.conv2d(F.pad(single, (reach, reach, 0, 0), mode="replicate"), kernel[None, None, None])
+    single = F.conv2d(
+        F.pad(single, (reach, reach, 0, 0), mode="replicate"), kernel[None, None, None]
+    )
     single = F.conv2d(
         F.pad(single, (0, 0, reach, reach), mode="replicate"), kernel[None, None, :, None]
     )

@@ -19,7 +19,15 @@ from .spots import Marks, find_marks
 
 WORKING = 512
 """Side at which marks are sought; smaller photos keep theirs."""
-_NOSTRILS = ((98, 0.04), (327, 0.04), (2, 0.035), (97, 0.04), (326, 0.04), (64, 0.028), (294, 0.028))
+_NOSTRILS = (
+    (98, 0.04),
+    (327, 0.04),
+    (2, 0.035),
+    (97, 0.04),
+    (326, 0.04),
+    (64, 0.028),
+    (294, 0.028),
+)
 _CHEEKS = (50, 280, 118, 347)
 _AROUND = (
     (EYES[0], (1.55, 2.2)),
@@ -29,7 +37,8 @@ _AROUND = (
     (LIPS, (1.25, 1.45)),
 )
 """Features and how much wider and higher they are taken."""
-_LINE_SHARE = 0.6  # of a line that is ever filled
+LINE_SHARE = 0.6
+"""Of a line that is ever filled."""
 
 
 class NaturalSkin(NamedTuple):
@@ -63,7 +72,7 @@ def maps_of(found: NaturalSkin, spots: float) -> SkinMaps:
     marks = found.marks
     wanted = ((marks.salience / marks.spots.clamp_min(1e-3) - (1 - spots)) / 0.1 + 0.5).clamp(0, 1)
     spot = (marks.spots * wanted * float(spots > 0))[None, None]
-    return SkinMaps(found.skin, spot, _LINE_SHARE * marks.lines[None, None])
+    return SkinMaps(found.skin, spot, LINE_SHARE * marks.lines[None, None])
 
 
 def retouch_naturally(
@@ -74,7 +83,7 @@ def retouch_naturally(
     Args:
         photo: 1 3 H W in [-1, 1].
         points: 1 478 2, mesh points in shares of the sides.
-        amounts: 5 in [0, 1], by `healing.KINDS`.
+        amounts: 5 in [0, 1], by `kinds.KINDS`.
         found: what `survey` gave for this face, None to look at it now.
     """
     small = to_working(photo)

@@ -121,7 +121,12 @@ def _peaks(contrast: Tensor, z: Tensor) -> list[tuple[int, int]]:
 
 
 def _judge(
-    planes: list[NDArray], row: int, column: int, side: int, spots: NDArray, salience: NDArray,
+    planes: list[NDArray],
+    row: int,
+    column: int,
+    side: int,
+    spots: NDArray,
+    salience: NDArray,
     moles: NDArray,
 ) -> None:
     """Enters the mark at a peak where it belongs, if it is a mark at all."""
@@ -147,7 +152,7 @@ def _judge(
 
 def _touches_border(core: NDArray) -> bool:
     rim = core.sum() - core[1:-1, 1:-1].sum()
-    return bool(rim > 0.15 * max(1, core.sum()) or core[0].any() and core[-1].any())
+    return bool(rim > 0.15 * max(1, core.sum()) or (core[0].any() and core[-1].any()))
 
 
 def _slimness(core: NDArray) -> float:
@@ -179,7 +184,9 @@ def _lines(photo: Tensor, skin: Tensor, side: int) -> Tensor:
     assert best is not None
     smooth = blur(best, 0.006 * side)  # short specks fade
     unrest = mean_around(smooth, skin + 1e-4, 0.08 * side)
-    strong = ((smooth - 0.012) / 0.03).clamp(0, 1) * ((smooth / (unrest + 1e-4) - 1.3) / 1.5).clamp(0, 1)
+    strong = ((smooth - 0.012) / 0.03).clamp(0, 1) * ((smooth / (unrest + 1e-4) - 1.3) / 1.5).clamp(
+        0, 1
+    )
     here = ((best - 0.4 * smooth) / (smooth + 1e-4)).clamp(0, 1)
     return blur(strong * here * skin, 0.002 * side)[0, 0].clamp(0, 1)
 
