@@ -45,3 +45,31 @@ def evaluate_bpfre(faces: FaceSet, folder: Path, given: dict[str, Any]) -> None:
     save_photo(report.panels(pipe, faces, seed), folder / "panel.png")
     click.echo(report.to_text(result))
     click.echo(f"wrote {folder / 'bpfre.md'} and {folder / 'panel.png'}")
+
+
+def evaluate_natural(faces_folder: Path, folder: Path, given: dict[str, Any]) -> None:
+    """Writes natural.json, and prints its summary."""
+    from ..training.data.native_capture import open_faces
+    from ..training.judging import evaluate_natural as natural
+    from ..training.publishing.card import weights_digest
+
+    name = hub.BPFRE if given["model"] == hub.DEFAULT else given["model"]
+    pipe: Any = options.load_bpfre(name, given["device"], given["dtype"])
+    if pipe.healer is None:
+        raise click.UsageError("natural skin takes a model with a healer; this one has none")
+    try:
+        faces = open_faces(faces_folder, given["sources"], given["without"])
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    with click.progressbar(length=1, label="natural skin", file=sys.stderr) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        rows = natural.evaluate_natural(pipe, faces, limit=given["limit"], progress=progress)
+    digest = weights_digest(Path(str(pipe.config.get("_name_or_path"))))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "natural.json").write_text(natural.to_json(rows, digest) + "\n", encoding="utf-8")
+    click.echo(natural.to_text(rows))
+    click.echo(f"wrote {folder / 'natural.json'}")

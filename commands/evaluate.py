@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import options
-from .bpfre import evaluate_bpfre, pipeline_option
+from .bpfre import evaluate_bpfre, evaluate_natural, pipeline_option
 
 if TYPE_CHECKING:
     from ..pipelines.mofrr.pipeline import MoFRRPipeline
@@ -83,17 +83,31 @@ def evaluate(faces_folder: Path, folder: Path, **given: Any) -> None:
 
     With --pipeline bpfre: blemishes are painted on the faces and retouched away; also by kind, on
     moles, on clean faces, in dim light, under occlusion, and for the largest poses. Writes
-    bpfre.md, bpfre.json and panel.png.
+    bpfre.md, bpfre.json and panel.png. With --world real, too: natural skin at the photo's own
+    size, against a classical retoucher that has the landmarks; --source, --without and --limit
+    choose the faces. Writes natural.json.
 
     With --world real: photos of real size, each operation alone and mixed by one app, sent and
     cropped; also by native side and JPEG quality. Writes real.md, real.json and photos.jsonl, which
     `frr thresholds` reads.
     """
     real = given["world"] == "real"
-    name = "bpfre.md" if given["pipeline"] == "bpfre" else "real.md" if real else "evaluation.md"
+    natural = real and given["pipeline"] == "bpfre"
+    name = (
+        "natural.json"
+        if natural
+        else "bpfre.md"
+        if given["pipeline"] == "bpfre"
+        else "real.md"
+        if real
+        else "evaluation.md"
+    )
     tables = folder / name
     if tables.exists() and not given["overwrite"]:
         raise click.UsageError(f"{tables} is there already: pass --overwrite or choose another -o")
+    if natural:
+        evaluate_natural(faces_folder, folder, given)
+        return
     if real:
         _evaluate_real(faces_folder, folder, given)
         return
