@@ -123,7 +123,7 @@ def test_a_healer_answers_at_the_photos_size(size):
     healer = SkinHealer(channels=(8, 8, 8), context=4, width=8).eval()
     found = healer(torch.rand(2, 3, *size) * 2 - 1, torch.ones(2, 5))
     assert all(tuple(each.shape) == (2, 1, *size) for each in found)
-    assert all(0 <= float(each.min()) and float(each.max()) <= 1 for each in found)
+    assert all(float(each.min()) >= 0 and float(each.max()) <= 1 for each in found)
 
 
 def test_an_untrained_healer_finds_no_marks():
