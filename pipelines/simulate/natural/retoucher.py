@@ -28,6 +28,7 @@ _NOSTRILS = (
     (64, 0.028),
     (294, 0.028),
 )
+_ROUGHEST = 0.06  # detail that counts: one mark, however strong, makes no beard
 _CHEEKS = (50, 280, 118, 347)
 _AROUND = (
     (EYES[0], (1.55, 2.2)),
@@ -135,7 +136,8 @@ def _rough(photo: Tensor, skin: Tensor, points: Tensor) -> Tensor:
     """Beard, hair and what else is much rougher than the cheeks, 1 1 h w in [0, 1]."""
     side = min(photo.shape[-2:])
     y = luma(photo)
-    energy = blur((y - blur(y, 0.004 * side)).abs(), 0.012 * side)
+    detail = (y - blur(y, 0.004 * side)).abs().clamp_max(_ROUGHEST)
+    energy = blur(detail, 0.018 * side)
     size = torch.tensor([photo.shape[-1], photo.shape[-2]])
     places = (points[0, list(_CHEEKS)] * size).long()
     usual = torch.stack([energy[0, 0, int(r), int(c)] for c, r in places]).median()

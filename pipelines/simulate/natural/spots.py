@@ -58,7 +58,7 @@ def find_marks(photo: Tensor, skin: Tensor) -> Marks:
 
     spots, salience, moles = (np.zeros(photo.shape[-2:], np.float32) for _ in range(3))
     planes = [each[0, 0].numpy() for each in (contrast, z, away.dark, away.red, away.scale)]
-    for row, column in _peaks(contrast * deep, z):
+    for row, column in _peaks(contrast, z, deep):
         _judge(planes, row, column, side, spots, salience, moles)
     grown = [_grown(each, side) for each in (spots, salience, moles)]
     keep = 1 - (2 * grown[2]).clamp(0, 1)
@@ -111,10 +111,10 @@ def _ring(radius: float) -> list[tuple[int, int]]:
     return [(round(radius * math.sin(a)), round(radius * math.cos(a))) for a in angles]
 
 
-def _peaks(contrast: Tensor, z: Tensor) -> list[tuple[int, int]]:
-    """Places (row, column) where contrast is highest around, the highest first."""
+def _peaks(contrast: Tensor, z: Tensor, allowed: Tensor) -> list[tuple[int, int]]:
+    """Allowed places (row, column) where contrast is highest around, the highest first."""
     highest = F.max_pool2d(contrast, 7, 1, 3)
-    peaks = contrast * (contrast == highest) * (contrast > _LEAST) * (z > _LEAST_Z)
+    peaks = contrast * (contrast == highest) * (contrast > _LEAST) * (z > _LEAST_Z) * allowed
     values, places = peaks.flatten().topk(min(_MOST, peaks.numel()))
     width = contrast.shape[-1]
     return [divmod(int(place), width) for place in places[values > 0]]

@@ -51,9 +51,9 @@ def test_a_spot_is_found_and_a_mole_is_no_spot(found):
 
 
 def test_features_are_no_skin_to_look_for_marks_on(found, points):
-    for index in (468, 473, 13, 105):  # irises, lips, a brow
+    for index in (468, 473, 13, 52):  # irises, lips, a brow
         column, row = points[0, index].tolist()
-        assert at(found.skin, (row, column)) < 0.1
+        assert at(found.skin, (row, column)) < 0.3
 
 
 def test_faint_spots_need_a_larger_amount(found):

@@ -30,9 +30,9 @@ class Spotted:
             for evident in (0, 1):
                 row, column = rng.integers(8, SIDE - 8, 2)
                 at = (slice(row - 2, row + 2), slice(column - 2, column + 2))
-                photo[face, :, *at] -= 70 if evident else 25
-                spots[face, 0, *at] = 255
-                salience[face, 0, *at] = 230 if evident else 60
+                photo[(face, slice(None), *at)] -= 70 if evident else 25
+                spots[(face, 0, *at)] = 255
+                salience[(face, 0, *at)] = 230 if evident else 60
         skin = torch.full((count, 1, SIDE // 4, SIDE // 4), 255.0)
         planes = (photo, skin, spots, salience, torch.zeros_like(spots))
         return NaturalSkinItem(*(each.to(torch.uint8) for each in planes))
@@ -64,7 +64,7 @@ def test_faint_spots_are_wanted_at_large_amounts_alone():
 
 def test_amounts_are_often_full_and_sometimes_none():
     amounts = draw_amounts(np.random.default_rng(0), 500)
-    assert amounts.shape == (500, 5) and 0 <= float(amounts.min()) and float(amounts.max()) <= 1
+    assert amounts.shape == (500, 5) and float(amounts.min()) >= 0 and float(amounts.max()) <= 1
     assert 0.2 < float((amounts[:, 0] == 1).float().mean()) < 0.5
     assert 0.01 < float((amounts[:, 0] == 0).float().mean()) < 0.1
 
@@ -75,8 +75,8 @@ def test_variations_keep_maps_on_their_photos():
         made = varied(batch, np.random.default_rng(seed))
         side = made.photo.shape[-1]
         assert {tuple(each.shape[-2:]) for each in made[2:]} == {(side, side)}
-        dark = made.photo.mean(1, keepdim=True) < made.photo.mean() - 0.1
-        assert float(made.spots[dark].mean()) > 0.9
+        darkest = made.photo.mean(1).flatten(1).argmin(1, keepdim=True)
+        assert float(made.spots.flatten(1).gather(1, darkest).min()) > 0.4
 
 
 def test_it_wants_pools():
