@@ -1,4 +1,4 @@
-"""SkinHealer, BPFRe's third stage: where skin is, and its spots and lines, for `healing` to act on.
+"""SkinHealer, of BPFRe's third stage: where skin is, and evidence of spots and lines on it.
 
 ```
 photo, working size --> 128 px --> encoder-decoder --> skin, context -------+
@@ -21,8 +21,8 @@ from .kinds import KINDS
 
 SCALES = (0.0024, 0.0042, 0.0075)
 """Sigmas of the contrasts, as shares of the shorter side."""
-GATE = (0.15, 0.6)
-"""A map's probability from which something is done, and at which all of it is."""
+GATE = (0.15, 0.7)
+"""Probability of skin from which something is done, and at which all of it is."""
 _OVERVIEW = 128  # shorter side of what the first path sees
 _BLUE = (-0.1687, -0.3313, 0.5)
 _GAIN = 8.0  # of contrasts
@@ -91,13 +91,16 @@ class SkinHealer(ModelMixin, ConfigMixin):
         return SizeRequirements(1, 2)
 
     def forward(self, photo: Tensor, amounts: Tensor) -> SkinMaps:
-        """Maps of whole faces: probabilities passed through `GATE`.
+        """Maps of whole faces: skin passed through `GATE`, and evidence of spots and lines.
+
+        Evidence is a probability as training weighs it, much above the share of pixels.
 
         Args:
             photo: B 3 h w in [-1, 1], a whole face at the working size.
             amounts: B 5 in [0, 1], by `kinds.KINDS`.
         """
-        return SkinMaps(*(gate(logits.float().sigmoid()) for logits in self.logits(photo, amounts)))
+        skin, spots, lines = (each.float().sigmoid() for each in self.logits(photo, amounts))
+        return SkinMaps(gate(skin, *GATE), spots, lines)
 
     def logits(self, photo: Tensor, amounts: Tensor) -> SkinMaps:
         """The maps before sigmoid and gate, likewise B 1 h w."""
@@ -118,9 +121,8 @@ class SkinHealer(ModelMixin, ConfigMixin):
         return SkinMaps(*made.split(1, dim=1))
 
 
-def gate(share: Tensor) -> Tensor:
-    """Exactly 0 below `GATE`, exactly 1 above it, smooth between."""
-    low, high = GATE
+def gate(share: Tensor, low: float, high: float) -> Tensor:
+    """Exactly 0 up to `low`, exactly 1 from `high` on, smooth between."""
     share = ((share - low) / (high - low)).clamp(0, 1)
     return share * share * (3 - 2 * share)
 

@@ -10,15 +10,21 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ...models.bpfre.healing import SkinMaps, at_own_size, plan
+from ...models.bpfre.healer import gate
+from ...models.bpfre.healing import SkinMaps, at_own_size, blur, plan
 from ...models.bpfre.kinds import KINDS
 from ..photos.arrays import to_shape, to_signed, to_working_size, working_shape
 from ..room import Room, Share, Work
+from .marks import LINE_SHARE, find_marks, wanted_spots
 from .regions import boxes_of
 
 SPOTS_ONLY = 0.25
 """Strength up to which spots alone are healed; from here on tone is evened, too."""
 _EVIDENT = 0.6  # amount of spots at that strength: the fainter ones come with more
+CONFIRMED = (0.1, 0.3)
+"""Evidence of the healer from which a spot is healed, and at which all of it is."""
+CONFIRMED_LINES = (0.1, 0.3)
+_NEAR = 0.012  # sigma, as a share of the side, over which evidence of spots means open skin
 _SEEN = 0.02  # change of [-1, 1] from which tone counts as found
 _SMALLEST = {"spots": 0.0, "lines": 2e-4}  # share of the photo below which a region is not listed
 _SMALLEST_TONE = 1e-3
@@ -102,14 +108,41 @@ def _heal_one(
     """One photo 1 3 H W in [0, 1]."""
     photo = to_signed(pixels)
     small = to_working_size(photo, working_size)
-    seen = small.to(device, healer.dtype)
-    maps = SkinMaps(*(each.to(small) for each in healer(seen, amounts[None].to(seen))))
+    maps = maps_of(healer, small, amounts, device)
     side = min(small.shape[-2:])
     healing = plan(small, maps, amounts[None], side)
     healed = at_own_size(photo, healing, min(photo.shape[-2:]))
     changed = healed != photo
     image = torch.where(changed, ((healed + 1) / 2).clamp(0, 1), pixels)
     return image, list_findings(small, maps, amounts, photo.shape[-2:])
+
+
+def maps_of(
+    healer: Any, small: Tensor, amounts: Tensor, device: torch.device | None = None
+) -> SkinMaps:
+    """Where to heal a photo 1 3 h w in [-1, 1]: marks by contrast, which the healer confirms.
+
+    Contrast finds marks exactly but does not know what belongs to a face; the healer does.
+    """
+    seen = small.to(device or small.device, healer.dtype)
+    skin, spots, lines = (each.to(small) for each in healer(seen, amounts[None].to(seen)))
+    marks = find_marks(small.cpu(), skin.cpu())
+    side = min(small.shape[-2:])
+    spot = wanted_spots(marks, float(amounts[0])).to(small)[None, None]
+    line = LINE_SHARE * marks.lines.to(small)[None, None]
+    keep = 1 - (2 * marks.moles.to(small)[None, None]).clamp(0, 1)
+    line = line * gate(blur(spots, _NEAR * side), *CONFIRMED)  # none at eyes, brows and lips
+    return SkinMaps(
+        skin * keep,
+        spot * gate(_evidence(spots, spot, side), *CONFIRMED),
+        line * gate(_evidence(lines, line, side), *CONFIRMED_LINES),
+    )
+
+
+def _evidence(share: Tensor, where: Tensor, side: int) -> Tensor:
+    """The healer's evidence over each mark, B 1 h w."""
+    joined = blur(torch.cat((share * where, where), dim=1), 0.006 * side)
+    return joined[:, :1] / joined[:, 1:].clamp_min(1e-3)
 
 
 def list_findings(

@@ -13,8 +13,9 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from ...pipelines.bpfre.marks import LINE_SHARE
 from ...pipelines.simulate.blemishes.painter import KINDS, paint, sample_blemishes
-from ...pipelines.simulate.natural.retoucher import LINE_SHARE, survey
+from ...pipelines.simulate.natural.retoucher import survey
 from ..settings import setting
 from .faces import to_bytes
 from .material import Material, faces_note

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...pipelines.bpfre.skin import amounts_of
+from ...pipelines.bpfre.skin import amounts_of, maps_of
 from ...pipelines.photos.arrays import to_shape
+from ...pipelines.simulate.natural.retoucher import maps_of as naturally
 from ...pipelines.simulate.natural.retoucher import retouch_naturally, survey, to_working
 from ..data.native_capture import Face, NativeFaces
 
@@ -88,8 +89,8 @@ def judge_face(pipe: Any, face: Face, strength: float) -> NaturalRow:
     edited, left = edit >= EDITED, edit < LEFT
     moles = to_shape(found.marks.moles[None, None], photo.shape[-2:]) > 0.5
     small = to_working(photo)
-    mine = pipe.healer(small.to(pipe.healer.device), amounts[None]).spots.cpu() > 0.5
-    theirs = found.marks.spots[None, None] > 0.5
+    mine = maps_of(pipe.healer, small, amounts, pipe.healer.device).spots.cpu() > 0.3
+    theirs = naturally(found, float(amounts[0])).spots > 0.3
     return NaturalRow(
         face.name,
         photo.shape[-1],

@@ -48,11 +48,12 @@ as FFHQ's aligned crops are. Coarse result and both maps are part of the answer:
 - The training faces are synthetic and, for the most part, were scaled down before: they have little
   true pore texture. Half of the test faces are synthetic too; the real ones are 40 young white
   adults in even studio light. Redness shows less on dark skin, in the painter and to the network.
-- The two stages work at 256 px; on larger photos what is finer than that stays to the third one,
-  which looks at 512 px and acts on the photo's own pixels. It learnt from a classical retoucher that
-  finds marks by contrast on skin given by landmarks: it shares that retoucher's taste, takes some
-  freckles for spots, and knows moles as small, dark and hardly redder than the skin. The
-  evaluation above is of the first two stages; that of the third is in the project's RUNS.md.
+- The two stages work at 256 px; what is finer than that is left to the third one, which looks at
+  512 px and acts on the photo's own pixels. It finds marks by contrast, and its network, which
+  learnt from a classical retoucher with landmarks, says where skin is and confirms them. It shares
+  that retoucher's taste: some freckles are spots to it, and a mole is what is small, dark and
+  hardly redder than the skin. The evaluation above is of the first two stages; that of the third
+  is in the project's RUNS.md.
 """,
     "Training": """
 Every loss of the slides is implemented. These weights were trained on pairs alone, with Haar-band

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ...models.bpfre.healer import SkinHealer
 from ...models.bpfre.kinds import KINDS
+from ...pipelines.bpfre.marks import SOFTNESS
 from ..data.faces import to_signed
 from ..data.material import Material
 from ..data.natural import NaturalSkinItem
@@ -21,8 +22,6 @@ from ..data.pools import Batches
 from ..losses import edit_weight
 from ..settings import setting
 from .base import StageConfig
-
-SOFTNESS = 0.1  # of the threshold that a spot's salience must pass
 
 
 @dataclass(frozen=True, kw_only=True)

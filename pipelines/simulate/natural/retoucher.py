@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ....models.bpfre.healing import Healing, SkinMaps, at_own_size, blur, luma, plan
+from ...bpfre.marks import LINE_SHARE, Marks, find_marks, wanted_spots
 from ..blemishes.painter import paintable_skin
 from ..landmarks import BROWS, EYES, LIPS, soft_polygons
-from .spots import Marks, find_marks
 
 WORKING = 512
 """Side at which marks are sought; smaller photos keep theirs."""
@@ -38,8 +38,6 @@ _AROUND = (
     (LIPS, (1.25, 1.45)),
 )
 """Features and how much wider and higher they are taken."""
-LINE_SHARE = 0.6
-"""Of a line that is ever filled."""
 
 
 class NaturalSkin(NamedTuple):
@@ -70,10 +68,8 @@ def survey(photo: Tensor, points: Tensor) -> NaturalSkin:
 
 def maps_of(found: NaturalSkin, spots: float) -> SkinMaps:
     """The maps to heal by, at an amount for spots in [0, 1]: the fainter, the larger it must be."""
-    marks = found.marks
-    wanted = ((marks.salience / marks.spots.clamp_min(1e-3) - (1 - spots)) / 0.1 + 0.5).clamp(0, 1)
-    spot = (marks.spots * wanted * float(spots > 0))[None, None]
-    return SkinMaps(found.skin, spot, LINE_SHARE * marks.lines[None, None])
+    spot = wanted_spots(found.marks, spots)[None, None]
+    return SkinMaps(found.skin, spot, LINE_SHARE * found.marks.lines[None, None])
 
 
 def retouch_naturally(

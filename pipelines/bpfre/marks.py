@@ -8,12 +8,15 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from skimage import measure
 from torch import Tensor
 from torch.nn import functional as F
 
-from ....models.bpfre.healing import blur, luma, mean_around, redness
+from ...models.bpfre.healing import blur, luma, mean_around, redness
 
+SOFTNESS = 0.1
+"""Of the threshold that a spot's salience must pass."""
+LINE_SHARE = 0.6
+"""Of a line that is ever filled."""
 SCALES = (0.0022, 0.0036, 0.0058, 0.0093)
 """Sigmas at which spots are sought, as shares of the crop's shorter side."""
 _RED = 1.3  # weight of redness beside darkness
@@ -64,6 +67,13 @@ def find_marks(photo: Tensor, skin: Tensor) -> Marks:
     keep = 1 - (2 * grown[2]).clamp(0, 1)
     lines = _lines(photo, skin * deep, side)
     return Marks(grown[0] * keep, grown[1] * keep, lines * keep, grown[2])
+
+
+def wanted_spots(marks: Marks, amount: float) -> Tensor:
+    """What of each place h w to fill as a spot at an amount in [0, 1]: faint ones need more."""
+    evident = marks.salience / marks.spots.clamp_min(1e-3)
+    share = ((evident - (1 - amount)) / SOFTNESS + 0.5).clamp(0, 1)
+    return marks.spots * share * float(amount > 0)
 
 
 class Contrast(NamedTuple):
@@ -136,8 +146,8 @@ def _judge(
     rows = slice(max(0, row - reach), row + reach + 1)
     columns = slice(max(0, column - reach), column + reach + 1)
     peak = float(contrast[row, column])
-    labels = measure.label(contrast[rows, columns] > 0.3 * peak, connectivity=1)
-    core = labels == labels[row - rows.start, column - columns.start]
+    seen = contrast[rows, columns] > 0.3 * peak
+    core = _region(seen, row - rows.start, column - columns.start)
     if _touches_border(core) or _slimness(core) < _SLIMMEST:
         return
     if dark[row, column] > _MOLE[0] and red[row, column] < _MOLE[1] * dark[row, column]:
@@ -148,6 +158,22 @@ def _judge(
     evident = np.clip(0.6 * strong + 0.4 * min(clear, 1.5), 0.02, 1)
     spots[rows, columns] = np.maximum(spots[rows, columns], core)
     salience[rows, columns] = np.maximum(salience[rows, columns], core * evident)
+
+
+def _region(seen: NDArray, row: int, column: int) -> NDArray:
+    """The part of a mask that is connected with a place, over edges of pixels."""
+    region = np.zeros_like(seen)
+    region[row, column] = True
+    while True:
+        grown = region.copy()
+        grown[1:] |= region[:-1]
+        grown[:-1] |= region[1:]
+        grown[:, 1:] |= region[:, :-1]
+        grown[:, :-1] |= region[:, 1:]
+        grown &= seen
+        if np.array_equal(grown, region):
+            return region
+        region = grown
 
 
 def _touches_border(core: NDArray) -> bool:
