@@ -20,12 +20,13 @@ GRAIN = 0.0022
 _TEXTURE = 0.006  # sigma above which a patch's detail is not copied
 _FILLS = (0.1, 0.05, 0.025, 0.012)  # sigmas of the surroundings, widest first
 _ENOUGH = 0.3  # share of clean skin at which the surroundings of a width are trusted
-_BANDS = (0.004, 0.008, 0.018, 0.04, 0.09)  # sigmas between which tone is damped
-_DAMPED = (0.35, 0.5, 0.5, 0.25)  # share of each band that amount 1 takes away
+_BANDS = (0.004, 0.008, 0.018, 0.035)  # sigmas between which tone is damped; a face is 0.6 wide
+_DAMPED = (0.35, 0.5, 0.5)  # share of each band that amount 1 takes away
+_WIDE = 0.09  # sigma of what redness and shine are compared with
 _WANTED = 0.09  # luma contrast, of [-1, 1], from which a form counts as wanted
-_CHROMA_DAMPED = 0.6
-_RED = (0.012, 0.7, 0.2)  # Cr excess that is left, share taken of the rest, luma given for it
-_SHINE = (0.1, 0.5)  # luma excess that is left, share taken of the rest
+_CHROMA_DAMPED = 0.5
+_RED = (0.012, 0.5, 0.2)  # Cr excess that is left, share taken of the rest, luma given for it
+_SHINE = (0.1, 0.35)  # luma excess that is left, share taken of the rest
 _CLONES = ((0, 1), (1, 0), (0, -1), (-1, 0))  # directions in which grain is borrowed
 _REACH = 0.05  # of the borrowing
 _LUMA = (0.299, 0.587, 0.114)
@@ -206,10 +207,10 @@ def _tone(
 ) -> Tensor:
     """Redness, shine and uneven tone taken away: what is to be added, B 3 h w."""
     red, shine, uneven = amounts
-    means = [mean_around(photo, skin, share * side) for share in _BANDS]
+    means = [mean_around(photo, skin, share * side) for share in (*_BANDS, _WIDE)]
     lumas, crs = [luma(mean) for mean in means], [redness(mean) for mean in means]
     light = torch.zeros_like(lumas[0])
-    for finer, coarser, share in zip(lumas[:-1], lumas[1:], _DAMPED, strict=True):
+    for finer, coarser, share in zip(lumas[:-2], lumas[1:-1], _DAMPED, strict=True):
         band = finer - coarser
         light = light - uneven * share * band / (1 + (band / _WANTED) ** 2)
 
@@ -217,9 +218,9 @@ def _tone(
     glare = shine * _SHINE[1] * excess
     left, taken, given = _RED
     blush = (crs[0] - crs[-1] - left).clamp_min(0) * red * taken
-    cr = -uneven * _CHROMA_DAMPED * (crs[0] - crs[-1])
+    cr = -uneven * _CHROMA_DAMPED * (crs[0] - crs[-2])
     cr = torch.minimum(cr, -blush)
-    cb = -uneven * _CHROMA_DAMPED * (chroma(means[0], _CB) - chroma(means[-1], _CB))
+    cb = -uneven * _CHROMA_DAMPED * (chroma(means[0], _CB) - chroma(means[-2], _CB))
     light = light - glare + given * blush
     colour = torch.cat((1.402 * cr, -0.344 * cb - 0.714 * cr, 1.772 * cb), dim=1)
     return light + colour

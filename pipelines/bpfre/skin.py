@@ -117,6 +117,7 @@ def _heal_one(
     return image, list_findings(small, maps, amounts, photo.shape[-2:])
 
 
+@torch.no_grad()
 def maps_of(
     healer: Any, small: Tensor, amounts: Tensor, device: torch.device | None = None
 ) -> SkinMaps:

@@ -31,6 +31,7 @@ class HealerConfig(StageConfig):
     batch_size: int = setting(4, "faces of one step", least=1)
     warmup: int = setting(10, "steps of linear warm-up", least=0)
     ema_decay: float = setting(0.98, "limit of the average of weights", least=0, most=1)
+    skin_weight: float = setting(1.0, "weight of the skin's map beside the spots'", least=0)
 
     def build(self, material: Material) -> HealerStage:
         """The stage, its network and pools loaded.
@@ -43,7 +44,8 @@ class HealerConfig(StageConfig):
                 "this learns from pools: make one with `frr pool natural`, name it with --pool"
             )
         network = self.network(SkinHealer, "healer")
-        return HealerStage(network, self.batches(material, NaturalSkinItem), self.batch_size)
+        source = self.batches(material, NaturalSkinItem)
+        return HealerStage(network, source, self.batch_size, self.skin_weight)
 
 
 @dataclass
