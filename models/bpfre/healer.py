@@ -81,7 +81,7 @@ class SkinHealer(ModelMixin, ConfigMixin):
         self.condition = nn.Linear(len(KINDS), 2 * width)
         self.exit = nn.Conv2d(width, 8, 3, padding=1)
         nn.init.zeros_(self.exit.weight)
-        nn.init.constant_(self.exit.bias, -3.0)
+        self.exit.bias.data.fill_(-3.0)  # pyright: ignore
         nn.init.zeros_(self.condition.weight)
         nn.init.zeros_(self.condition.bias)
 

@@ -49,15 +49,17 @@ class Retouched(NamedTuple):
         """Batches as one."""
         if len(parts) == 1:
             return parts[0]
-        planes = (torch.cat(fields) for fields in zip(*(part[:3] for part in parts), strict=True))
-        return cls(*planes, _joined_findings(parts))
+        images, coarse, maps = (
+            torch.cat(planes) for planes in zip(*(part[:3] for part in parts), strict=True)
+        )
+        return cls(images, coarse, maps, _joined_findings(parts))
 
 
 def _joined_findings(parts: list[Retouched]) -> list[list[Finding]] | None:
     """Those of all photos, where they were looked for."""
     if any(part.findings is None for part in parts):
         return None
-    return [found for part in parts for found in part.findings or ()]
+    return [found for part in parts for found in (part.findings or [])]
 
 
 def make_output(
@@ -65,7 +67,10 @@ def make_output(
 ) -> BPFRePipelineOutput:
     """The output of a call from its batches; the photos give their alphas."""
     alphas = [photo.alpha for photo in photos]
-    images, coarse, maps = ([each for part in parts for each in part[i]] for i in range(3))
+    images, coarse, maps = (
+        [each for planes in column for each in planes]
+        for column in zip(*(part[:3] for part in parts), strict=True)
+    )
     same = len({each.shape for each in maps}) == 1
     return BPFRePipelineOutput(
         stack_images(write_images(images, alphas, output_type)),
