@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 PIPELINES = ("mofrr", "bpfre")
 BPFRE_FILES = ("bpfre.json", "bpfre.md", "panel.png")
+NATURAL_FILES = ("natural.json",)
 pipeline_option = click.option(
     "--pipeline", type=click.Choice(PIPELINES), default=PIPELINES[0], show_default=True
 )
@@ -47,3 +48,31 @@ def evaluate_bpfre(faces: FaceSet, results: Results, given: dict[str, Any]) -> N
     save_photo(report.panels(pipe, faces, seed), folder / "panel.png", results)
     click.echo(report.to_text(result))
     click.echo(f"wrote {folder / 'bpfre.md'} and {folder / 'panel.png'}")
+
+
+def evaluate_natural(faces_folder: Path, results: Results, given: dict[str, Any]) -> None:
+    """Writes natural.json, and prints its summary."""
+    from ..training.data.native_capture import open_faces
+    from ..training.judging import evaluate_natural as natural
+    from ..training.publishing.card import weights_digest
+
+    name = hub.BPFRE if given["model"] == hub.DEFAULT else given["model"]
+    pipe: Any = options.load_bpfre(name, given["device"], given["dtype"])
+    if pipe.healer is None:
+        raise click.UsageError("natural skin takes a model with a healer; this one has none")
+    try:
+        faces = open_faces(faces_folder, given["sources"], given["without"])
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    with click.progressbar(length=1, label="natural skin", file=sys.stderr) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        rows = natural.evaluate_natural(pipe, faces, limit=given["limit"], progress=progress)
+    digest = weights_digest(Path(str(pipe.config.get("_name_or_path"))))
+    target = results.folder / NATURAL_FILES[0]
+    results.write_text(target, natural.to_json(rows, digest) + "\n")
+    click.echo(natural.to_text(rows))
+    click.echo(f"wrote {target}")

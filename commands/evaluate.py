@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import options
-from .bpfre import BPFRE_FILES, evaluate_bpfre, pipeline_option
+from .bpfre import BPFRE_FILES, NATURAL_FILES, evaluate_bpfre, evaluate_natural, pipeline_option
 from .results import Results
 
 if TYPE_CHECKING:
@@ -85,7 +85,9 @@ def evaluate(faces_folder: Path, folder: Path, **given: Any) -> None:
 
     With --pipeline bpfre: blemishes are painted on the faces and retouched away; also by kind, on
     moles, on clean faces, in dim light, under occlusion, and for the largest poses. Writes
-    bpfre.md, bpfre.json and panel.png.
+    bpfre.md, bpfre.json and panel.png. With --world real, too: natural skin at the photo's own
+    size, against a classical retoucher that has the landmarks; --source, --without and --limit
+    choose the faces. Writes natural.json.
 
     With --world real: photos of real size, each operation alone and mixed by one app, sent and
     cropped; also by native side and JPEG quality, as other files, and how honest probabilities are;
@@ -93,16 +95,22 @@ def evaluate(faces_folder: Path, folder: Path, **given: Any) -> None:
     real.json and photos.jsonl, which `frr thresholds` reads.
     """
     real = given["world"] == "real"
+    bpfre = given["pipeline"] == "bpfre"
     routings = ROUTINGS[given["routing"]]
     files = ("evaluation.md", *(f"{routing}.json" for routing in routings))
-    if real or given["pipeline"] == "bpfre":
-        files = REAL_FILES if real else BPFRE_FILES
+    if bpfre:
+        files = NATURAL_FILES if real else BPFRE_FILES
+    elif real:
+        files = REAL_FILES
     results = options.results_in(folder, files, given["overwrite"])
+    if bpfre and real:
+        evaluate_natural(faces_folder, results, given)
+        return
     if real:
         _evaluate_real(faces_folder, results, given)
         return
     faces = options.load_faces(faces_folder, given["size"], given["limit"])
-    if given["pipeline"] == "bpfre":
+    if bpfre:
         evaluate_bpfre(faces, results, given)
         return
     pipe = options.load_pipeline(given["model"], given["device"], given["dtype"])

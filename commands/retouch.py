@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from .. import __version__, hub
+from ..models.bpfre.kinds import KINDS
 from . import options
 from .photos import FORMATS, Job, Problems, find, open_photo, own_files, plan, save_photo
 from .reports import to_do
@@ -33,7 +34,20 @@ model = options.model_of(hub.BPFRE)
 @options.output
 @click.option("--mask", type=_existing, help="Picture(s), white where retouching is allowed.")
 @click.option("--preserve", type=_existing, help="Picture(s), white where all is kept.")
-@click.option("--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True)
+@click.option(
+    "--strength",
+    type=click.FloatRange(0, 1),
+    default=1.0,
+    show_default=True,
+    help="0: nothing; to 0.25 spots only; then more and more even skin.",
+)
+@click.option(
+    "--only",
+    "kinds",
+    type=click.Choice(KINDS),
+    multiple=True,
+    help="Retouch this kind alone; may be given several times. Takes a model with a healer.",
+)
 @click.option("--stages", is_flag=True, help="Also write the coarse result and both maps.")
 @working_size
 @suffix
@@ -44,13 +58,17 @@ def retouch(paths: Sequence[Path], folder: Path, **given: Any) -> None:
     """Remove acne, redness, scars, spots, pores and wrinkles from PHOTOs; moles are kept.
 
     PHOTOs are aligned face crops, files or folders of them. Outside what it finds the pixels stay
-    as they are. Beside each result a JSON file says how much of the photo was changed.
+    as they are. Beside each result a JSON file says how much of the photo was changed, and lists
+    what the healer retouched, with kinds and boxes.
     """
 
     def act(pipe: BPFRePipeline, photo: Image.Image, path: Path) -> BPFRePipelineOutput:
         masks: dict[str, Any] = {name: _mask(given[name], path) for name in ("mask", "preserve")}
         size = _working_size(given["working_size"])
-        output: Any = pipe(photo, strength=given["strength"], working_size=size, **masks)
+        kinds = given["kinds"] or None
+        output: Any = pipe(
+            photo, strength=given["strength"], working_size=size, kinds=kinds, **masks
+        )
         return output
 
     _run(paths, folder, given, act)
@@ -111,7 +129,7 @@ def _run(
 
 def _settings(given: dict[str, Any]) -> dict[str, Any]:
     """The options that decide the result, as JSON holds them."""
-    names = ("strength", "working_size", "mask", "preserve")
+    names = ("strength", "working_size", "mask", "preserve", "kinds")
     return {
         name: str(given[name]) if isinstance(given[name], Path) else given[name]
         for name in names
@@ -141,6 +159,8 @@ def _write(
         "largest_blemish": round(float(output.blemish_maps[0][0].max()), 4),
         **context,
     }
+    if output.findings is not None:
+        report["findings"] = [finding._asdict() for finding in output.findings[0]]
     if stages:
         _write_stages(job, output, results)
     results.write_json(job.report, report)

@@ -17,6 +17,7 @@ PRESETS: dict[str, dict[str, dict]] = {
         "tone_expert": {},
         "texture_expert": {},
         "retoucher": {},
+        "healer": {},
         "critic": {},
     },
     # The paper's sizes: ResNet-50 estimators, U-Nets of the published code, ResNet-MAM.
@@ -69,6 +70,7 @@ PRESETS: dict[str, dict[str, dict]] = {
             "attention_width": 64,
             "style_width": 512,
         },
+        "healer": {"channels": (48, 96, 160), "context": 16, "width": 48},
         "critic": {"channels": (64, 128, 256, 512)},
     },
 }

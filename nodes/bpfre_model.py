@@ -9,8 +9,8 @@ from .host import io
 from .hosted_model import HostedModel
 
 BPFReModelSocket = io.Custom("BPFRE_MODEL")
-RETOUCHER, INPAINTER = "retoucher", "inpainter"
-WORK = {RETOUCHER: "retouches", INPAINTER: "fills holes"}
+RETOUCHER, INPAINTER, HEALER = "retoucher", "inpainter", "healer"
+WORK = {RETOUCHER: "retouches", INPAINTER: "fills holes", HEALER: "heals natural skin"}
 
 
 class BPFReModel(HostedModel):
@@ -25,7 +25,7 @@ class BPFReModel(HostedModel):
         return self.pipeline.config["working_size"] if size == "config" else size
 
     def network(self, part: str) -> Any:
-        """The retoucher or the inpainter.
+        """The retoucher, the inpainter or the healer.
 
         Raises:
             ValueError: the model came without it.

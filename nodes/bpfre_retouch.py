@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from ..models.bpfre.kinds import KINDS
 from ..pipelines.arguments import check_fraction
 from ..pipelines.bpfre.output import Retouched
 from ..pipelines.bpfre.pipeline import BPFRePipeline
@@ -20,7 +22,7 @@ from .inputs import (
     face_inputs,
     mask_input,
     read_working_size,
-    strength_input,
+    share_input,
     working_size_input,
 )
 from .photos import blend, read_image, read_mask, write_image, write_mask
@@ -42,7 +44,12 @@ def _retouch_inputs() -> list[Any]:
     return [
         io.Image.Input("image", tooltip="The pictures; values beyond 0..1 are clamped."),
         BPFReModelSocket.Input("model", tooltip="From Load BPFRe Model."),
-        strength_input("retouching"),
+        share_input(
+            "strength",
+            1.0,
+            "How much is retouched: 0 leaves the picture as it is; with a model that has a healer "
+            "up to 0.25 spots only, then more and more even skin.",
+        ),
         working_size_input(LEAST, "the retouching is brought back to full size."),
         mask_input("Retouch only here; other pixels keep every bit."),
         mask_input("Keep what is here to the bit: moles, freckles, a beard.", "preserve"),
@@ -50,7 +57,19 @@ def _retouch_inputs() -> list[Any]:
             "Face boxes of any detector: each face is retouched by itself and pasted back.",
             "Landmarks of the MediaPipe nodes, instead of boxes: also turned upright.",
         ),
+        *(_kind_input(kind) for kind in KINDS),
     ]
+
+
+def _kind_input(kind: str) -> Any:
+    """Whether a kind is retouched."""
+    return io.Boolean.Input(
+        kind,
+        default=True,
+        optional=True,
+        advanced=True,
+        tooltip=f"Retouch {kind}; to leave some kinds out takes a model with a healer.",
+    )
 
 
 def _retouch_outputs() -> list[Any]:
@@ -108,19 +127,21 @@ class BPFReRetouch(BPFReNode):
         preserve: Tensor | None = None,
         boxes: Any = None,
         landmarks: Any = None,
+        **kinds: bool,
     ) -> io.NodeOutput:
         """Retouch the pictures."""
         check_fraction("strength", strength)
         model.network(RETOUCHER)
+        wish = Wish(strength, model.pipeline.amounts(strength, _chosen(kinds)))
         pixels, alpha = read_image(image)
         allowed = _allowed(read_mask(mask, pixels), read_mask(preserve, pixels, "preserve"))
         size = model.working_size(read_working_size(working_size, LEAST))
         frames = read_faces(boxes, landmarks, len(pixels))
         if frames is None:
-            found = _retouch(model, pixels, size, strength)
+            found = _retouch(model, pixels, size, wish)
             found = found._replace(maps=_unit_maps(found.maps))
         else:
-            found = _retouch_faces(model, pixels, frames, size, strength)
+            found = _retouch_faces(model, pixels, frames, size, wish)
         images, coarse = (blend(pixels, each, allowed) for each in (found.images, found.coarse))
         maps = (write_mask(found.maps[:, place : place + 1]) for place in range(2))
         return io.NodeOutput(write_image(images, alpha), write_image(coarse, alpha), *maps)
@@ -138,21 +159,38 @@ def _unit_maps(maps: Tensor) -> Tensor:
     return (maps / MAP_WHITE).clamp(0, 1)
 
 
-def _retouch(model: BPFReModel, pixels: Tensor, size: int | None, strength: float) -> Retouched:
+class Wish(NamedTuple):
+    """What is asked for."""
+
+    strength: float
+    amounts: Tensor  # 5, by kind
+
+
+def _chosen(kinds: Mapping[str, bool]) -> list[str] | None:
+    """The kinds to retouch; None: all."""
+    if all(kinds.values()):
+        return None
+    return [kind for kind in KINDS if kinds.get(kind, True)]
+
+
+def _retouch(model: BPFReModel, pixels: Tensor, size: int | None, wish: Wish) -> Retouched:
     """Pictures B 3 H W in [0, 1], each filled by one face."""
-    allowed = pixels.new_full((1, 1, 1, 1), strength)
-    return model.pipeline.retouch(pixels, allowed, size, host.HostRoom(model))
+    first = wish.strength if wish.amounts[0] > 0 else 0.0
+    allowed = pixels.new_full((1, 1, 1, 1), first)
+    room = host.HostRoom(model)
+    found = model.pipeline.retouch(pixels, allowed, size, room)
+    return model.pipeline.heal(found, wish.amounts, pixels.new_ones(1, 1, 1, 1), room)
 
 
 def _retouch_faces(
-    model: BPFReModel, pixels: Tensor, frames: Frames, size: int | None, strength: float
+    model: BPFReModel, pixels: Tensor, frames: Frames, size: int | None, wish: Wish
 ) -> Retouched:
     """Retouch every face of every picture as one batch of crops, and paste the changes back."""
     faces = cut_faces(pixels, frames)
     if not len(faces.crops):
         nothing = torch.zeros_like(pixels[:, :2])
         return Retouched(pixels, pixels, nothing)
-    found = _retouch(model, faces.crops, size, strength)
+    found = _retouch(model, faces.crops, size, wish)
     images, coarse = (
         faces.paste(pixels, each, FEATHER, match_colour=False)[0]
         for each in (found.images, found.coarse)

@@ -25,6 +25,7 @@ def pipeline(**settings):
     parts = {
         "retoucher": network(BlemishRetoucher),
         "inpainter": network(BlemishRetoucher, inpainting=True),
+        "healer": None,
         "working_size": None,
     }
     return BPFRePipeline(**{**parts, **settings})

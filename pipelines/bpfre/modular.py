@@ -1,6 +1,6 @@
 """BPFRe as diffusers' modular pipeline: retouching and filling as blocks, over `BPFRePipeline`.
 
-The workflow "retouch" loads the retoucher alone, "inpaint" (wherever `hole` is given) the
+The workflow "retouch" loads the retoucher and the healer, "inpaint" (wherever `hole` is given) the
 inpainter. Each block is the pipeline's own call: equal to the bit.
 """
 
@@ -16,7 +16,7 @@ from diffusers.modular_pipelines.modular_pipeline_utils import (
 from ..blocks import Block, Chain, Choice, beside
 
 OWN_SIZE = "photo"  # as working_size: the photo's own size
-SETTINGS = {"working_size": 256, "tile_size": 512, "threshold": 0.012}
+SETTINGS = {"working_size": 256, "tile_size": 512, "threshold": 0.012, "healing_size": 512}
 IMAGE = [
     InputParam("image", required=True, description="photos, see BPFRePipeline"),
     InputParam("output_type", default="pil", description="'pil', 'np' or 'pt'"),
@@ -34,12 +34,14 @@ class BPFReBlock(Block):
 
     model_name = "bpfre"
     part: ClassVar[str]
+    also: ClassVar[tuple[str, ...]] = ()  # networks that work with it where they are
     gives = ("images", "output")
 
     @property
     def expected_components(self) -> list[ComponentSpec]:
-        """The network."""
-        return [ComponentSpec(self.part, type_hint=pipeline_class().network_classes(self.part)[0])]
+        """The networks."""
+        kinds = pipeline_class().network_classes
+        return [ComponentSpec(name, type_hint=kinds(name)[0]) for name in (self.part, *self.also)]
 
     @property
     def expected_configs(self) -> list[ConfigSpec]:
@@ -47,12 +49,13 @@ class BPFReBlock(Block):
         return [ConfigSpec(name, value) for name, value in SETTINGS.items()]
 
     def pipeline(self, components: Any) -> Any:
-        """The pipeline of this block's network alone."""
+        """The pipeline of this block's networks alone."""
         kind = pipeline_class()
         parts = dict.fromkeys(kind._optional_components)
         parts[self.part] = getattr(components, self.part)
         if parts[self.part] is None:
             raise ValueError(f"the {self.part} is not loaded: call load_components()")
+        parts |= {name: getattr(components, name, None) for name in self.also}
         settings = {name: components.config[name] for name in SETTINGS}
         return kind(**parts, **settings)
 
@@ -68,16 +71,18 @@ class RetouchBlock(BPFReBlock):
 
     about = "Finds blemishes and retouches them."
     part = "retoucher"
+    also = ("healer",)
     takes: ClassVar[list[Any]] = [
         *IMAGE,
         InputParam("mask", description="retouch only where this is white"),
         InputParam("preserve", description="keep what is white here"),
-        InputParam("strength", default=1.0, description="what part of the edit is applied, 0 .. 1"),
+        InputParam("strength", default=1.0, description="how much is done, 0 .. 1"),
+        InputParam("kinds", description="what is retouched; None = all that there is"),
     ]
 
     def run(self, components: Any, given: Any) -> None:
         """Gives the images, and the whole BPFRePipelineOutput."""
-        chosen = {"mask": given.mask, "preserve": given.preserve, "strength": given.strength}
+        chosen = {name: getattr(given, name) for name in ("mask", "preserve", "strength", "kinds")}
         given.output = self.pipeline(components)(given.image, **chosen, **self.options(given))
         given.images = given.output.images
 

@@ -21,7 +21,7 @@ def bpfre_model(tmp_path_factory) -> str:
         network.coarse_head.weight.data.normal_(0, 0.1)
         network.coarse_head.bias.data.fill_(0.2)
     folder = tmp_path_factory.mktemp("bpfre") / "untrained"
-    BPFRePipeline(*networks, working_size=None).save_pretrained(folder)
+    BPFRePipeline(*networks, None, working_size=None).save_pretrained(folder)
     return str(folder)
 
 

@@ -188,6 +188,8 @@ def evaluate_bpfre(
 ) -> RetouchEvaluation:
     """Paints blemishes on every face, retouches them and compares with the faces before.
 
+    A healer is set aside: what it does to natural skin is judged by `evaluate_natural`.
+
     Args:
         pipe: a `BPFRePipeline`.
         faces: faces of one size, with landmarks.
@@ -197,6 +199,7 @@ def evaluate_bpfre(
         hard_cases: also judge dim light, occlusion and the quarter of the faces of largest pose.
         progress: called with batches done and in all.
     """
+    pipe = without_healer(pipe)
     conditions = ["all", *(KINDS if by_kind else ()), *(HARD_CASES if hard_cases else ())]
     rows: list[RetouchRow] = []
     pixels, kept = _Pixels(), _Kept()
@@ -234,6 +237,14 @@ def evaluate_bpfre(
         pixels.average_precision(),
         pixels.chance(),
     )
+
+
+def without_healer(pipe: Any) -> Any:
+    """The pipeline's first two stages; itself where it has no third."""
+    if getattr(pipe, "healer", None) is None:
+        return pipe
+    settings = {name: pipe.config[name] for name in ("working_size", "tile_size", "threshold")}
+    return type(pipe)(retoucher=pipe.retoucher, inpainter=None, healer=None, **settings)
 
 
 class _Kept:

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from ...models.bpfre.healer import SkinHealer
 from ...models.bpfre.retoucher import BlemishRetoucher
 from ...pipelines.bpfre.pipeline import BPFRePipeline
 from ..data.faces import FaceSet
@@ -16,12 +17,13 @@ CLEAN_PSNR = 44.0  # dB, what clean validation faces must come back at
 
 
 def assemble_bpfre(runs: Path | str, faces: FaceSet | None = None) -> BPFRePipeline:
-    """A pipeline from the run folders `bpfre` and, if it is there, `bpfre_inpaint`.
+    """A pipeline from the run folders `bpfre` and, if there, `bpfre_inpaint` and `bpfre_healer`.
 
     Args:
         runs: folder of the run folders, each with a trained `model`.
         faces: validation faces without painted blemishes; the lowest threshold is taken at which
-            they come back at `CLEAN_PSNR` or better on average. None keeps the default.
+            they come back at `CLEAN_PSNR` or better on average, before healing, which retouches
+            natural skin. None keeps the default.
 
     Raises:
         ValueError: there is no trained retoucher.
@@ -30,9 +32,14 @@ def assemble_bpfre(runs: Path | str, faces: FaceSet | None = None) -> BPFRePipel
     inpainter: Any = None
     if (Path(runs) / "bpfre_inpaint").is_dir():
         inpainter = load_trained(BlemishRetoucher, Path(runs) / "bpfre_inpaint").eval()
-    pipe = BPFRePipeline(retoucher, inpainter)
+    healer: Any = None
+    if (Path(runs) / "bpfre_healer").is_dir():
+        healer = load_trained(SkinHealer, Path(runs) / "bpfre_healer").eval()
+    pipe = BPFRePipeline(retoucher, inpainter, None)
     if faces is not None:
         pipe.register_to_config(threshold=calibrated_threshold(pipe, faces))
+    if healer is not None:
+        pipe.register_modules(healer=healer)
     return pipe
 
 

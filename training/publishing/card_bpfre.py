@@ -20,7 +20,10 @@ SUMMARY = """
 A photo of a face goes in; the same face without acne, redness, scars, spots, enlarged pores and
 wrinkles comes out, moles kept. An encoder-decoder retouches coarsely, a StyleGAN2-type generator
 refines, and two blemish-aware attention modules say where the blemishes are: outside of what they
-find no pixel changes. It implements BPFRe (Xie et al., CVPR 2023), independently, from the paper's
+find no pixel changes. A third stage, not the paper's, heals natural skin at the photo's own pixels:
+spots and fine lines, redness, shine and uneven tone, each of which can be left out (`kinds`); pores
+stay. `strength` is its condition: to 0.25 spots only, then more and more even skin. The rest
+implements BPFRe (Xie et al., CVPR 2023), independently, from the paper's
 slides; nothing here is the authors' code.
 """
 
@@ -45,12 +48,20 @@ as FFHQ's aligned crops are. Coarse result and both maps are part of the answer:
 - The training faces are synthetic and, for the most part, were scaled down before: they have little
   true pore texture. Half of the test faces are synthetic too; the real ones are 40 young white
   adults in even studio light. Redness shows less on dark skin, in the painter and to the network.
-- The network works at 256 px; on larger photos what is finer than that stays.
+- The two stages work at 256 px; what is finer than that is left to the third one, which looks at
+  512 px and acts on the photo's own pixels. It finds marks by contrast, and its network, which
+  learnt from a classical retoucher with landmarks, says where skin is and confirms them. It shares
+  that retoucher's taste: some freckles are spots to it, and a mole is what is small, dark and
+  hardly redder than the skin. The evaluation above is of the first two stages; that of the third
+  is in the project's RUNS.md.
 """,
     "Training": """
 Every loss of the slides is implemented. These weights were trained on pairs alone, with Haar-band
 distances at three scales in place of VGG features (no weights need to be fetched), a detection loss
-that the slides do not have, and without the adversarial pair. 1301 synthetic faces: SFHQ and
+that the slides do not have, and without the adversarial pair. The third stage's maps were trained
+on 128 faces of 448 px and more, four fifths of them real (US Congress, public domain; rOpenSci,
+Open Life Science, Code4Lib, Openscapes and R-Ladies members, CC-BY; innovation fellows, 18F, USDS,
+CC0 or US government), a quarter with painted blemishes. The others: 1301 synthetic faces: SFHQ and
 SFHQ-T2I (MIT, SelfishGene) and faker portraits (CC0 1.0, faker-js). Judged on other faker portraits
 and on the Canada set, 40 real faces (CC-BY 4.0, DeBruine & Jones 2017, doi
 10.6084/m9.figshare.4220517.v1). None of these pictures is in this repository. The portrait above is

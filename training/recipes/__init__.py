@@ -21,6 +21,7 @@ _QUICK = {
     "warmup": "0",
     "mixed_precision": "no",
     "side": "160",
+    "smallest": "1",
     "processes": "1",
 }
 _QUICK_OPTIONS = {"export": ("--size", "64", "--limit", "2")}

@@ -41,6 +41,12 @@ STAGES = {
         "native_texture", "NativeTextureConfig", "The same: an expert for detail.", "native"
     ),
     "bpfre": Entry("bpfre", "BPFReConfig", "BPFRe: find blemishes and retouch them."),
+    "bpfre_healer": Entry(
+        "bpfre_healer",
+        "HealerConfig",
+        "BPFRe: natural skin, spots and lines, healed at the photo's own size.",
+        "natural",
+    ),
     "bpfre_inpaint": Entry("bpfre_inpaint", "InpaintConfig", "BPFRe: fill holes in faces."),
 }
 
@@ -53,6 +59,9 @@ POOLS = {
         ".data.native_chains",
         "ChainPool",
         "MoFRR at the photo's own size: what its router and its experts learn from.",
+    ),
+    "natural": Entry(
+        ".data.natural", "NaturalPool", "BPFRe: faces and what a retoucher finds on them."
     ),
 }
 

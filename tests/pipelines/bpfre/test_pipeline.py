@@ -220,7 +220,7 @@ def test_missing_and_swapped_parts_are_named(pipe, photos):
     with pytest.raises(ValueError, match="no inpainter: load a model whose folder holds one"):
         half.inpaint(photos, torch.ones(48, 40))
     with pytest.raises(ValueError, match="swapped"):
-        BPFRePipeline(pipe.inpainter, None)
+        BPFRePipeline(pipe.inpainter, None, None)
 
 
 def test_saved_and_loaded_it_gives_the_same(pipe, photos, tmp_path):

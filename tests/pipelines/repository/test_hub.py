@@ -137,6 +137,7 @@ def test_two_versions_in_one_process_keep_to_their_code(pushed):
 
 def test_pushing_another_version_removes_the_first_ones_code(pushed):
     code = [name for name in pushed.hub.files("me/whole") if name.endswith(".py")]
+    code.remove("block.py")
     versions = {re.search(r"_v([0-9a-f]{8})", name)[1] for name in code}
     assert len(versions) == 1
     assert {name.partition("/")[0] for name in code if "/" in name} == set(NETWORKS)
