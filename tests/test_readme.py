@@ -64,9 +64,11 @@ def test_every_link_leads_to_a_file():
 
 
 def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
-    code, hub_code = [block for kind, block in BLOCKS if kind == "python"]
-    assert "trust_remote_code=True" in hub_code
-    compile(hub_code, "README.md", "exec")
+    code, *from_hub = [block for kind, block in BLOCKS if kind == "python"]
+    assert len(from_hub) == 2
+    for block in from_hub:
+        assert "trust_remote_code=True" in block
+        compile(block, "README.md", "exec")
     assert (hub.folder() / "model_index.json").is_file()
     monkeypatch.chdir(tmp_path)
     Image.linear_gradient("L").convert("RGB").resize((64, 64)).save("photo.jpg")
