@@ -14,27 +14,27 @@ set -eu
 frr pool native --faces "$FACES" -o "$WORK/pools/native" --resume --set sources=real_train:0.65,train:0.35 \
     --set items=6000 --set processes=2
 
-# Router: a long run, then a short one at half the rate on chains of other draws.
+# Router: a long run, then a short one at half the rate on chains of other draws, with more of strangers.
 frr train native_router --pool "$WORK/pools/native" --run "$WORK/router_1" --resume \
-    --set steps=5000 --set batch_size=8 --set learning_rate=2e-3
+    --set steps=7000 --set batch_size=20 --set learning_rate=2e-3 --set weight_decay=0.05 --set strangers=0.3
 frr train native_router --pool "$WORK/pools/native" --run "$WORK/runs/router" --resume --set start="$WORK/router_1" \
-    --set steps=2000 --set batch_size=8 --set learning_rate=1e-3 --set seed=1
+    --set steps=1000 --set batch_size=20 --set learning_rate=1e-3 --set weight_decay=0.05 --set strangers=0.5 --set seed=1
 
 # Experts, each from random weights.
 frr train native_tone --pool "$WORK/pools/native" --run "$WORK/runs/whitening" --resume \
-    --set operation=whitening --set steps=1500 --set batch_size=18 --set learning_rate=2e-3
+    --set operation=whitening --set steps=3000 --set batch_size=18 --set learning_rate=2e-3 --set unknown_share=0.45
 frr train native_texture --pool "$WORK/pools/native" --run "$WORK/runs/smoothing" --resume \
-    --set steps=1800 --set batch_size=16 --set learning_rate=1e-3
+    --set steps=4000 --set batch_size=16 --set learning_rate=1e-3 --set unknown_share=0.5
 frr train native_flow --pool "$WORK/pools/native" --run "$WORK/runs/face_slimming" --resume \
-    --set operation=face_slimming --set steps=1200 --set batch_size=18 --set learning_rate=2e-3
+    --set operation=face_slimming --set steps=3000 --set batch_size=18 --set learning_rate=2e-3 --set unknown_share=0.55
 frr train native_flow --pool "$WORK/pools/native" --run "$WORK/runs/eye_enlarging" --resume \
-    --set operation=eye_enlarging --set steps=1200 --set batch_size=18 --set learning_rate=2e-3
+    --set operation=eye_enlarging --set steps=3000 --set batch_size=18 --set learning_rate=2e-3 --set unknown_share=0.4
 
 # Weights; probabilities and thresholds on validation people; results, card.
-frr export --runs "$WORK/runs" -o "$OUT" --degree-source router --without-code --overwrite
+frr export --runs "$WORK/runs" -o "$OUT" --degree-source expert --without-code --overwrite
 frr evaluate --world real --model "$OUT" --faces "$FACES" --source real_val --without 'london*' -o "$WORK/validation" \
-    --seed 1 --overwrite
-frr thresholds --model "$OUT" --photos "$WORK/validation/photos.jsonl" --touched 0.04
+    --seed 1 --all-choices --overwrite
+frr thresholds --model "$OUT" --photos "$WORK/validation/photos.jsonl" --touched 0.03 --caution 2
 frr evaluate --world real --model "$OUT" --faces "$FACES" --source real_test --source 'real_val/london*' \
     -o "$WORK/real" --identity --overwrite
 frr evaluate --model "$OUT" --faces "$FACES/test" -o "$WORK/laboratory" --overwrite

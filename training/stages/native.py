@@ -42,6 +42,18 @@ class NativeConfig(StageConfig):
             )
         return ChainPools(material.pools, material.device)
 
+
+@dataclass(frozen=True, kw_only=True)
+class NativeExpertConfig(NativeConfig):
+    """Settings of the stages that train an expert."""
+
+    unknown_share: float = setting(
+        1.0,
+        "part of the edit kept where nobody tells the degree; kept in its config, not trained with",
+        above=0,
+        most=1,
+    )
+
     def expert(self, kind: type[Any], part: str, operation: str) -> Any:
         """The expert for an operation, with random weights or those that `start` names.
 
@@ -53,7 +65,7 @@ class NativeConfig(StageConfig):
             raise ValueError(
                 f"start={self.start} is for {expert.config.operation}; this is for {operation}"
             )
-        expert.register_to_config(operation=operation)
+        expert.register_to_config(operation=operation, unknown_share=self.unknown_share)
         return expert
 
 

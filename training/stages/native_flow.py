@@ -15,14 +15,14 @@ from ..data.material import Material
 from ..data.native_batches import ChainPools, felt
 from ..data.native_chains import GEOMETRIC
 from ..settings import setting
-from .native import NativeConfig, known_degree, learning, survey
+from .native import NativeExpertConfig, known_degree, learning, survey
 
 FLOOR = 2e-5
 """Mean square that no flow is praised for going below, of photos in [-1, 1]."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class NativeFlowConfig(NativeConfig):
+class NativeFlowConfig(NativeExpertConfig):
     """Settings of stage `native_flow`."""
 
     batch_size: int = setting(24, "photos of one step", least=1)

@@ -13,14 +13,14 @@ from ...pipelines.operations import OPERATIONS
 from ..data.material import Material
 from ..data.native_batches import ChainPools, felt
 from ..settings import setting
-from .native import NativeConfig, known_degree, learning
+from .native import NativeExpertConfig, known_degree, learning
 
 SMOOTHING = "smoothing"
 MARGIN = 8  # pixels at a tile's border that see too little around them
 
 
 @dataclass(frozen=True, kw_only=True)
-class NativeTextureConfig(NativeConfig):
+class NativeTextureConfig(NativeExpertConfig):
     """Settings of stage `native_texture`."""
 
     batch_size: int = setting(16, "tiles of one step", least=1)

@@ -14,13 +14,13 @@ from ...pipelines.operations import OPERATIONS
 from ..data.material import Material
 from ..data.native_batches import ChainPools, felt
 from ..settings import setting
-from .native import NativeConfig, known_degree, learning, survey
+from .native import NativeExpertConfig, known_degree, learning, survey
 
 TONAL = ("whitening",)
 
 
 @dataclass(frozen=True, kw_only=True)
-class NativeToneConfig(NativeConfig):
+class NativeToneConfig(NativeExpertConfig):
     """Settings of stage `native_tone`."""
 
     batch_size: int = setting(24, "photos of one step", least=1)
