@@ -9,6 +9,7 @@ from frr.models.mofrr.merger import ExpertMerger
 from frr.models.mofrr.router import RetouchRouter
 from frr.models.mofrr.shared import SharedExpert
 from frr.models.presets import PRESETS
+from frr.pipelines.operations import OPERATIONS
 
 CLASSES = {
     "router": RetouchRouter,
@@ -19,11 +20,16 @@ CLASSES = {
     "merger": ExpertMerger,
 }
 
+NAMED = {name: {"operations": OPERATIONS} for name in ("router", "merger")}
+
 
 @pytest.fixture(scope="module", params=PRESETS)
 def networks(request):
     with torch.device("meta"):
-        parts = {name: CLASSES[name](**PRESETS[request.param][name]).eval() for name in CLASSES}
+        parts = {
+            name: kind(**NAMED.get(name, {}), **PRESETS[request.param][name]).eval()
+            for name, kind in CLASSES.items()
+        }
     for network in parts.values():
         network.requires_grad_(False)
     return request.param, parts

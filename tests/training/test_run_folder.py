@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from frr.models.mofrr.router import RetouchRouter
+from frr.pipelines.operations import OPERATIONS
 from frr.training.data.pools import Fresh
 from frr.training.lock import LOCK_NAME, locked
 from frr.training.loop import LoopConfig, Run, train
@@ -21,7 +22,7 @@ CONFIG = LoopConfig(steps=3, warmup=1, save_seconds=0, log_every=1)
 def make_stage(source):
     def make(network=None):
         torch.manual_seed(0)
-        network = network or RetouchRouter()
+        network = network or RetouchRouter(OPERATIONS)
         return RouterStage(network, Fresh(partial(simulate, source)), faces_per_batch=1)
 
     return make
