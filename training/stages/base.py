@@ -40,7 +40,7 @@ class StageConfig(LoopConfig):
         """
         if material.pools:
             return StoredPool(material.pools, kind, material.device)
-        return Fresh(self.simulator(material))  # noqa: B009: pooled stages have it
+        return Fresh(self.simulator(material))  # pooled stages have it
 
     def network(self, kind: type[Any], part: str) -> Any:
         """A network of the preset with random weights, or the one that `start` names.
