@@ -158,5 +158,5 @@ def test_an_interrupt_stops_before_the_next_window(retoucher, retouch, monkeypat
 
     monkeypatch.setattr(network, "forward", watched)
     with pytest.raises(management.InterruptProcessingException):
-        retouch(torch.rand(1, 600, 3000, 3), working_size=600)
+        retouch(torch.rand(1, 1200, 3000, 3), working_size=1200)
     assert len(seen) == 2 and not management.processing_interrupted()
