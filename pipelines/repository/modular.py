@@ -14,6 +14,7 @@ from typing import Any
 import diffusers
 
 from .code import VERSION, Code, flat_name
+from .writing import replacing
 
 INDEX = "modular_model_index.json"
 CONFIG = "modular_config.json"
@@ -114,4 +115,5 @@ def _change(folder: Path, change: Any) -> None:
 
 
 def _write(file: Path, entries: dict[str, Any]) -> None:
-    file.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
+    with replacing(file) as beside:
+        beside.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")

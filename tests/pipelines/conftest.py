@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import DDIMScheduler
+from tiny_native import NATIVE_ROUTER
 from torch import nn
 
 from frr.models.mofrr.expert import WaveFRRExpert
@@ -38,17 +39,6 @@ ROUTER = {
     "group_heads": 2,
     "heads": 2,
     "layers": 1,
-}
-NATIVE_ROUTER = {
-    "stem_width": 16,
-    "colour_width": 8,
-    "hidden_sizes": (16, 16),
-    "depths": (1, 1),
-    "group_tokens": 2,
-    "token_width": 16,
-    "token_side": 4,
-    "heads": 2,
-    "map_width": 4,
 }
 COARSE = {"widths": (8, 8, 8), "fine": 8}
 

@@ -5,21 +5,11 @@ import re
 
 import pytest
 import torch
+from tiny_native import NATIVE_ROUTER
 
 from frr.models.mofrr.native_router import NativeRouter, NativeRouterOutput
 from frr.models.mofrr.native_view import look, place
 
-SMALL = {
-    "stem_width": 16,
-    "colour_width": 8,
-    "hidden_sizes": (16, 16),
-    "depths": (1, 1),
-    "group_tokens": 2,
-    "token_width": 16,
-    "token_side": 4,
-    "heads": 2,
-    "map_width": 4,
-}
 PARTS = {
     "trunk.embedder.standardization.",
     "trunk.embedder.traces.#.#.",
@@ -63,7 +53,7 @@ def photos(*size, count=2):
 
 def small(**options):
     torch.manual_seed(0)
-    return NativeRouter(**SMALL, **options).eval()
+    return NativeRouter(**NATIVE_ROUTER, **options).eval()
 
 
 def test_degrees_and_spreads_by_hand():
@@ -183,7 +173,7 @@ def test_names_of_its_weights():
 
 def test_mirrored_verdicts_are_the_mean_of_both_ways():
     torch.manual_seed(0)
-    router = NativeRouter(**SMALL, bias=(0.5, -0.5, 0, 1), temperature=(2, 1, 1, 1)).eval()
+    router = NativeRouter(**NATIVE_ROUTER, bias=(0.5, -0.5, 0, 1), temperature=(2, 1, 1, 1)).eval()
     torch.nn.init.normal_(router.head.weight)
     photo = photos(256, 256)
     one, other = router(photo), router(photo.flip(-1))
@@ -200,8 +190,8 @@ def test_mirrored_verdicts_are_the_mean_of_both_ways():
 
 
 def test_mirrored_routers_learn_from_photos_as_they_are():
-    router = NativeRouter(**SMALL, dropout=0.0, mirrored=True)
-    plain = NativeRouter(**SMALL, dropout=0.0)
+    router = NativeRouter(**NATIVE_ROUTER, dropout=0.0, mirrored=True)
+    plain = NativeRouter(**NATIVE_ROUTER, dropout=0.0)
     plain.load_state_dict(router.state_dict())
     view = look(photos(128, 128))
     assert torch.equal(router.train().judge(view)[0], plain.train().judge(view)[0])
@@ -209,4 +199,4 @@ def test_mirrored_routers_learn_from_photos_as_they_are():
 
 def test_bounds_are_one_for_each_operation():
     with pytest.raises(ValueError, match="2 smallest_side came for 4 operations"):
-        NativeRouter(**SMALL, smallest_side=(300, None))
+        NativeRouter(**NATIVE_ROUTER, smallest_side=(300, None))
