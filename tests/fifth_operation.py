@@ -23,6 +23,7 @@ def load(name: str, file: Path):
     return module
 
 
+sys.path.insert(0, str(HERE))  # pytest does this for its own run; "-P" leaves it out here
 stub = load("stub_host", HERE / "nodes" / "stub_host.py")
 sys.modules.update(stub.modules(work / "models"))
 tiny = load("tiny", HERE / "pipelines" / "conftest.py")
