@@ -7,6 +7,7 @@ Haar details of the photo as it is, and, for what is a matter of the face rather
 of the photo at 256 pixels.
 """
 
+import math
 from functools import cache, lru_cache
 
 import torch
@@ -21,7 +22,16 @@ LEVELS = 3
 RELATIVE_SIDE = 256
 """The size at which the face's own texture is measured, in pixels."""
 CHANNELS = 2 * 9 * LEVELS + 5
+BLOCK = 8
+"""Side in pixels of the blocks of the cosine transform, JPEG's own."""
+SPECTRUM = 27
+"""Channels of `block_spectrum`."""
+FINE_GRID = 128
+"""Cells along each side of the grid of the finest details."""
 _FLOOR = 1e-6  # energy of an eighth of a grey level
+_BAND_FLOOR = 1e-7  # below what rounding to whole levels leaves
+_SMALL = 8 / 127.5
+_BANDS = (0, 1, 2, 2, 3, 3, 4, 4)  # of the eight frequencies along an axis
 
 
 def native_traces(photo: Tensor) -> Tensor:
@@ -45,6 +55,65 @@ def native_traces(photo: Tensor) -> Tensor:
         relative = native
     flat = to_grid((fine.abs() < 1.5 / 255).to(photo.dtype))
     return torch.cat((native, relative, flat, to_grid(_extremes(photo))), dim=1)
+
+
+def block_spectrum(photo: Tensor) -> Tensor:
+    """Local spectra of grey in blocks of 8 x 8 pixels of the photo as it is.
+
+    Octaves say how soft a place is; these bands say how: skin that is soft by nature keeps its
+    noise up to the last frequency, what was sampled between pixels loses that, and compression cuts
+    by blocks.
+
+    Args:
+        photo: B 3 H W in [-1, 1], RGB, at its own size, sides of at least 64 pixels.
+
+    Returns:
+        B 27 32 32: half the log of the mean square of 24 bands of the cosine transform (five by
+        five frequencies down and across, without the mean), each around zero; and the share of its
+        coefficients below eight grey levels where the frequency is high down, across, and both.
+    """
+    grey = photo.mean(1, keepdim=True)
+    height, width = (side // BLOCK * BLOCK for side in grey.shape[-2:])
+    kernels, bands, high = _cosines(photo.device, photo.dtype)
+    coefficients = F.conv2d(grey[..., :height, :width], kernels, stride=BLOCK)
+    energy = to_grid(torch.einsum("bchw,cd->bdhw", coefficients.square(), bands))
+    small = (coefficients.abs() < _SMALL / BLOCK).to(photo.dtype)
+    share = to_grid(torch.einsum("bchw,cd->bdhw", small, high))
+    return torch.cat((energy.add(_BAND_FLOOR).log() / 2 + 5, share), dim=1)
+
+
+def fine_details(photo: Tensor) -> Tensor:
+    """The finest grey details on a grid fine enough for the beats of a resampling, B 3 128 128.
+
+    A warp samples now on a pixel, now between two: along its flow sharp and soft places alternate,
+    which the means of a coarser grid do not show.
+
+    Args:
+        photo: B 3 H W in [-1, 1], RGB, at its own size.
+
+    Returns:
+        Half the log of the mean square of three orientations, around zero.
+    """
+    grey = photo.mean(1, keepdim=True)
+    waves = _waves().to(photo)[:, None]
+    energy = to_grid(F.conv2d(grey, waves, stride=2).square(), FINE_GRID)
+    return energy.add(_FLOOR).log() / 2 + 4.5
+
+
+@lru_cache(maxsize=8)
+def _cosines(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """The transform's 64 1 8 8 kernels over 8, and the means of coefficients: 64 24, 64 3."""
+    at = torch.arange(BLOCK, dtype=torch.float64)
+    rows = torch.cos((2 * at + 1) * at[:, None] * math.pi / (2 * BLOCK)) / math.sqrt(BLOCK / 2)
+    rows[0] /= math.sqrt(2)
+    kernels = torch.einsum("ui,vj->uvij", rows, rows).reshape(-1, 1, BLOCK, BLOCK) / BLOCK
+    band = torch.tensor(_BANDS)
+    bands = F.one_hot((5 * band[:, None] + band).flatten(), 25)[:, 1:]
+    down, across = (band >= 3)[:, None].expand(8, 8), (band >= 3).expand(8, 8)
+    high = torch.stack((down & ~across, across & ~down, down & across), dim=-1).flatten(0, 1)
+    means = (each.double() / each.sum(0) for each in (bands, high))
+    first, second = (mean.to(device, dtype) for mean in means)
+    return kernels.to(device, dtype), first, second
 
 
 def opponents(photo: Tensor) -> Tensor:
@@ -97,31 +166,37 @@ def _split(planes: Tensor, colours: bool) -> tuple[Tensor, Tensor]:
 
 
 @cache
+def _waves() -> Tensor:
+    """The Haar details of a square of four pixels, 3 2 2."""
+    _, details = haar_analysis(torch.eye(4, dtype=torch.float64).view(4, 1, 2, 2))
+    return details.flatten(1).T.view(3, 2, 2)
+
+
+@cache
 def _kernels(colours: bool, dtype: torch.dtype) -> Tensor:
     """The Haar transform of three planes, made of colours or not, as a convolution's 12 3 2 2."""
-    squares = torch.eye(4, dtype=torch.float64).view(4, 1, 2, 2)
-    low, details = haar_analysis(squares)
-    waves = torch.cat((low[:, None], details), dim=2).flatten(1).T.view(4, 2, 2)
+    low, _ = haar_analysis(torch.eye(4, dtype=torch.float64).view(4, 1, 2, 2))
+    waves = torch.cat((low.view(1, 2, 2), _waves()))
     planes = torch.eye(3, dtype=torch.float64)
     if colours:
         planes = opponents(planes.view(3, 3, 1, 1))[..., 0, 0].T
     return torch.einsum("bij,pc->bpcij", waves, planes).flatten(0, 1).to(dtype)
 
 
-def to_grid(planes: Tensor) -> Tensor:
-    """The means of B C h w over the cells of the grid, whatever its sides: B C 32 32.
+def to_grid(planes: Tensor, grid: int = GRID) -> Tensor:
+    """The means of B C h w over the cells of a grid, whatever its sides: B C grid grid.
 
     Cells of sides that are no multiple share rows and columns, as in adaptive pooling.
     """
-    rows, columns = (_cells(side, planes.device, planes.dtype) for side in planes.shape[-2:])
+    rows, columns = (_cells(side, grid, planes.device, planes.dtype) for side in planes.shape[-2:])
     return (rows @ planes) @ columns.T
 
 
 @lru_cache(maxsize=64)
-def _cells(side: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """The mean over each cell of a side as a matrix, 32 side."""
-    first = torch.arange(GRID) * side // GRID
-    end = -(-(torch.arange(GRID) + 1) * side // GRID)
+def _cells(side: int, grid: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """The mean over each cell of a side as a matrix, grid side."""
+    first = torch.arange(grid) * side // grid
+    end = -(-(torch.arange(grid) + 1) * side // grid)
     at = torch.arange(side)
     inside = ((at >= first[:, None]) & (at < end[:, None])).to(torch.float64)
     return (inside / inside.sum(1, keepdim=True)).to(device, dtype)

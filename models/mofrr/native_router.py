@@ -7,7 +7,7 @@ retouching measured at the photo's own size, beside a small colour image, on a g
 it lies in the face; and degrees are distributions.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -18,10 +18,10 @@ from transformers import ResNetBackbone, ResNetConfig
 
 from .granularity import GranularityAttention, TransformerBlock, max_over_map, mean_over_map
 from .native_view import OWN_SIZE, PLACED, NativeView, both_ways, look, place
+from .spectral_stem import GROUPS, SpectralStem, convolution
 from .tone_path import TonePath
 
 MAP_SIDE = 8
-GROUPS = 8
 
 
 class NativeRouterOutput(NamedTuple):
@@ -61,15 +61,6 @@ class NativeRouterOutput(NamedTuple):
         return torch.arange(1, count + 1, device=self.degree_logits.device).float() / count
 
 
-def convolution(inputs: int, outputs: int, stride: int = 1, side: int = 3) -> nn.Sequential:
-    """A convolution, group normalisation and ReLU."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, side, stride, padding=side // 2, bias=False),
-        nn.GroupNorm(GROUPS, outputs),
-        nn.ReLU(inplace=True),
-    )
-
-
 def normalise_by_groups(network: nn.Module) -> None:
     """Exchanges batch for group normalisation in all layers.
 
@@ -92,9 +83,10 @@ class NativeStem(nn.Module):
     Args:
         width: channels of the result.
         colour_width: channels of the first convolution over the colour image.
+        spectral_width: channels within the path of block spectra and finest details; 0 = none.
     """
 
-    def __init__(self, width: int, colour_width: int) -> None:
+    def __init__(self, width: int, colour_width: int, spectral_width: int) -> None:
         super().__init__()
         self.standardization = nn.BatchNorm2d(PLACED, affine=False)
         self.traces = nn.Sequential(
@@ -106,13 +98,15 @@ class NativeStem(nn.Module):
             convolution(2 * colour_width, width, 2),
         )
         self.join = convolution(2 * width, width, side=1)
+        self.spectral = SpectralStem(spectral_width, width) if spectral_width else None
 
     def forward(self, view: NativeView) -> Tensor:
         """B C 16 16."""
         traces = self.standardization(place(view.traces, view.side))
         local = 2 * (traces - traces.mean((2, 3), keepdim=True))
         traces = self.traces(torch.cat((traces, local), dim=1))
-        return self.join(torch.cat((traces, self.colour(view.colour)), dim=1))
+        joined = self.join(torch.cat((traces, self.colour(view.colour)), dim=1))
+        return joined if self.spectral is None else joined + self.spectral(view)
 
 
 class NativeRouter(ModelMixin, ConfigMixin):
@@ -133,6 +127,8 @@ class NativeRouter(ModelMixin, ConfigMixin):
         degree_levels: number of degree levels, spread evenly over (0, 1].
         map_width: channels of the 8 x 8 map that the position-aware head reads.
         tone_width: channels of the path that reads tone without normalising it; 0 = there is none.
+        spectral_width: channels of the path that reads block spectra and the finest details; 0 =
+            there is none.
         dropout: share of the pooled features dropped in training.
         temperature: what presence logits are divided by; calibrated.
         bias: what is added to them then, one for each operation; calibrated.
@@ -159,6 +155,7 @@ class NativeRouter(ModelMixin, ConfigMixin):
         degree_levels: int = 8,
         map_width: int = 8,
         tone_width: int = 0,
+        spectral_width: int = 0,
         dropout: float = 0.3,
         temperature: tuple[float, ...] | None = None,
         bias: tuple[float, ...] | None = None,
@@ -190,7 +187,7 @@ class NativeRouter(ModelMixin, ConfigMixin):
         )
         self.trunk = ResNetBackbone(config)
         normalise_by_groups(self.trunk)
-        self.trunk.embedder = NativeStem(stem_width, colour_width)
+        self.trunk.embedder = NativeStem(stem_width, colour_width, spectral_width)
         self.granularities = nn.ModuleList(
             GranularityAttention(width, token_width, group_tokens, heads, token_side)
             for width in hidden_sizes
@@ -214,6 +211,20 @@ class NativeRouter(ModelMixin, ConfigMixin):
             nn.init.zeros_(self.tone_head.weight)
         self.size_requirements = OWN_SIZE
 
+    @property
+    def standardizations(self) -> dict[str, nn.BatchNorm2d]:
+        """What standardises the measures of a view, by the name of what it standardises."""
+        layers = {"traces": self.stem.standardization}
+        if self.stem.spectral is not None:
+            layers["spectrum"] = self.stem.spectral.spectrum_standardization
+            layers["fine"] = self.stem.spectral.fine_standardization
+        return layers
+
+    @property
+    def stem(self) -> NativeStem:
+        """What makes features of a view."""
+        return cast(NativeStem, self.trunk.embedder)
+
     def forward(self, photo: Tensor) -> NativeRouterOutput:
         """Photo B 3 H W in [-1, 1] at its own size, whatever the weights' dtype -> the verdict."""
         return self.judge(look(photo.float()))
@@ -226,7 +237,7 @@ class NativeRouter(ModelMixin, ConfigMixin):
 
     def _judge(self, view: NativeView) -> NativeRouterOutput:
         view = NativeView(*(field.to(self.dtype) for field in view))
-        features = self.trunk.embedder(view)
+        features = self.stem(view)
         stages = self.trunk.encoder(features, output_hidden_states=True).hidden_states[1:]
         location = self.locate(stages[0])
         pooled = [location.sigmoid(), *stages]

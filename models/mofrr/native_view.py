@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..native_traces import CHANNELS, LEVELS, native_traces
+from ..native_traces import CHANNELS, LEVELS, block_spectrum, fine_details, native_traces
 from ..sizes import SizeRequirements
 
 COLOUR_SIDE = 128
@@ -23,6 +23,8 @@ class NativeView(NamedTuple):
     traces: Tensor  # B 59 32 32, see `native_traces`
     colour: Tensor  # B 3 128 128 in [-1, 1], the photo reduced
     side: Tensor  # B, log2 of the photo's shorter side / 256 pixels
+    spectrum: Tensor  # B 27 32 32, see `block_spectrum`
+    fine: Tensor  # B 3 128 128, see `fine_details`
 
 
 def look(photo: Tensor) -> NativeView:
@@ -31,13 +33,14 @@ def look(photo: Tensor) -> NativeView:
     photo = F.pad(photo, (0, right, 0, bottom), mode="replicate") if bottom or right else photo
     colour = F.interpolate(photo, (COLOUR_SIDE, COLOUR_SIDE), mode="bilinear", antialias=True)
     side = photo.new_full((len(photo),), min(photo.shape[-2:]) / 256).log2()
-    return NativeView(native_traces(photo), colour, side)
+    return NativeView(
+        native_traces(photo), colour, side, block_spectrum(photo), fine_details(photo)
+    )
 
 
 def both_ways(view: NativeView) -> NativeView:
     """The view of B photos and, after them, of their mirror images: a photo is looked at once."""
-    traces, colour, side = view
-    mirrored = NativeView(traces.flip(-1), colour.flip(-1), side)
+    mirrored = NativeView(*(f.flip(-1) if f.dim() == 4 else f for f in view))
     return NativeView(*(torch.cat(pair) for pair in zip(view, mirrored, strict=True)))
 
 

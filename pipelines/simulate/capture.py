@@ -43,7 +43,7 @@ class Framing(NamedTuple):
         """The photo B C side side of a crop B C S S: bicubic, antialiased where it reduces."""
         reduction = crop.shape[-1] * self.zoom / self.side
         if reduction > 1:  # first to the scale of the photo, then turned
-            size = max(8, round(crop.shape[-1] / reduction))
+            size = max(8, round(self.side / self.zoom))
             crop = F.interpolate(crop, (size, size), mode="bicubic", antialias=True)
         matrix = self.matrix(crop)[None].expand(len(crop), -1, -1)
         shape = [len(crop), crop.shape[1], self.side, self.side]
@@ -59,19 +59,32 @@ class Framing(NamedTuple):
         return (centred @ torch.linalg.inv(matrix[:, :2]).T + 1) / 2
 
 
-def sample_framing(rng: np.random.Generator, side: int) -> Framing:
-    """As different detectors and people frame a face: up to a quarter tighter or wider."""
+def sample_framing(rng: np.random.Generator, side: int, upright: float = 0.5) -> Framing:
+    """As different detectors and people frame a face: up to a quarter tighter or wider.
+
+    Args:
+        rng: source of all randomness.
+        side: of the photo in pixels.
+        upright: share of the photos that are not turned, and shifted by whole pixels: where the
+            crop is larger than the photo they are reduced once and sampled no second time.
+    """
     zoom = float(np.exp(rng.normal(0, 0.08)).clip(0.78, 1.12))
-    shift = tuple(float(s) for s in rng.normal(0, 0.015, size=2).clip(-0.04, 0.04))
+    shift = rng.normal(0, 0.015, size=2).clip(-0.04, 0.04)
     turn = float(rng.normal(0, 0.04))
-    return Framing(side, zoom, turn, (shift[0], shift[1]), bool(rng.random() < 0.5))
+    if rng.random() < upright:
+        size = round(side / zoom)
+        zoom, turn = side / size, 0.0
+        shift = (np.round(shift * size) + (size - side) % 2 / 2) / size
+    right, down = (float(each) for each in shift)
+    return Framing(side, zoom, turn, (right, down), bool(rng.random() < 0.5))
 
 
 def shoot(images: Tensor, rng: np.random.Generator) -> Tensor:
     """A camera's light and processing, the same for the whole batch B 3 H W in [-1, 1].
 
-    Exposure, white balance, contrast and saturation vary; so do softness, unsharp masking and
-    noise, as between optics, denoisers and sharpeners of phones.
+    Exposure, white balance, contrast and saturation vary, by less than between photos as they are,
+    which have light of their own; so do softness, unsharp masking and noise, as between optics,
+    denoisers and sharpeners of phones.
     """
     rgb = images * 0.5 + 0.5
     if rng.random() < 0.8:
@@ -82,11 +95,11 @@ def shoot(images: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def _light(rgb: Tensor, rng: np.random.Generator) -> Tensor:
-    gamma, gain = np.exp(rng.normal(0, 0.13)), np.exp(rng.normal(-0.02, 0.06))
+    gamma, gain = np.exp(rng.normal(0, 0.07)), np.exp(rng.normal(-0.02, 0.05))
     warmth, tint = rng.normal(0, 0.035, size=2)
     balance = rgb.new_tensor([1 + warmth, 1 + tint * 0.5, 1 - warmth]).view(3, 1, 1)
     rgb = (rgb.clamp_min(1e-4) ** float(gamma) * float(gain) * balance).clamp(0, 1)
-    slope, centre = float(rng.normal(0, 0.25)), float(rng.uniform(0.35, 0.6))
+    slope, centre = float(rng.normal(0, 0.15)), float(rng.uniform(0.35, 0.6))
     rgb = rgb + slope * rgb * (1 - rgb) * (rgb - centre) * 2
     grey = rgb.mean(1, keepdim=True)
     return (grey + float(np.exp(rng.normal(0, 0.12))) * (rgb - grey)).clamp(0, 1)

@@ -6,7 +6,18 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from frr.models.native_traces import CHANNELS, GRID, _split, native_traces, opponents, to_grid
+from frr.models.native_traces import (
+    CHANNELS,
+    FINE_GRID,
+    GRID,
+    SPECTRUM,
+    _split,
+    block_spectrum,
+    fine_details,
+    native_traces,
+    opponents,
+    to_grid,
+)
 from frr.models.wavelets import haar_analysis
 from frr.pipelines.simulate.journey import Journey, Save, travel
 
@@ -125,3 +136,47 @@ def test_bands_by_one_convolution_are_those_of_the_transform():
         found = _split(given, colours)
         assert torch.allclose(found[0], low, atol=1e-6)
         assert torch.allclose(found[1], details.transpose(1, 2).flatten(1, 2), atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (75, 190), (301, 301), (512, 512)])
+def test_photos_of_every_size_have_spectra_of_one_shape(size):
+    photo = noise(*size).repeat(2, 1, 1, 1)
+    for measure, shape in (
+        (block_spectrum, (SPECTRUM, GRID, GRID)),
+        (fine_details, (3, FINE_GRID, FINE_GRID)),
+    ):
+        seen = measure(photo)
+        assert seen.shape == (2, *shape) and seen.isfinite().all()
+        assert torch.allclose(seen[0], seen[1])
+
+
+def test_a_wave_lies_in_the_band_of_its_frequency():
+    at = torch.arange(256.0)
+    wave = 0.3 * torch.cos((2 * at + 1) * 5 * math.pi / 16)  # the sixth of eight, across
+    spectrum = block_spectrum(wave.expand(1, 3, 256, 256))[0, :24].mean((1, 2))
+    bands = torch.cat((spectrum.new_full((1,), -9), spectrum)).view(5, 5)
+    assert bands.argmax() == 3  # none down, fifth and sixth across
+    energy = 0.3**2 / 2 / 2  # of the wave's square, over the two coefficients of the band
+    assert bands[0, 3] == pytest.approx(math.log(energy + 1e-7) / 2 + 5, abs=1e-3)
+    assert bands.flatten().sort().values[-2] < bands[0, 3] - 4
+
+
+def test_white_noise_has_a_level_spectrum_and_blur_takes_its_end():
+    plain = noise(contrast=0.1)
+    spectrum = block_spectrum(plain)[0, :24].mean((1, 2))
+    assert spectrum.std() < 0.15
+    soft = F.avg_pool2d(plain, 3, 1, 1)
+    lost = spectrum - block_spectrum(soft)[0, :24].mean((1, 2))
+    assert lost[-1] > lost[0] + 0.5
+    small = [block_spectrum(x)[0, 24:].mean((1, 2)) for x in (4 * plain, soft)]
+    assert (small[0] < 0.4).all() and (small[1] > 0.95).all()
+
+
+def test_the_beats_of_a_stretch_are_seen():
+    photo = noise(512, 512)
+    at = torch.linspace(-0.97, 0.97, 512)
+    grid = torch.stack(torch.meshgrid(at, at, indexing="ij")[::-1], dim=-1)[None]
+    stretched = F.grid_sample(photo, grid, "bilinear", align_corners=True)
+    seen = [F.avg_pool2d(fine_details(x), 3, 1)[0, :, 8:-8, 8:-8] for x in (photo, stretched)]
+    beats = [each.std(dim=(1, 2)) for each in seen]
+    assert (beats[1] > 1.5 * beats[0]).all()

@@ -23,6 +23,8 @@ from .pools import StoredPool
 
 TRACE_NOISE = 0.03
 """Standard deviation of what is added to stored traces."""
+MEASURED = ("traces", "spectrum", "fine")
+"""What of a view was measured on the photo's own pixels."""
 Kind = TypeVar("Kind", bound=tuple)
 
 
@@ -33,15 +35,17 @@ class ChainBatch(NamedTuple):
     rows: Tensor  # B V, the places of these versions in the chain
     effects: Tensor  # B V K in [0, 1]
     traces: Tensor  # B V 59 32 32
+    spectrum: Tensor  # B V 27 32 32
+    fine: Tensor  # B V 3 128 128
     colour: Tensor  # B V 3 128 128 in [-1, 1]
     flows: Tensor  # B V 2 2 64 64, thousandths of the side: slimming, eyes
     about: Tensor  # B 4
 
     def view(self) -> NativeView:
         """What networks see of all versions, B * V."""
-        traces, colour = self.traces.flatten(0, 1), self.colour.flatten(0, 1)
-        side = self.about[:, None, 1].expand_as(self.rows).flatten()
-        return NativeView(traces, colour, (side / 256).log2())
+        side = self.about[:, None, 1].expand_as(self.rows)
+        fields = self.traces, self.colour, (side / 256).log2(), self.spectrum, self.fine
+        return NativeView(*(field.flatten(0, 1) for field in fields))
 
 
 class VersionBatch(NamedTuple):
@@ -49,6 +53,8 @@ class VersionBatch(NamedTuple):
 
     effects: Tensor  # B, of the operation that is learned, in [0, 1]
     traces: Tensor  # B 59 32 32
+    spectrum: Tensor  # B 27 32 32
+    fine: Tensor  # B 3 128 128
     small: Tensor  # B 3 128 128 in [-1, 1]
     before: Tensor  # B 3 128 128, the version before that
     flow: Tensor  # B 2 64 64, what undoes the operation; zeros for photometric ones
@@ -56,7 +62,8 @@ class VersionBatch(NamedTuple):
 
     def view(self) -> NativeView:
         """What networks see of the versions."""
-        return NativeView(self.traces, self.small, (self.about[:, 1] / 256).log2())
+        side = (self.about[:, 1] / 256).log2()
+        return NativeView(self.traces, self.small, side, self.spectrum, self.fine)
 
 
 class TileBatch(NamedTuple):
@@ -107,6 +114,8 @@ class ChainPools:
             rows,
             read("effects").float(),
             unpack_traces(read("traces")),
+            unpack_traces(read("spectrum")),
+            unpack_traces(read("fine")),
             to_signed(read("colour")),
             read("flows").float(),
             self._part("about", index).float(),
@@ -133,18 +142,14 @@ class ChainPools:
         first = rng.integers(VERSIONS - versions + 1, size=count).tolist()
         batch = self.at(index, first, versions)
         frames = draw_frames(rng, count)
-        traces, colour = reframe(batch.traces, frames), reframe(batch.colour, frames)
+        seen = {name: reframe(getattr(batch, name), frames) for name in (*MEASURED, "colour")}
         if strangers:
             others = self.at(rng.integers(len(self), size=count).tolist(), versions=1)
             share = strangers * smooth_fields(rng, count)
-            traces, colour = mix(traces, others.traces, share), mix(colour, others.colour, share)
-        return self._placed(
-            batch._replace(
-                traces=traces + TRACE_NOISE * torch.randn_like(traces),
-                colour=relight(colour, rng),
-                flows=reframe_flows(batch.flows, frames),
-            )
-        )
+            seen = {name: mix(field, getattr(others, name), share) for name, field in seen.items()}
+        seen |= {name: _noisy(seen[name]) for name in MEASURED}
+        seen["colour"] = relight(seen["colour"], rng)
+        return self._placed(batch._replace(**seen, flows=reframe_flows(batch.flows, frames)))
 
     def versions(self, index: Sequence[int], rows: Sequence[int], operation: int) -> VersionBatch:
         """Version `rows` (B, at least 1) of the chains at `index`, as they are kept."""
@@ -152,9 +157,13 @@ class ChainPools:
         if OPERATIONS[operation] in GEOMETRIC:
             place = GEOMETRIC.index(OPERATIONS[operation])
             flow = self._part("flows", index, rows, [place] * len(rows)).float()
+        measured = [unpack_traces(self._part(field, index, rows)) for field in MEASURED]
+        traces, spectrum, fine = measured
         return VersionBatch(
             self._part("effects", index, rows, [operation] * len(rows)).float(),
-            unpack_traces(self._part("traces", index, rows)),
+            traces,
+            spectrum,
+            fine,
             to_signed(self._part("colour", index, rows)),
             to_signed(self._part("colour", index, [row - 1 for row in rows])),
             flow,
@@ -180,10 +189,9 @@ class ChainPools:
         frames = draw_frames(rng, count)
         pair = reframe(torch.stack((batch.small, batch.before), dim=1), frames)
         small, before = relight(pair, rng).unbind(dim=1)
-        traces = reframe(batch.traces, frames)
-        traces = traces + TRACE_NOISE * torch.randn_like(traces)
+        seen = {name: _noisy(reframe(getattr(batch, name), frames)) for name in MEASURED}
         flow = reframe_flows(batch.flow, frames)
-        return self._placed(batch._replace(traces=traces, small=small, before=before, flow=flow))
+        return self._placed(batch._replace(**seen, small=small, before=before, flow=flow))
 
     def draw_tiles(self, rng: np.random.Generator, count: int, operation: int) -> TileBatch:
         """`count` tiles of the version that adds an operation of texture, some mirrored."""
@@ -205,6 +213,10 @@ class ChainPools:
     def _placed(self, batch: Kind) -> Kind:
         kind = cast(type, type(batch))
         return kind(*(part.to(self.device) for part in batch))
+
+
+def _noisy(planes: Tensor) -> Tensor:
+    return planes + TRACE_NOISE * torch.randn_like(planes)
 
 
 def presence(batch: ChainBatch) -> tuple[Tensor, Tensor]:

@@ -20,8 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ...models.mofrr.native_view import COLOUR_SIDE
-from ...models.native_traces import native_traces
+from ...models.mofrr.native_view import look
 from ...pipelines.operations import OPERATIONS
 from ...pipelines.simulate.capture import Framing
 from ...pipelines.simulate.landmarks import FaceRegions
@@ -43,7 +42,6 @@ from .native_capture import (
 from .pools import PoolConfig, Simulate
 
 logger = logging.getLogger(__name__)
-SMALL = 256
 FLOW_GRID = 64
 TILE = 128
 TILES = 3
@@ -61,8 +59,9 @@ class Chain(NamedTuple):
         order: K uint8, the place among `OPERATIONS` of what each version adds to the one before.
         effects: V K, effect sizes; 0 = not applied.
         traces: V 59 32 32 uint8, see `pack_traces`.
-        small: V 3 256 256 uint8, the photos reduced to 256 pixels.
-        colour: V 3 128 128 uint8, and these to half their sides.
+        spectrum: V 27 32 32 uint8, likewise.
+        fine: V 3 128 128 uint8, likewise.
+        colour: V 3 128 128 uint8, the photos reduced to 128 pixels.
         flows: V 2 2 64 64, for slimming and eyes what undoes them, in thousandths of the photo's
             side; zeros where not applied.
         tiles: 2 3 3 128 128 uint8, tiles before and after smoothing is added, the first two on
@@ -73,7 +72,8 @@ class Chain(NamedTuple):
     order: Tensor
     effects: Tensor
     traces: Tensor
-    small: Tensor
+    spectrum: Tensor
+    fine: Tensor
     colour: Tensor
     flows: Tensor
     tiles: Tensor
@@ -121,13 +121,15 @@ def make_chain(
     places = [list(session.steps).index(name) for name in OPERATIONS]
     effects = versions.effects[:, places]
     link = int(np.flatnonzero(order == OPERATIONS.index("smoothing"))[0])
-    small = to_bytes(F.interpolate(images, (SMALL, SMALL), mode="bilinear", antialias=True))
+    views = [look(image[None]) for image in images]
+    traces, colour, _, spectrum, fine = (torch.cat(field) for field in zip(*views, strict=True))
     return Chain(
         torch.as_tensor(order, dtype=torch.uint8),
         effects,
-        pack_traces(torch.cat([native_traces(image[None]) for image in images])),
-        small,
-        F.avg_pool2d(small.float(), SMALL // COLOUR_SIDE).round().byte(),
+        pack_traces(traces),
+        pack_traces(spectrum),
+        pack_traces(fine),
+        to_bytes(colour),
         _flows(versions, places, cut, effects),
         _tiles(rng, images[link : link + 2], points),
         torch.tensor([side, images.shape[-1], quality, number], dtype=torch.int32),
@@ -203,7 +205,7 @@ class ChainSource:
 
 @dataclass(frozen=True, kw_only=True)
 class ChainPool(PoolConfig):
-    """Settings of a pool of chains: an item is a face in five versions (1.9 MB)."""
+    """Settings of a pool of chains: an item is a face in five versions (1.4 MB)."""
 
     sources: tuple[str, ...] = setting(
         (),

@@ -70,19 +70,23 @@ class NativeExpertConfig(NativeConfig):
 
 
 @torch.no_grad()
-def survey(chains: ChainPools, layer: nn.BatchNorm2d, count: int = SURVEYED) -> None:
-    """Sets a layer's statistics to those of the traces in a pool.
+def survey(
+    chains: ChainPools, layer: nn.BatchNorm2d, field: str = "traces", count: int = SURVEYED
+) -> None:
+    """Sets a layer's statistics to those of the measures in a pool.
 
     Args:
         chains: the pool; chains are taken evenly.
-        layer: what standardises the traces that `place` has put in their places.
+        layer: what standardises them.
+        field: of a view; traces have been put in their places by `place`.
         count: about how many chains are looked at, in all their versions.
     """
     every = range(0, len(chains), max(1, len(chains) // count))
     total, squares, number = 0.0, 0.0, 0
     for start in range(0, len(every), _AT_ONCE):
         view = chains.at(every[start : start + _AT_ONCE]).view()
-        values = place(view.traces, view.side).double().transpose(0, 1).flatten(1)
+        planes = place(view.traces, view.side) if field == "traces" else getattr(view, field)
+        values = planes.double().transpose(0, 1).flatten(1)
         total, squares = total + values.sum(1), squares + values.square().sum(1)
         number += values.shape[1]
     mean = torch.as_tensor(total) / number
@@ -92,11 +96,11 @@ def survey(chains: ChainPools, layer: nn.BatchNorm2d, count: int = SURVEYED) -> 
     layer.running_var.copy_(variance * number / (number - 1))
 
 
-def learning(network: nn.Module, standardization: Any = None) -> Any:
-    """The network in training mode, but for its standardisation, which keeps its statistics."""
+def learning(network: nn.Module, *standardizations: nn.Module) -> Any:
+    """The network in training mode, but for its standardisations, which keep their statistics."""
     network.train()
-    if standardization is not None:
-        standardization.eval()
+    for layer in standardizations:
+        layer.eval()
     return network
 
 

@@ -39,7 +39,8 @@ class NativeRouterConfig(NativeConfig):
         chains = self.chains(material)
         router = self.network(NativeRouter, "native_router")
         if not self.start:
-            survey(chains, router.trunk.embedder.standardization)
+            for field, layer in router.standardizations.items():
+                survey(chains, layer, field)
         return NativeRouterStage(router, chains, self.batch_size, self.versions, self.strangers)
 
 
@@ -64,7 +65,7 @@ class NativeRouterStage:
     def losses(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """The loss terms of one batch."""
         batch = self.chains.draw(rng, self.count, self.versions, self.strangers)
-        router = learning(self.model, self.model.trunk.embedder.standardization)
+        router = learning(self.model, *self.model.standardizations.values())
         verdict = router.judge(batch.view())
         shape = batch.effects.shape
         logits = verdict.presence_logits.view(shape)
