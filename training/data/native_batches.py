@@ -18,7 +18,15 @@ from ...pipelines.operations import OPERATIONS
 from ...pipelines.simulate.effects import FELT
 from .faces import to_signed
 from .native_chains import FLOW_GRID, GEOMETRIC, TILES, VERSIONS, Chain, unpack_traces
-from .native_variation import draw_frames, mix, reframe, reframe_flows, relight, smooth_fields
+from .native_variation import (
+    draw_frames,
+    draw_shapes,
+    mix,
+    reframe,
+    reframe_flows,
+    relight,
+    smooth_fields,
+)
 from .pools import StoredPool
 
 TRACE_NOISE = 0.03
@@ -128,7 +136,7 @@ class ChainPools:
         versions: int = VERSIONS,
         strangers: float = 0.0,
     ) -> ChainBatch:
-        """Neighbouring versions of `count` chains, in other framings and slightly other light.
+        """Neighbouring versions of `count` chains in another framing, shape and slightly other light.
 
         Args:
             rng: source of all randomness.
@@ -141,15 +149,18 @@ class ChainPools:
         index = rng.integers(len(self), size=count).tolist()
         first = rng.integers(VERSIONS - versions + 1, size=count).tolist()
         batch = self.at(index, first, versions)
-        frames = draw_frames(rng, count)
-        seen = {name: reframe(getattr(batch, name), frames) for name in (*MEASURED, "colour")}
+        frames, shapes = draw_frames(rng, count), draw_shapes(rng, count)
+        fields = (*MEASURED, "colour")
+        seen = {name: reframe(getattr(batch, name), frames, shapes) for name in fields}
         if strangers:
             others = self.at(rng.integers(len(self), size=count).tolist(), versions=1)
             share = strangers * smooth_fields(rng, count)
             seen = {name: mix(field, getattr(others, name), share) for name, field in seen.items()}
         seen |= {name: _noisy(seen[name]) for name in MEASURED}
         seen["colour"] = relight(seen["colour"], rng)
-        return self._placed(batch._replace(**seen, flows=reframe_flows(batch.flows, frames)))
+        return self._placed(
+            batch._replace(**seen, flows=reframe_flows(batch.flows, frames, shapes))
+        )
 
     def versions(self, index: Sequence[int], rows: Sequence[int], operation: int) -> VersionBatch:
         """Version `rows` (B, at least 1) of the chains at `index`, as they are kept."""

@@ -9,6 +9,8 @@ from torch.nn import functional as F
 
 REFRAMED = 0.5
 """Share of the photos that are seen in another framing; the rest is at most mirrored."""
+RESHAPED = 0.7
+"""Share of the faces that are given another shape where a router learns."""
 
 
 def draw_frames(rng: np.random.Generator, count: int) -> Tensor:
@@ -29,18 +31,45 @@ def draw_frames(rng: np.random.Generator, count: int) -> Tensor:
     return torch.as_tensor(frames, dtype=torch.float32)
 
 
-def reframe(planes: Tensor, frames: Tensor) -> Tensor:
-    """Planes B ... h w as the framings B 2 3 show them; mirrored at the border."""
+def draw_shapes(rng: np.random.Generator, count: int) -> Tensor:
+    """Other faces' shapes: fields B 2 9 9 (x, y) of what is seen elsewhere, in centred shares.
+
+    Broader and narrower at some height, larger and smaller eyes, and a little of everything, as
+    people differ by nature: a router that goes by the shape of a face takes slim ones for slimmed.
+    `RESHAPED` of the faces are changed at all.
+    """
+    at = np.linspace(-1, 1, 9)
+    y, x = np.meshgrid(at, at, indexing="ij")
+    height, reach = rng.uniform(-0.2, 0.8, (count, 1, 1)), rng.uniform(0.3, 0.6, (count, 1, 1))
+    breadth = rng.normal(0, 0.1, (count, 1, 1)) * np.exp(-(((y - height) / reach) ** 2))
+    fields = rng.normal(0, 0.008, (count, 2, 9, 9))
+    fields[:, 0] += breadth * x * np.exp(-((x / 0.8) ** 4))
+    size = rng.normal(0, 0.2, (count, 1, 1))
+    for middle in (-0.25, 0.25):
+        near = size * np.exp(-(((x - middle) / 0.2) ** 2) - ((y + 0.07) / 0.2) ** 2)
+        fields += np.stack((near * (x - middle), near * (y + 0.07)), axis=1)
+    fields[rng.random(count) >= RESHAPED] = 0
+    return torch.as_tensor(fields, dtype=torch.float32)
+
+
+def reframe(planes: Tensor, frames: Tensor, shapes: Tensor | None = None) -> Tensor:
+    """Planes B ... h w as framings B 2 3 and `draw_shapes` show them; mirrored at the border."""
     flat = planes.flatten(1, -3) if planes.dim() > 3 else planes[:, None]
     grid = F.affine_grid(frames.to(flat), list(flat.shape), align_corners=False)
+    if shapes is not None:
+        field = F.interpolate(shapes.to(flat), flat.shape[-2:], mode="bicubic", align_corners=True)
+        grid = grid + field.permute(0, 2, 3, 1)
     seen = F.grid_sample(flat, grid, "bilinear", "reflection", align_corners=False)
     return seen.view_as(planes)
 
 
-def reframe_flows(flows: Tensor, frames: Tensor) -> Tensor:
-    """Flows B ... 2 h w (x, y) in shares of the sides, as the framings B 2 3 show them."""
+def reframe_flows(flows: Tensor, frames: Tensor, shapes: Tensor | None = None) -> Tensor:
+    """Flows B ... 2 h w (x, y) in shares of the sides, as the framings B 2 3 show them.
+
+    `shapes` move them, and leave their lengths as they are.
+    """
     back = torch.linalg.inv(frames[:, :, :2]).to(flows)
-    return torch.einsum("bij,b...jhw->b...ihw", back, reframe(flows, frames))
+    return torch.einsum("bij,b...jhw->b...ihw", back, reframe(flows, frames, shapes))
 
 
 def smooth_fields(rng: np.random.Generator, count: int) -> Tensor:

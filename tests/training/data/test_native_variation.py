@@ -7,7 +7,9 @@ from torch.nn import functional as F
 
 from frr.training.data.native_variation import (
     REFRAMED,
+    RESHAPED,
     draw_frames,
+    draw_shapes,
     mix,
     reframe,
     reframe_flows,
@@ -53,6 +55,31 @@ def test_a_reframed_photo_moved_by_its_reframed_flow_is_the_moved_photo_reframed
     inside = (..., slice(12, -12), slice(12, -12))
     still = (reframe(photo, frames) - first)[inside].abs().mean()
     assert (first - then)[inside].abs().mean() < 0.1 * still
+
+
+def test_other_shapes_are_smooth_and_end_before_the_border():
+    shapes = draw_shapes(np.random.default_rng(0), 2000)
+    still = (shapes == 0).flatten(1).all(1)
+    assert still.float().mean() == pytest.approx(1 - RESHAPED, abs=0.03)
+    at = torch.linspace(-1, 1, 9)
+    broader = (shapes[~still, 0, 4:7] * at).sum((1, 2))  # about the jaw
+    assert abs(broader.mean()) < 0.05 * broader.std()
+    assert shapes[:, 0, :, [0, 8]].std() < 0.6 * shapes[:, 0, :, [1, 7]].std()
+    field = F.interpolate(shapes, (64, 64), mode="bicubic", align_corners=True)
+    stretch = (field[..., 1:] - field[..., :-1]) * 32  # of a cell, by its neighbour
+    assert stretch.std() < 0.1 and stretch.abs().max() < 0.9  # nothing is folded
+
+
+def test_a_shape_moves_what_is_seen_and_what_moved_there():
+    planes = torch.zeros(1, 2, 64, 64)
+    planes[:, :, 30:34, 38:42] = 1
+    shapes = torch.zeros(1, 2, 9, 9)
+    shapes[:, 0] = 0.25  # what is seen lies an eighth of the side to the right
+    for seen in (
+        reframe(planes, IDENTITY[None], shapes),
+        reframe_flows(planes, IDENTITY[None], shapes),
+    ):
+        assert torch.allclose(seen, planes.roll(-8, 3), atol=1e-4)
 
 
 def test_light_is_alike_for_all_versions_of_a_face():
