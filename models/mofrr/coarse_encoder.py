@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .native_view import PLACED, NativeView, place
+from .spectral_stem import SpectralStem
 
 
 def degree_planes(degree: Tensor | None, view: NativeView) -> Tensor:
@@ -55,10 +56,13 @@ class CoarseEncoder(nn.Module):
     Args:
         widths: channels at 32 x 32, 16 x 16 and 8 x 8.
         fine: channels of the colour image's features at 64 x 64.
+        spectral_width: channels of the path of block spectra and finest details, which joins at
+            16 x 16; 0 = there is none.
     """
 
-    def __init__(self, widths: tuple[int, int, int], fine: int) -> None:
+    def __init__(self, widths: tuple[int, int, int], fine: int, spectral_width: int = 0) -> None:
         super().__init__()
+        self.spectral = SpectralStem(spectral_width, widths[1]) if spectral_width else None
         self.standardization = nn.BatchNorm2d(PLACED, affine=False)
         self.colour = nn.Sequential(nn.Conv2d(3, fine, 5, 2, 2), nn.GroupNorm(4, fine), nn.SiLU())
         self.reduce = nn.Conv2d(fine, widths[0], 3, 2, 1)
@@ -69,6 +73,12 @@ class CoarseEncoder(nn.Module):
         )
         self.up = nn.ModuleList(nn.Conv2d(after, before, 1) for before, after in pairwise(widths))
         self.merged = nn.ModuleList(Block(width) for width in widths[:-1])
+
+    @property
+    def standardizations(self) -> dict[str, nn.BatchNorm2d]:
+        """What standardises the measures of a view, by the name of what it standardises."""
+        layers = {"traces": self.standardization}
+        return layers if self.spectral is None else layers | self.spectral.standardizations
 
     def forward(self, view: NativeView, condition: Tensor) -> tuple[Tensor, Tensor]:
         """Features B C 32 32, and those of the colour image B F 64 64."""
@@ -82,7 +92,10 @@ class CoarseEncoder(nn.Module):
             features = block(features, condition)
             if level < len(self.down):
                 skips.append(features)
-                features = F.silu(self.down[level](features))
+                features = self.down[level](features)
+                if level == 0 and self.spectral is not None:
+                    features = features + self.spectral(view)
+                features = F.silu(features)
         for level in reversed(range(len(self.up))):
             features = F.interpolate(self.up[level](features), scale_factor=2.0, mode="bilinear")
             features = self.merged[level](features + skips[level], condition)

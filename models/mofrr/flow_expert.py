@@ -18,6 +18,8 @@ class FlowExpert(ModelMixin, ConfigMixin):
         widths: channels of the encoder's levels.
         fine: channels at 64 x 64.
         unknown_share: part of the edit that is kept where the degree is not known; calibrated.
+        spectral_width: channels of the path that reads block spectra and the finest details; 0 =
+            there is none.
     """
 
     @register_to_config
@@ -27,9 +29,10 @@ class FlowExpert(ModelMixin, ConfigMixin):
         widths: tuple[int, int, int] = (32, 64, 96),
         fine: int = 16,
         unknown_share: float = 1.0,
+        spectral_width: int = 0,
     ) -> None:
         super().__init__()
-        self.encoder = CoarseEncoder(widths, fine)
+        self.encoder = CoarseEncoder(widths, fine, spectral_width)
         self.up = nn.Conv2d(widths[0], fine, 1)
         self.block = Block(fine)
         self.head = nn.Conv2d(fine, 2, 3, padding=1)

@@ -215,10 +215,8 @@ class NativeRouter(ModelMixin, ConfigMixin):
     def standardizations(self) -> dict[str, nn.BatchNorm2d]:
         """What standardises the measures of a view, by the name of what it standardises."""
         layers = {"traces": self.stem.standardization}
-        if self.stem.spectral is not None:
-            layers["spectrum"] = self.stem.spectral.spectrum_standardization
-            layers["fine"] = self.stem.spectral.fine_standardization
-        return layers
+        spectral = self.stem.spectral
+        return layers if spectral is None else layers | spectral.standardizations
 
     @property
     def stem(self) -> NativeStem:

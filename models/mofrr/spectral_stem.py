@@ -1,4 +1,4 @@
-"""SpectralStem: how a place is soft, and the beats that a warp leaves, for NativeRouter."""
+"""SpectralStem: how a place is soft, and the beats that a warp leaves, for router and experts."""
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +45,11 @@ class SpectralStem(nn.Module):
         )
         for parameter in self.join[-1].parameters():
             nn.init.zeros_(parameter)
+
+    @property
+    def standardizations(self) -> dict[str, nn.BatchNorm2d]:
+        """What standardises the measures of a view, by the name of what it standardises."""
+        return {"spectrum": self.spectrum_standardization, "fine": self.fine_standardization}
 
     def forward(self, view: NativeView) -> Tensor:
         """B C 16 16."""

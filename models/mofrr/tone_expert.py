@@ -24,6 +24,8 @@ class ToneExpert(ModelMixin, ConfigMixin):
         depth: ranges of brightness.
         side: cells along each side of the photo.
         unknown_share: part of the edit that is kept where the degree is not known; calibrated.
+        spectral_width: channels of the path that reads block spectra and the finest details; 0 =
+            there is none.
     """
 
     @register_to_config
@@ -35,9 +37,10 @@ class ToneExpert(ModelMixin, ConfigMixin):
         depth: int = 8,
         side: int = 16,
         unknown_share: float = 1.0,
+        spectral_width: int = 0,
     ) -> None:
         super().__init__()
-        self.encoder = CoarseEncoder(widths, fine)
+        self.encoder = CoarseEncoder(widths, fine, spectral_width)
         self.whole = nn.Sequential(nn.Linear(widths[0], 64), nn.SiLU())
         self.whole_head = nn.Linear(64, 12 * depth)
         self.head = nn.Conv2d(widths[0], 12 * depth, 1)

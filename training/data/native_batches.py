@@ -136,7 +136,7 @@ class ChainPools:
         versions: int = VERSIONS,
         strangers: float = 0.0,
     ) -> ChainBatch:
-        """Neighbouring versions of `count` chains in another framing, shape and slightly other light.
+        """Neighbouring versions of `count` chains in another framing, shape and light.
 
         Args:
             rng: source of all randomness.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -94,6 +95,12 @@ def survey(
     assert layer.running_mean is not None and layer.running_var is not None
     layer.running_mean.copy_(mean)
     layer.running_var.copy_(variance * number / (number - 1))
+
+
+def survey_all(chains: ChainPools, layers: Mapping[str, nn.BatchNorm2d]) -> None:
+    """Sets the statistics of all layers that standardise, by the field of a view they read."""
+    for field, layer in layers.items():
+        survey(chains, layer, field)
 
 
 def learning(network: nn.Module, *standardizations: nn.Module) -> Any:

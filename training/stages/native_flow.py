@@ -15,7 +15,7 @@ from ..data.material import Material
 from ..data.native_batches import ChainPools, felt
 from ..data.native_chains import GEOMETRIC
 from ..settings import setting
-from .native import NativeExpertConfig, known_degree, learning, survey
+from .native import NativeExpertConfig, known_degree, learning, survey_all
 
 FLOOR = 2e-5
 """Mean square that no flow is praised for going below, of photos in [-1, 1]."""
@@ -35,7 +35,7 @@ class NativeFlowConfig(NativeExpertConfig):
         chains = self.chains(material)
         expert = self.expert(FlowExpert, "flow_expert", self.operation)
         if not self.start:
-            survey(chains, expert.encoder.standardization)
+            survey_all(chains, expert.encoder.standardizations)
         return NativeFlowStage(expert, chains, self.operation, self.batch_size)
 
 
@@ -59,7 +59,7 @@ class NativeFlowStage:
         """The loss terms of one batch; thousandths of the sides for motion."""
         place = OPERATIONS.index(self.operation)
         batch = self.chains.draw_versions(rng, self.count, place, later=True)
-        expert = learning(self.model, self.model.encoder.standardization)
+        expert = learning(self.model, *self.model.encoder.standardizations.values())
         flow, truth = expert(batch.view(), known_degree(rng, batch.effects)), batch.flow
         small = batch.small
         motion = F.smooth_l1_loss(flow, truth, reduction="none", beta=2.0).mean((1, 2, 3))

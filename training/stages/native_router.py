@@ -18,7 +18,7 @@ from ..data.material import Material
 from ..data.native_batches import ChainBatch, ChainPools, presence
 from ..data.native_chains import GEOMETRIC, VERSIONS
 from ..settings import setting
-from .native import NativeConfig, learning, survey
+from .native import NativeConfig, learning, survey_all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +39,7 @@ class NativeRouterConfig(NativeConfig):
         chains = self.chains(material)
         router = self.network(NativeRouter, "native_router")
         if not self.start:
-            for field, layer in router.standardizations.items():
-                survey(chains, layer, field)
+            survey_all(chains, router.standardizations)
         return NativeRouterStage(router, chains, self.batch_size, self.versions, self.strangers)
 
 

@@ -14,7 +14,7 @@ from ...pipelines.operations import OPERATIONS
 from ..data.material import Material
 from ..data.native_batches import ChainPools, felt
 from ..settings import setting
-from .native import NativeExpertConfig, known_degree, learning, survey
+from .native import NativeExpertConfig, known_degree, learning, survey_all
 
 TONAL = ("whitening",)
 
@@ -33,7 +33,7 @@ class NativeToneConfig(NativeExpertConfig):
         chains = self.chains(material)
         expert = self.expert(ToneExpert, "tone_expert", self.operation)
         if not self.start:
-            survey(chains, expert.encoder.standardization)
+            survey_all(chains, expert.encoder.standardizations)
         return NativeToneStage(expert, chains, self.operation, self.batch_size)
 
 
@@ -58,7 +58,7 @@ class NativeToneStage:
         place = OPERATIONS.index(self.operation)
         batch = self.chains.draw_versions(rng, self.count, place, later=False)
         counts = felt(batch.effects, self.operation)
-        expert = learning(self.model, self.model.encoder.standardization)
+        expert = learning(self.model, *self.model.encoder.standardizations.values())
         grid = expert(batch.view(), known_degree(rng, batch.effects))
         photo, truth = F.avg_pool2d(batch.small, 2), F.avg_pool2d(batch.before, 2)
         error = (photo + slice_tone(grid, photo) - truth).square().mean((1, 2, 3))

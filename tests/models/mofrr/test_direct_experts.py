@@ -17,6 +17,7 @@ from frr.pipelines.simulate.capture import blur
 COARSE = {"widths": (8, 8, 8), "fine": 8}
 MAKE = {
     "flow": lambda: FlowExpert(**COARSE),
+    "spectral flow": lambda: FlowExpert(**COARSE, spectral_width=16),
     "tone": lambda: ToneExpert(**COARSE, depth=4, side=8),
     "texture": lambda: TextureExpert(width=8, context_width=8),
 }
@@ -83,7 +84,7 @@ def test_is_the_identity_at_initialisation(kind, size):
 @pytest.mark.parametrize("kind", MAKE)
 def test_answers_in_the_form_of_its_operation(kind, size):
     given = answer(stirred(kind), photos(*size))
-    if kind == "flow":
+    if "flow" in kind:
         assert given.residual is None and given.flow.shape == (2, 2, 64, 64)
     else:
         assert given.flow is None and given.residual.shape == (2, 3, *size)
