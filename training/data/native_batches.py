@@ -19,6 +19,7 @@ from ...pipelines.simulate.effects import FELT
 from .faces import to_signed
 from .native_chains import FLOW_GRID, GEOMETRIC, TILES, VERSIONS, Chain, unpack_traces
 from .native_variation import (
+    draw_blur,
     draw_frames,
     draw_shapes,
     mix,
@@ -26,6 +27,7 @@ from .native_variation import (
     reframe_flows,
     relight,
     smooth_fields,
+    soften,
 )
 from .pools import StoredPool
 
@@ -156,7 +158,9 @@ class ChainPools:
             others = self.at(rng.integers(len(self), size=count).tolist(), versions=1)
             share = strangers * smooth_fields(rng, count)
             seen = {name: mix(field, getattr(others, name), share) for name, field in seen.items()}
-        seen |= {name: _noisy(seen[name]) for name in MEASURED}
+        traces, spectrum, fine = (seen[name] for name in MEASURED)
+        softer = soften(traces, spectrum, fine, batch.about[:, 1], draw_blur(rng, count))
+        seen |= {name: _noisy(each) for name, each in zip(MEASURED, softer, strict=True)}
         seen["colour"] = relight(seen["colour"], rng)
         return self._placed(
             batch._replace(**seen, flows=reframe_flows(batch.flows, frames, shapes))

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+GRID = 32
+BLURRED = 0.4
+"""Share of the photos that are made softer around the face, or here and there."""
+_FREQUENCIES = (0.0, 1.0, 2.5, 4.5, 6.5)  # of the bands of a block spectrum, in sixteenths
+_BAND_LOSS = [
+    0.3 * (2 * math.pi / 16) ** 2 * (down**2 + across**2)  # 0.5 for a wave; as measured on faces
+    for down in _FREQUENCIES
+    for across in _FREQUENCIES
+][1:]
+_LEVEL_LOSS = (0.9, 0.45, 0.15)
+"""What a blur of one pixel takes from the logs of the three levels, as measured on faces."""
 REFRAMED = 0.5
 """Share of the photos that are seen in another framing; the rest is at most mirrored."""
 RESHAPED = 0.7
@@ -94,3 +107,63 @@ def relight(small: Tensor, rng: np.random.Generator) -> Tensor:
     gamma, gain = (0.04 * numbers[:, :, :1]).exp(), (0.015 * numbers[:, :, 1:2]).exp()
     tint = 1 + 0.01 * numbers[:, :, 2:5]
     return ((small * 0.5 + 0.5).clamp_min(1e-4) ** gamma * gain * tint).clamp(0, 1) * 2 - 1
+
+
+def draw_blur(rng: np.random.Generator, count: int) -> Tensor:
+    """How far some photos are out of focus: fields B 32 32 of sigmas, in pixels of a side of 512.
+
+    Around the face as a wide lens or a phone's portrait mode leaves it, or here and there: people
+    in front of a soft background, or under soft hair, are not slimmed. `BLURRED` of the photos
+    are softer anywhere at all.
+    """
+    at = np.linspace(-1, 1, GRID)
+    y, x = np.meshgrid(at, at, indexing="ij")
+    wide, high, edge = (
+        rng.uniform(low, top, (count, 1, 1)) for low, top in ((0.4, 0.7), (0.5, 0.9), (4, 12))
+    )
+    radius = np.sqrt((x / wide) ** 2 + ((y - 0.05) / high) ** 2)
+    around = np.abs(rng.normal(0, 1.2, (count, 1, 1))) / (1 + np.exp(-edge * (radius - 1)))
+    local = F.interpolate(smooth_fields(rng, count), (GRID, GRID), mode="bicubic")[:, 0].numpy()
+    anywhere = rng.uniform(0, 0.8, (count, 1, 1)) * local.clip(0, 1)
+    kind = rng.random((count, 1, 1))
+    sigma = np.where(kind < 0.7, around, anywhere) * (rng.random((count, 1, 1)) < BLURRED)
+    return torch.as_tensor(sigma, dtype=torch.float32)
+
+
+def soften(
+    traces: Tensor, spectrum: Tensor, fine: Tensor, side: Tensor, sigma: Tensor
+) -> tuple[Tensor, ...]:
+    """The measures of photos B V C h w as they would be out of focus.
+
+    A blur takes (2 pi f sigma)^2 / 2 from the log of an amplitude at frequency f, but for what
+    noise and compression left of the place where there is least.
+
+    Args:
+        traces: B V 59 32 32.
+        spectrum: B V 27 32 32.
+        fine: B V 3 128 128.
+        side: B, of the photos in pixels.
+        sigma: B 32 32, in pixels of a photo of side 512, see `draw_blur`.
+    """
+    small = sigma.square()[:, None, None] / 4  # at 256 pixels
+    square = small * (side / 256).square().view(-1, 1, 1, 1, 1)
+    level = traces.new_tensor(_LEVEL_LOSS).repeat_interleave(9).view(-1, 1, 1)
+    native, relative, shares = traces.split((27, 27, 5), dim=2)
+    softer = _less(native, level * square), _less(relative, level * small)
+    band = traces.new_tensor(_BAND_LOSS).view(-1, 1, 1)
+    bands, faint = spectrum.split((24, 3), dim=2)
+    wide = F.interpolate(square[:, 0], fine.shape[-2:], mode="bilinear")[:, None]
+    return (
+        torch.cat((*softer, shares), dim=2),
+        torch.cat((_less(bands, band * square), faint), dim=2),
+        _less(fine, _LEVEL_LOSS[0] * wide),
+    )
+
+
+def _less(logs: Tensor, loss: Tensor) -> Tensor:
+    """Logs of amplitudes B V C h w less a loss, but for what the least place of each has."""
+    least = F.avg_pool2d(logs.flatten(0, 2)[:, None], 4).flatten(1).amin(1)
+    noise = 0.8 * (2 * least).exp().view(*logs.shape[:3], 1, 1)
+    signal = ((2 * logs).exp() - noise).clamp_min(0)
+    left = (signal * (-2 * loss).exp() + noise).log() / 2
+    return torch.where(loss > 0, torch.minimum(logs, left), logs)

@@ -5,9 +5,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from frr.models.mofrr.native_view import look
+from frr.pipelines.simulate.capture import blur
 from frr.training.data.native_variation import (
+    BLURRED,
     REFRAMED,
     RESHAPED,
+    draw_blur,
     draw_frames,
     draw_shapes,
     mix,
@@ -15,6 +19,7 @@ from frr.training.data.native_variation import (
     reframe_flows,
     relight,
     smooth_fields,
+    soften,
 )
 from frr.training.stages.native_flow import move
 
@@ -80,6 +85,36 @@ def test_a_shape_moves_what_is_seen_and_what_moved_there():
         reframe_flows(planes, IDENTITY[None], shapes),
     ):
         assert torch.allclose(seen, planes.roll(-8, 3), atol=1e-4)
+
+
+def test_a_share_of_the_photos_is_out_of_focus_mostly_around_the_face():
+    sigma = draw_blur(np.random.default_rng(0), 2000)
+    assert (sigma > 0).any(2).any(1).float().mean() == pytest.approx(BLURRED, abs=0.03)
+    assert sigma.min() >= 0 and sigma.isfinite().all()
+    assert sigma[:, 0].mean() > 4 * sigma[:, 14:18, 14:18].mean()
+
+
+@pytest.mark.parametrize("amount", [0.5, 1.0])
+def test_measures_of_a_softened_photo_are_near_those_of_a_blurred_one(amount):
+    torch.manual_seed(0)
+    noise = [F.interpolate(torch.randn(1, 3, n, n), (512, 512), mode="bicubic") for n in (512, 128)]
+    ramp = torch.linspace(0.05, 1, 512)  # flat at one side, textured at the other
+    photo = (0.1 * noise[0] + 0.2 * noise[1]) * ramp
+    sharp, truth = look(photo), look(blur(photo, amount))
+    planes = (field[:, None] for field in (sharp.traces, sharp.spectrum, sharp.fine))
+    made = soften(*planes, torch.tensor([512.0]), torch.full((1, 32, 32), amount))
+    for level in range(2):
+        grey = slice(9 * level, 9 * level + 9, 3)
+        lost = (sharp.traces[:, grey] - truth.traces[:, grey])[..., 16:].mean()
+        said = (sharp.traces[:, grey] - made[0][:, 0, grey])[..., 16:].mean()
+        assert 0.4 < said / lost < 2.0
+    assert (made[2] <= sharp.fine[:, None]).all()
+    same = soften(
+        *(field[:, None] for field in (sharp.traces, sharp.spectrum, sharp.fine)),
+        torch.tensor([512.0]),
+        torch.zeros(1, 32, 32),
+    )
+    assert torch.equal(same[0][:, 0], sharp.traces) and torch.equal(same[2][:, 0], sharp.fine)
 
 
 def test_light_is_alike_for_all_versions_of_a_face():
