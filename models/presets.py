@@ -12,7 +12,7 @@ PRESETS: dict[str, dict[str, dict]] = {
         "tonal_expert": _TONE | {"coarse_channels": (48, 64, 96, 128)},
         "shared": {},
         "merger": {},
-        "native_router": {"tone_width": 32, "mirrored": True},
+        "native_router": {"tone_width": 32, "spectral_width": 48, "mirrored": True},
         "flow_expert": {},
         "tone_expert": {},
         "texture_expert": {},
@@ -53,6 +53,7 @@ PRESETS: dict[str, dict[str, dict]] = {
         # Not in the paper; four to eight times the work of tiny's.
         "native_router": {
             "tone_width": 64,
+            "spectral_width": 96,
             "mirrored": True,
             "stem_width": 96,
             "colour_width": 32,
