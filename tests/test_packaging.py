@@ -20,7 +20,7 @@ from frr.training.recipes import recipe_names
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSION = re.compile(r"_v[0-9a-f]{8}")
-OUTSIDE = {"tests", "benchmarks", "docs", "build", "dist", "runs", "out", "__pycache__"}
+OUTSIDE = {"tests", "benchmarks", "docs", "spaces", "build", "dist", "runs", "out", "__pycache__"}
 
 if importlib.util.find_spec("tomllib"):
     import tomllib
