@@ -1,6 +1,3 @@
-import base64
-import io
-
 import pytest
 
 
@@ -44,17 +41,3 @@ def address(worker, examples, temporary):
         page = build(worker, examples)
         yield serve(page, port=0, block=False).rstrip("/")
         page.close()
-
-
-def data_url(picture, kind="png") -> str:
-    """A picture as the page sends it."""
-    stream = io.BytesIO()
-    picture.save(stream, kind)
-    return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode()}"
-
-
-def picture_in(url: str):
-    """A picture as the page gets it."""
-    from PIL import Image
-
-    return Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))
