@@ -15,7 +15,7 @@ from huggingface_hub import ModelCard
 
 import frr
 from frr import hub
-from frr.training.publishing.card import PICTURE_NAME, weights_digest
+from frr.training.publishing.card import EXAMPLE_NAME, PICTURE_NAME, weights_digest
 from frr.training.recipes import recipe_names
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -124,6 +124,8 @@ def test_the_embedded_card_is_of_these_weights(name):
     card = ModelCard.load(folder / "README.md")
     assert str(weights_digest(folder)) in card.text, "evaluate again, and run frr card"
     assert card.data.eval_results and (folder / PICTURE_NAME).is_file()
+    assert card.data.widget and (folder / EXAMPLE_NAME).is_file()
+    assert card.data.to_dict()["model-index"]  # as the Hub validates it
 
 
 @pytest.mark.skipif("FRR_FRESH_INSTALL" not in os.environ, reason="set FRR_FRESH_INSTALL=1 to run")

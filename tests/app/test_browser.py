@@ -73,8 +73,10 @@ def choose(page, photo: Path, tab: str = "restore"):
 
 def run(page, name: str, result: str) -> str:
     """Press a button and wait for its answer; returns what the page says of it."""
-    page.evaluate(f"document.querySelector('#{result} figcaption p')?.remove()")
+    took = f"document.querySelector('#{result} figure')?.dataset.seconds ?? null"
+    before = page.evaluate(took)
     page.click(f"#{name}")
+    page.wait_for_function(f"(before) => ({took} ?? before) !== before", arg=before)
     return page.inner_text(f"#{result} figcaption p")
 
 
