@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from . import __version__
+from .commands.app import app
 from .commands.card import card
 from .commands.demo import demo
 from .commands.evaluate import calibrate, evaluate, thresholds
@@ -55,6 +56,7 @@ COMMANDS = (
     thresholds,
     export,
     card,
+    app,
 )
 for command in COMMANDS:
     main.add_command(command)

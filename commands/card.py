@@ -33,14 +33,14 @@ from .demo import portrait
 )
 @options.overwrite
 def card(files: Sequence[Path], repo: str, folder: Path, overwrite: bool) -> None:
-    """Write README.md and its picture into a model folder.
+    """Write README.md and its pictures into a model folder.
 
-    All figures come from the evaluation files, and the picture from running the model on a
+    All figures come from the evaluation files, and the pictures from running the model on a
     public-domain portrait. `save_pretrained`, `push_to_hub` and `frr export` carry both along.
     """
-    from ..training.publishing.card import PICTURE_NAME, write_card
+    from ..training.publishing.card import EXAMPLE_NAME, PICTURE_NAME, write_card
 
-    for path in (folder / "README.md", folder / PICTURE_NAME):
+    for path in (folder / name for name in ("README.md", PICTURE_NAME, EXAMPLE_NAME)):
         if path.exists() and not overwrite:
             raise click.UsageError(f"{path} is there already: pass --overwrite")
     pipe = options.load_either(folder)

@@ -56,6 +56,8 @@ class Problems:
         try:
             yield
         except (OSError, ValueError, RuntimeError, MemoryError) as error:
+            from ..pipelines.photos.files import one_line
+
             self.report(path, one_line(error))
 
     def end(self) -> None:
@@ -63,12 +65,6 @@ class Problems:
         if self.count:
             click.echo(f"{self.count} problem(s), named above", err=True)
             raise click.exceptions.Exit(1)
-
-
-def one_line(error: BaseException) -> str:
-    """What an error says, in one line."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 def find(paths: Iterable[Path], problems: Problems) -> list[Path]:
@@ -130,48 +126,14 @@ def plan(
 
 
 def open_photo(path: Path) -> Image.Image:
-    """Read a photo upright (its EXIF orientation applied), 8-bit RGB, or RGBA if it has alpha.
-
-    Greyscale of 16 bits is reduced to 8. The colour profile stays in `info["icc_profile"]` where
-    it still describes the pixels; `info["jpeg_quality"]` is that of a JPEG file's tables.
+    """Read a photo upright; see `pipelines.photos.files.open_photo`.
 
     Raises:
         ValueError: the file is not a still picture that can be read.
     """
-    from PIL import ImageOps
+    from ..pipelines.photos import files
 
-    from ..pipelines.photos.compression import quality_of_tables
-    from ..pipelines.photos.files import open_picture
-
-    try:
-        with open_picture(path) as picture:
-            frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
-            upright = ImageOps.exif_transpose(picture)
-            upright.load()
-            if (tables := getattr(picture, "quantization", None)) is not None:
-                upright.info["jpeg_quality"] = quality_of_tables(tables)
-    except Exception as error:  # Pillow's decoders raise errors of many kinds on broken files
-        raise ValueError(f"cannot be read as a picture ({one_line(error)})") from error
-    if frames > 1:
-        raise ValueError(f"holds {frames} frames, expected a still picture")
-    return _eight_bit(upright)
-
-
-def _eight_bit(picture: Image.Image) -> Image.Image:
-    import numpy as np
-    from PIL import Image
-
-    if picture.mode == "F":
-        raise ValueError("holds floating-point pixels, expected 8 or 16 bits")
-    if picture.mode.startswith("I"):
-        levels = np.asarray(picture).astype(np.int64)
-        if levels.min() < 0 or levels.max() > 65535:
-            raise ValueError(f"holds grey levels {levels.min()}..{levels.max()}, expected 0..65535")
-        return Image.fromarray((levels // 257).astype(np.uint8)).convert("RGB")
-    if picture.mode not in ("RGB", "RGBA"):
-        picture.info.pop("icc_profile", None)
-    has_alpha = picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info
-    return picture.convert("RGBA" if has_alpha else "RGB")
+    return files.open_photo(path)
 
 
 def save_photo(

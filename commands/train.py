@@ -11,7 +11,6 @@ import click
 
 from ..pipelines.freed_memory import keep_freed_memory
 from . import options
-from .photos import one_line
 
 if TYPE_CHECKING:
     from ..training.settings import Settings
@@ -252,6 +251,8 @@ def _guarded(work: Callable[[], Any]) -> Any:
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     except (RuntimeError, MemoryError, ArithmeticError) as error:
+        from ..pipelines.photos.files import one_line
+
         raise click.ClickException(one_line(error)) from error
 
 

@@ -15,12 +15,12 @@ from huggingface_hub import ModelCard
 
 import frr
 from frr import hub
-from frr.training.publishing.card import PICTURE_NAME, weights_digest
+from frr.training.publishing.card import EXAMPLE_NAME, PICTURE_NAME, weights_digest
 from frr.training.recipes import recipe_names
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSION = re.compile(r"_v[0-9a-f]{8}")
-OUTSIDE = {"tests", "benchmarks", "docs", "build", "dist", "runs", "out", "__pycache__"}
+OUTSIDE = {"tests", "benchmarks", "docs", "spaces", "build", "dist", "runs", "out", "__pycache__"}
 
 if importlib.util.find_spec("tomllib"):
     import tomllib
@@ -124,6 +124,8 @@ def test_the_embedded_card_is_of_these_weights(name):
     card = ModelCard.load(folder / "README.md")
     assert str(weights_digest(folder)) in card.text, "evaluate again, and run frr card"
     assert card.data.eval_results and (folder / PICTURE_NAME).is_file()
+    assert card.data.widget and (folder / EXAMPLE_NAME).is_file()
+    assert card.data.to_dict()["model-index"]  # as the Hub validates it
 
 
 @pytest.mark.skipif("FRR_FRESH_INSTALL" not in os.environ, reason="set FRR_FRESH_INSTALL=1 to run")

@@ -141,7 +141,7 @@ class NativeRouter(ModelMixin, ConfigMixin):
     @register_to_config
     def __init__(
         self,
-        operations: tuple[str, ...] = ("whitening", "smoothing", "face_slimming", "eye_enlarging"),
+        operations: tuple[str, ...],
         thresholds: tuple[float, ...] | None = None,
         stem_width: int = 48,
         colour_width: int = 16,

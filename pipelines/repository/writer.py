@@ -33,7 +33,7 @@ CHECKSUMS_NAME = "SHA256SUMS"
 CARD_NAME = "README.md"
 PART = "_part"  # the end of a stub's name
 PACKAGE = "frr"  # where an index says its classes are, in a folder without code
-CARD_PICTURE = re.compile(r"!\[[^\]]*\]\(([\w-]+\.(?:png|jpg|webp))\)")
+CARD_PICTURE = re.compile(r"\[[^\]]*\]\(([\w-]+\.(?:png|jpg|webp))\)")
 STUB = """\
 # The class is in the file at the repository's root: all experts share that one copy.
 from . import {module} as _module

@@ -14,6 +14,7 @@ from frr.models.mofrr.native_router import NativeRouter
 from frr.models.mofrr.texture_expert import TextureExpert
 from frr.models.mofrr.tone_expert import ToneExpert
 from frr.pipelines.mofrr.pipeline import MoFRRPipeline
+from frr.pipelines.operations import OPERATIONS
 from frr.pipelines.simulate.landmarks import canonical_mesh
 from frr.training.judging.native_photos import read_photos
 from frr.training.judging.report_native import from_json
@@ -28,7 +29,7 @@ def native_model(tmp_path_factory):
     torch.manual_seed(0)
     pipe = MoFRRPipeline(
         scheduler=make_scheduler(),
-        router=NativeRouter(),
+        router=NativeRouter(OPERATIONS),
         whitening_expert=ToneExpert(),
         smoothing_expert=TextureExpert(),
         face_slimming_expert=FlowExpert(operation="face_slimming"),

@@ -8,6 +8,7 @@ from diffusers.utils import is_xformers_available
 from frr.models.attending import Attend
 from frr.models.mofrr.hfcam import HFCAM
 from frr.models.mofrr.native_router import NativeRouter
+from frr.pipelines.operations import OPERATIONS
 
 SMALL = {"stem_width": 16, "colour_width": 8, "hidden_sizes": (16, 16), "depths": (1, 1)}
 SMALL |= {"group_tokens": 2, "token_width": 16, "token_side": 4, "heads": 2, "map_width": 4}
@@ -27,7 +28,7 @@ def test_it_is_scaled_dot_product_attention():
 @pytest.mark.parametrize("backend", ["native", "_native_math"])
 def test_a_back_end_reaches_the_router_and_changes_nothing(backend):
     torch.manual_seed(0)
-    router, photo = NativeRouter(**SMALL).eval(), planes(1, 3, 96, 96).tanh()
+    router, photo = NativeRouter(OPERATIONS, **SMALL).eval(), planes(1, 3, 96, 96).tanh()
     with torch.no_grad(), attention_backend("native"):
         expected = router(photo).probabilities
         router.set_attention_backend(backend)
@@ -50,4 +51,4 @@ def test_a_back_end_reaches_hfcam():
 @pytest.mark.skipif(is_xformers_available(), reason="xformers is installed")
 def test_a_back_end_that_is_missing_is_named():
     with attention_backend("native"), pytest.raises((RuntimeError, ImportError), match="xformers"):
-        NativeRouter(**SMALL).set_attention_backend("xformers")
+        NativeRouter(OPERATIONS, **SMALL).set_attention_backend("xformers")

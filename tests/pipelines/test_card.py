@@ -6,7 +6,8 @@ import re
 import runpy
 
 import pytest
-from huggingface_hub import ModelCard
+from huggingface_hub import ModelCard, metadata_load
+from huggingface_hub.repocard_data import eval_results_to_model_index, model_index_to_eval_results
 from PIL import Image
 
 from frr.pipelines.photos.drawings import to_picture
@@ -71,6 +72,25 @@ def test_all_sections_are_there_and_nothing_local(pipe, folder, files, portrait,
     assert str(folder) not in text and str(root) not in text
 
 
+def test_the_hub_can_read_what_the_card_says(pipe, folder, files, portrait):
+    """Widget, Space and model-index as huggingface_hub reads and writes them."""
+    path = card.write_card(pipe, folder, "me/mofrr", files, portrait, "frr 9")
+    written = ModelCard.load(path)
+    (example,) = written.data.widget
+    assert example["src"] == f"https://huggingface.co/me/mofrr/resolve/main/{card.EXAMPLE_NAME}"
+    assert (folder / example["output"]["url"]).is_file()
+    with Image.open(folder / card.EXAMPLE_NAME) as picture:
+        assert picture.size == portrait.size
+        assert picture.convert("RGB").tobytes() != portrait.tobytes()
+    assert f"https://huggingface.co/spaces/{card.SPACE}" in written.text
+    index = metadata_load(path)["model-index"]
+    name, results = model_index_to_eval_results(index)
+    assert name == "me/mofrr"
+    assert len(results) == len(written.data.eval_results) > 0
+    assert eval_results_to_model_index(name, results) == index
+    assert all(isinstance(each.metric_value, float) for each in written.data.eval_results)
+
+
 def test_the_usage_runs(pipe, folder, files, portrait, tmp_path, monkeypatch):
     text = card.write_card(pipe, folder, "me/mofrr", files, portrait, "frr 9").read_text()
     code = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]
@@ -86,7 +106,7 @@ def test_the_usage_runs(pipe, folder, files, portrait, tmp_path, monkeypatch):
 def test_the_card_travels_with_the_folder(pipe, folder, files, portrait, tmp_path):
     card.write_card(pipe, folder, "me/mofrr", files, portrait, "frr 9")
     type(pipe).from_pretrained(folder).save_pretrained(tmp_path / "copy")
-    for name in ("README.md", card.PICTURE_NAME):
+    for name in ("README.md", card.PICTURE_NAME, card.EXAMPLE_NAME):
         assert (tmp_path / "copy" / name).read_bytes() == (folder / name).read_bytes()
 
 

@@ -10,6 +10,7 @@ from frr.models.mofrr.native_router import NativeRouter
 from frr.models.mofrr.texture_expert import TextureExpert
 from frr.models.mofrr.tone_expert import ToneExpert
 from frr.pipelines.mofrr.pipeline import MoFRRPipeline
+from frr.pipelines.operations import OPERATIONS
 from frr.pipelines.simulate.landmarks import canonical_mesh
 from frr.training.data.faces import FaceSet, load_faces
 from frr.training.data.retouching import RetouchSource
@@ -99,7 +100,7 @@ def native_pipe():
         "face_slimming_expert": FlowExpert(operation="face_slimming"),
         "eye_enlarging_expert": FlowExpert(operation="eye_enlarging"),
     }
-    router = NativeRouter(thresholds=(0.5, 0.45, 0.5, 0.55))
+    router = NativeRouter(OPERATIONS, thresholds=(0.5, 0.45, 0.5, 0.55))
     for network in (router, *experts.values()):
         for parameter in network.parameters():
             if not parameter.detach().any():

@@ -21,6 +21,9 @@ from ...pipelines.repository.writer import CARD_NAME, CHECKSUMS_NAME
 from ..writing import replacing
 
 PICTURE_NAME = "before_after.png"
+EXAMPLE_NAME = "example.png"
+SPACE = "frr/face-retouching-restoration"
+"""Hub id of the Space that `spaces/` makes."""
 SUBJECTS = {"BPFRePipeline": "card_bpfre", "MoFRRPipeline": "card_mofrr"}
 """The module in this folder that holds the `SUBJECT` of each pipeline class."""
 USAGE = """\
@@ -86,6 +89,7 @@ class Subject:
         read: text of an evaluation file -> Evidence; ValueError for another kind of file.
         show: (pipeline, portrait at 256 px) -> labelled pictures, made by running the pipeline.
         caption: what the pictures show.
+        example: title of the example, the first of the pictures but the original.
     """
 
     title: str
@@ -97,6 +101,7 @@ class Subject:
     read: Callable[[str], Evidence]
     show: Callable[[Any, Image.Image], Sequence[tuple[str, Image.Image]]]
     caption: str
+    example: str
 
 
 def subject_of(class_name: str) -> Subject:
@@ -172,6 +177,13 @@ def make_card(
         metrics=list(subject.metrics),
         model_name=repo,
         eval_results=_distinct([result for each in evidence for result in each.results]),
+        widget=[
+            {
+                "src": f"https://huggingface.co/{repo}/resolve/main/{EXAMPLE_NAME}",
+                "example_title": subject.example,
+                "output": {"url": PICTURE_NAME},
+            }
+        ],
     )
     usage = USAGE.format(repo=repo, result=subject.result)
     parts = [
@@ -183,6 +195,9 @@ def make_card(
         f"## Usage\n\n```python\n{usage}```",
         "The flag lets diffusers run the pipeline's code, which is part of this repository. Where "
         "the package `frr` is installed, `import frr` before it makes the flag unnecessary.",
+        f"To try it in a browser: [the Space](https://huggingface.co/spaces/{SPACE}), or the same page "
+        "on your own machine, `pip install \"frr[app]\" && frr app`.",
+        f"[{EXAMPLE_NAME}]({EXAMPLE_NAME}) is a photo to try it on.",
         "## Evaluation",
         *(each.tables.strip() for each in evidence),
         *(f"## {heading}\n\n{text.strip()}" for heading, text in subject.sections.items()),
@@ -211,7 +226,7 @@ def write_card(
     portrait: Image.Image,
     made_with: str,
 ) -> Path:
-    """Writes card and picture into a model folder, and returns the card's path.
+    """Writes card and pictures into a model folder, and returns the card's path.
 
     Args:
         pipe: the pipeline of that folder.
@@ -229,8 +244,11 @@ def write_card(
     weights = weights_digest(folder)
     evidence = read_evidence(subject, files, weights)
     card = make_card(subject, class_name, repo, evidence, made_with, weights)
+    pictures = subject.show(pipe, portrait)
     with replacing(folder / PICTURE_NAME) as beside:
-        panel(subject.show(pipe, portrait)).save(beside)
+        panel(pictures).save(beside)
+    with replacing(folder / EXAMPLE_NAME) as beside:
+        next(each for _, each in pictures if each is not portrait).save(beside)
     with replacing(folder / CARD_NAME) as beside:
         card.save(beside)
     return folder / CARD_NAME

@@ -133,4 +133,5 @@ SUBJECT = Subject(
     show=show,
     caption="A portrait with painted blemishes, where they were found, retouched, and what it "
     "should be; PSNR against the last",
+    example="A portrait with painted blemishes",
 )

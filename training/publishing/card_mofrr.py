@@ -171,4 +171,5 @@ SUBJECT = Subject(
     show=show,
     caption="A portrait, retouched by the simulator, restored with the router deciding, and "
     "restored knowing what was done; PSNR against the portrait",
+    example="A retouched portrait",
 )

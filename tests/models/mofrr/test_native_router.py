@@ -9,6 +9,7 @@ from tiny_native import NATIVE_ROUTER
 
 from frr.models.mofrr.native_router import NativeRouter, NativeRouterOutput
 from frr.models.mofrr.native_view import look, place
+from frr.pipelines.operations import OPERATIONS
 
 PARTS = {
     "trunk.embedder.standardization.",
@@ -53,7 +54,7 @@ def photos(*size, count=2):
 
 def small(**options):
     torch.manual_seed(0)
-    return NativeRouter(**NATIVE_ROUTER, **options).eval()
+    return NativeRouter(**NATIVE_ROUTER, **{"operations": OPERATIONS, **options}).eval()
 
 
 def test_degrees_and_spreads_by_hand():
@@ -179,14 +180,16 @@ def test_the_view_knows_the_size_and_the_place():
 
 
 def test_names_of_its_weights():
-    names = NativeRouter().state_dict()
+    names = NativeRouter(OPERATIONS).state_dict()
     assert {re.sub(r"\d+", "#", re.sub(r"[^.]+$", "", name)) for name in names} == PARTS
     assert len(names) == 159
 
 
 def test_mirrored_verdicts_are_the_mean_of_both_ways():
     torch.manual_seed(0)
-    router = NativeRouter(**NATIVE_ROUTER, bias=(0.5, -0.5, 0, 1), temperature=(2, 1, 1, 1)).eval()
+    router = NativeRouter(
+        OPERATIONS, **NATIVE_ROUTER, bias=(0.5, -0.5, 0, 1), temperature=(2, 1, 1, 1)
+    ).eval()
     torch.nn.init.normal_(router.head.weight)
     photo = photos(256, 256)
     one, other = router(photo), router(photo.flip(-1))
@@ -203,8 +206,8 @@ def test_mirrored_verdicts_are_the_mean_of_both_ways():
 
 
 def test_mirrored_routers_learn_from_photos_as_they_are():
-    router = NativeRouter(**NATIVE_ROUTER, dropout=0.0, mirrored=True)
-    plain = NativeRouter(**NATIVE_ROUTER, dropout=0.0)
+    router = NativeRouter(OPERATIONS, **NATIVE_ROUTER, dropout=0.0, mirrored=True)
+    plain = NativeRouter(OPERATIONS, **NATIVE_ROUTER, dropout=0.0)
     plain.load_state_dict(router.state_dict())
     view = look(photos(128, 128))
     assert torch.equal(router.train().judge(view)[0], plain.train().judge(view)[0])
@@ -212,4 +215,4 @@ def test_mirrored_routers_learn_from_photos_as_they_are():
 
 def test_bounds_are_one_for_each_operation():
     with pytest.raises(ValueError, match="2 smallest_side came for 4 operations"):
-        NativeRouter(**NATIVE_ROUTER, smallest_side=(300, None))
+        NativeRouter(OPERATIONS, **NATIVE_ROUTER, smallest_side=(300, None))

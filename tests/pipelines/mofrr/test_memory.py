@@ -1,5 +1,7 @@
 """What is asked for networks that read photos at their own size, against what they hold."""
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -10,12 +12,20 @@ from frr.models.mofrr.tone_expert import ToneExpert
 from frr.pipelines.mofrr.direct import answer_at_once
 from frr.pipelines.mofrr.experts import Task
 from frr.pipelines.mofrr.memory import bytes_for_picture
+from frr.pipelines.operations import OPERATIONS
 
 SIDE = 384
 
 
 @pytest.mark.parametrize(
-    "make", [NativeRouter, FlowExpert, ToneExpert, TextureExpert, lambda: TextureExpert(width=48)]
+    "make",
+    [
+        partial(NativeRouter, OPERATIONS),
+        FlowExpert,
+        ToneExpert,
+        TextureExpert,
+        lambda: TextureExpert(width=48),
+    ],
 )
 def test_memory_asked_for_is_what_is_held_and_not_far_more(make, root, monkeypatch):
     monkeypatch.syspath_prepend(str(root))

@@ -10,6 +10,7 @@ from frr.models.mofrr.native_view import place
 from frr.models.mofrr.texture_expert import TextureExpert
 from frr.models.mofrr.tone_expert import ToneExpert
 from frr.models.presets import PRESETS
+from frr.pipelines.operations import OPERATIONS
 from frr.training.data.native_batches import ChainPools
 from frr.training.stages.native import known_degree, survey
 from frr.training.stages.native_flow import NativeFlowStage, move
@@ -32,7 +33,7 @@ def chains(native_pool):
 
 
 def test_statistics_are_the_pools(chains):
-    router = NativeRouter()
+    router = NativeRouter(OPERATIONS)
     layer = router.trunk.embedder.standardization
     survey(chains, layer)
     view = chains.at(range(len(chains))).view()
@@ -85,7 +86,7 @@ def learnt(stage, steps, rate=3e-3):
 def test_losses_fall(chains, kind):
     torch.manual_seed(0)
     stage = {
-        "router": lambda: NativeRouterStage(NativeRouter(dropout=0.0), chains, 2),
+        "router": lambda: NativeRouterStage(NativeRouter(OPERATIONS, dropout=0.0), chains, 2),
         "flow": lambda: NativeFlowStage(FlowExpert(), chains, "face_slimming", 4),
         "tone": lambda: NativeToneStage(ToneExpert(), chains, count=4),
         "texture": lambda: NativeTextureStage(TextureExpert(), chains, 2),
@@ -95,7 +96,7 @@ def test_losses_fall(chains, kind):
 
 
 def test_terms_of_the_router(chains):
-    terms = NativeRouterStage(NativeRouter(), chains, 2).losses(np.random.default_rng(0))
+    terms = NativeRouterStage(NativeRouter(OPERATIONS), chains, 2).losses(np.random.default_rng(0))
     assert set(terms) == {"presence", "degree", "ranking", "steady", "place"}
     assert all(bool(term.isfinite()) and term >= 0 for term in terms.values())
 
@@ -129,9 +130,11 @@ def test_a_flow_moves_by_thousandths_of_the_side():
 def test_presets_have_sizes_for_every_network(preset):
     parts = {NativeRouter: "native_router", FlowExpert: "flow_expert"}
     parts |= {ToneExpert: "tone_expert", TextureExpert: "texture_expert"}
+    settings = {part: dict(PRESETS[preset][part]) for part in parts.values()}
+    settings["native_router"]["operations"] = OPERATIONS
     with torch.device("meta"):
         counts = [
-            sum(p.numel() for p in kind(**PRESETS[preset][part]).parameters())
+            sum(p.numel() for p in kind(**settings[part]).parameters())
             for kind, part in parts.items()
         ]
     assert all(count > 20_000 for count in counts) and sum(counts) < 15e6  # 60 MB

@@ -1,0 +1,1 @@
+"""The web page of `frr app` and of a Space: restore and retouch photos in a browser."""
