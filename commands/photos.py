@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from .results import Results
 
 FORMATS = ("png", "jpg", "webp")
+FAILURES = (OSError, ValueError, RuntimeError, MemoryError)
+"""What may go wrong with one photo while the others go on."""
 
 
 class Job(NamedTuple):
@@ -55,7 +57,7 @@ class Problems:
         """Report what goes wrong inside, with reading, restoring or writing `path`, and go on."""
         try:
             yield
-        except (OSError, ValueError, RuntimeError, MemoryError) as error:
+        except FAILURES as error:
             self.report(path, one_line(error))
 
     def end(self) -> None:
@@ -71,7 +73,7 @@ def one_line(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def find(paths: Iterable[Path], problems: Problems) -> list[Path]:
+def find(paths: Iterable[Path | str], problems: Problems) -> list[Path]:
     """List the given files and the files directly inside the given folders, each once.
 
     In a folder, hidden files and JSON reports beside a file of their name are left out; whether a
@@ -79,7 +81,9 @@ def find(paths: Iterable[Path], problems: Problems) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for path in paths:
-        with problems.of(path):
+        with problems.of(Path(path)):
+            if isinstance(path, str):
+                raise ValueError("is an address: reading from there takes --ray, for all photos")
             if path.is_dir():
                 inside = _inside(path)
                 if not inside:
@@ -129,11 +133,15 @@ def plan(
     return jobs
 
 
-def open_photo(path: Path) -> Image.Image:
+def open_photo(path: Path, data: bytes | None = None) -> Image.Image:
     """Read a photo upright (its EXIF orientation applied), 8-bit RGB, or RGBA if it has alpha.
 
     Greyscale of 16 bits is reduced to 8. The colour profile stays in `info["icc_profile"]` where
     it still describes the pixels; `info["jpeg_quality"]` is that of a JPEG file's tables.
+
+    Args:
+        path: the file.
+        data: what it holds, where that was read already.
 
     Raises:
         ValueError: the file is not a still picture that can be read.
@@ -141,10 +149,10 @@ def open_photo(path: Path) -> Image.Image:
     from PIL import ImageOps
 
     from ..pipelines.photos.compression import quality_of_tables
-    from ..pipelines.photos.files import open_picture
+    from ..pipelines.photos.files import open_bytes, open_picture
 
     try:
-        with open_picture(path) as picture:
+        with open_picture(path) if data is None else open_bytes(data) as picture:
             frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
             upright = ImageOps.exif_transpose(picture)
             upright.load()
