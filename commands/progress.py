@@ -51,11 +51,11 @@ class Pace:
         return (self.done - 1) / passed if self.done > 1 and passed else 0.0
 
     def line(self) -> str:
-        """The same at the end, and how long it took with what starting took."""
+        """The same at the end, with what starting took."""
         passed = time.monotonic() - self._start
         failed = f", {self.failed} of them failed" if self.failed else ""
-        begun = self._first - self._start
+        rate = self.done / passed if passed else 0.0
         return (
-            f"{self.done} photos in {passed:.1f} s{failed}, "
-            f"{self.rate:.2f} images/s once the first was done, after {begun:.1f} s"
+            f"{self.done} photos in {passed:.1f} s{failed}, {rate:.2f} images/s, "
+            f"the first after {self._first - self._start:.1f} s"
         )
