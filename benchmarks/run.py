@@ -94,16 +94,16 @@ def short_table(claims: Sequence[must_show.Claim]) -> str:
     return "\n".join(lines)
 
 
-def put_between_marks(readme: Path, text: str) -> None:
+def put_between_marks(readme: Path, text: str, marks: tuple[str, str] = MARKS) -> None:
     """Replace what stands between the two marks in a README.
 
     Raises:
         ValueError: it does not have both marks.
     """
-    before, start, rest = readme.read_text(encoding="utf-8").partition(MARKS[0])
-    _, end, after = rest.partition(MARKS[1])
+    before, start, rest = readme.read_text(encoding="utf-8").partition(marks[0])
+    _, end, after = rest.partition(marks[1])
     if not end:
-        raise ValueError(f"{readme} lacks the marks {MARKS[0]} and {MARKS[1]} around its table")
+        raise ValueError(f"{readme} lacks the marks {marks[0]} and {marks[1]} around its table")
     readme.write_text(f"{before}{start}\n\n{text}\n\n{end}{after}", encoding="utf-8")
 
 

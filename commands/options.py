@@ -33,9 +33,21 @@ output = click.option(
     required=True,
     help="Folder to write to; made if it is not there.",
 )
-photos = click.argument(
-    "paths", metavar="PHOTO...", nargs=-1, required=True, type=click.Path(path_type=Path)
-)
+
+
+class Place(click.ParamType):
+    """A file or folder; an address such as s3://bucket/folder stays the text that it is."""
+
+    name = "path"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | Path:
+        """Read the argument's value."""
+        return value if isinstance(value, str) and "://" in value else Path(value)
+
+
+photos = click.argument("paths", metavar="PHOTO...", nargs=-1, required=True, type=Place())
 steps = click.option("--steps", type=click.IntRange(1), help="[default: the model's]")
 overwrite = click.option(
     "--overwrite", is_flag=True, help="Replace results of an earlier run; nothing else ever is."

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
+
+from ..pipelines.photos.wording import one_line
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
     from .results import Results
 
 FORMATS = ("png", "jpg", "webp")
+FAILURES = (OSError, ValueError, RuntimeError, MemoryError)
+"""What may go wrong with one photo while the others go on."""
 
 
 class Job(NamedTuple):
@@ -55,9 +60,7 @@ class Problems:
         """Report what goes wrong inside, with reading, restoring or writing `path`, and go on."""
         try:
             yield
-        except (OSError, ValueError, RuntimeError, MemoryError) as error:
-            from ..pipelines.photos.files import one_line
-
+        except FAILURES as error:
             self.report(path, one_line(error))
 
     def end(self) -> None:
@@ -67,7 +70,7 @@ class Problems:
             raise click.exceptions.Exit(1)
 
 
-def find(paths: Iterable[Path], problems: Problems) -> list[Path]:
+def find(paths: Iterable[Path | str], problems: Problems) -> list[Path]:
     """List the given files and the files directly inside the given folders, each once.
 
     In a folder, hidden files and JSON reports beside a file of their name are left out; whether a
@@ -75,7 +78,9 @@ def find(paths: Iterable[Path], problems: Problems) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for path in paths:
-        with problems.of(path):
+        with problems.of(Path(path)):
+            if isinstance(path, str):
+                raise ValueError("is an address: reading from there takes --ray, for all photos")
             if path.is_dir():
                 inside = _inside(path)
                 if not inside:
@@ -125,15 +130,19 @@ def plan(
     return jobs
 
 
-def open_photo(path: Path) -> Image.Image:
+def open_photo(path: Path, data: bytes | None = None) -> Image.Image:
     """Read a photo upright; see `pipelines.photos.files.open_photo`.
+
+    Args:
+        path: the file.
+        data: what it holds, where that was read already.
 
     Raises:
         ValueError: the file is not a still picture that can be read.
     """
     from ..pipelines.photos import files
 
-    return files.open_photo(path)
+    return files.open_photo(path if data is None else BytesIO(data))
 
 
 def save_photo(

@@ -29,12 +29,16 @@ TOO_LITTLE = "too small or too compressed to tell"
 class References:
     """The true photos, where there are any: one file, or a folder searched by name."""
 
-    def __init__(self, place: Path | None, photos: Sequence[Path]) -> None:
-        if place is not None and not place.is_dir() and len(photos) > 1:
-            raise click.UsageError(
-                f"--reference {place} is one file for {len(photos)} photos: give a folder of files"
-            )
+    def __init__(self, place: Path | None) -> None:
         self.place = place
+
+    def check(self, photos: Sequence[Path]) -> None:
+        """Raise click.UsageError where one file is given for several photos."""
+        if self.place is not None and not self.place.is_dir() and len(photos) > 1:
+            raise click.UsageError(
+                f"--reference {self.place} is one file for {len(photos)} photos: "
+                "give a folder of files"
+            )
 
     def find(self, photo: Path, size: tuple[int, int]) -> Image.Image | None:
         """Open the true version of `photo`: None without --reference.
@@ -130,8 +134,12 @@ class Report:
             faces=faces,
         )
 
-    def write(self, results: Results, **context: Any) -> None:
-        """Write the report, with anything else that belongs in it, beside the result."""
+    def write(self, results: Results, **context: Any) -> dict[str, Any]:
+        """Write the report, with anything else that belongs in it, beside the result.
+
+        Returns:
+            What was written.
+        """
         record = {
             "frr": __version__,
             "photo": str(self.job.photo),
@@ -139,7 +147,9 @@ class Report:
             **context,
             **{k: v for k, v in asdict(self).items() if k != "job"},
         }
-        results.write_json(self.job.report, _without_infinity(record))
+        record = _without_infinity(record)
+        results.write_json(self.job.report, record)
+        return record
 
     def line(self) -> str:
         """One line for the terminal: files, what was undone at which degree, PSNR."""

@@ -2,6 +2,7 @@
 
 A folder of results holds a list, `.frr-results`, of the files that commands wrote to it: a line
 `[digest, size, name]` for each. Only what stands there, and was not changed since, is replaced.
+Processes that write to one folder at once have a list each, `.frr-results-NAME`, until `gather`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class Results:
         inputs: files that the command reads, and folders of such files: never replaced.
         overwrite: whether results of an earlier run may be replaced.
         resume: whether those that are there already stay.
+        part: name of this process's list, where several write to the folder at once.
     """
 
     def __init__(
@@ -38,8 +40,10 @@ class Results:
         *,
         overwrite: bool = False,
         resume: bool = False,
+        part: str = "",
     ) -> None:
         self.folder, self.overwrite, self.resume = folder, overwrite, resume
+        self._list = folder / (f"{LIST_NAME}-{part}" if part else LIST_NAME)
         self._inputs = {_identity(file) for path in inputs if path for file in _files(path)}
         self._made: dict[str, dict[str, int]] = {}
         self._read_list()
@@ -114,9 +118,18 @@ class Results:
     def _name(self, target: Path) -> str:
         return Path(names.relpath(target, self.folder)).as_posix()
 
+    def gather(self) -> None:
+        """Put the lists of all processes into one, when they are done."""
+        for path in sorted(self.folder.glob(f"{LIST_NAME}-*")):
+            self._append(path.read_bytes().rstrip(b"\n") + b"\n")
+            path.unlink()
+        self._read_list()
+
     def _read_list(self) -> None:
-        path = self.folder / LIST_NAME
-        lines = path.read_bytes().splitlines() if path.is_file() else []
+        paths = [self.folder / LIST_NAME, *sorted(self.folder.glob(f"{LIST_NAME}-*"))]
+        lines = [
+            line for path in paths if path.is_file() for line in path.read_bytes().split(b"\n")
+        ]
         for line in lines:
             try:
                 digest, size, name = json.loads(line)
@@ -128,15 +141,16 @@ class Results:
         """Put a file on the list before it takes its place: what stands there is then known."""
         name, digest, size = self._name(target), _digest(written), written.stat().st_size
         self._made.setdefault(name, {})[digest] = size
+        self._append(json.dumps([digest, size, name]).encode() + b"\n")
+
+    def _append(self, lines: bytes) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / LIST_NAME).open("ab") as file:
-            file.write(
-                b"\n" * self._cut_short() + json.dumps([digest, size, name]).encode() + b"\n"
-            )
+        with self._list.open("ab") as file:
+            file.write(b"\n" * self._cut_short() + lines)
 
     def _cut_short(self) -> bool:
         """Whether the list's last line was not finished."""
-        with (self.folder / LIST_NAME).open("rb") as file:
+        with self._list.open("rb") as file:
             end = file.seek(0, 2)
             file.seek(max(0, end - 1))
             return file.read(1) not in (b"", b"\n")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..pipelines.freed_memory import keep_freed_memory
+from ..pipelines.photos.wording import one_line
 from . import options
 
 if TYPE_CHECKING:
@@ -251,8 +252,6 @@ def _guarded(work: Callable[[], Any]) -> Any:
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     except (RuntimeError, MemoryError, ArithmeticError) as error:
-        from ..pipelines.photos.files import one_line
-
         raise click.ClickException(one_line(error)) from error
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .compression import quality_of_tables
+from .wording import one_line
 
 FORMATS = (
     *("AVIF", "BMP", "DIB", "GIF", "ICO", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "QOI", "TGA"),
@@ -57,12 +58,6 @@ def open_photo(source: Path | BinaryIO, max_pixels: int | None = None) -> Image.
     if frames > 1:
         raise ValueError(f"holds {frames} frames, expected a still picture")
     return _eight_bit(upright)
-
-
-def one_line(error: BaseException) -> str:
-    """What an error says, in one line."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 def _decode(picture: Image.Image) -> Image.Image:

@@ -5,7 +5,7 @@ import pytest
 
 from frr import hub
 from frr.commands.photos import Problems, find, plan
-from frr.commands.restore import Settings
+from frr.commands.restoring import Settings
 
 
 def test_help_lists_every_command(frr):

@@ -271,7 +271,7 @@ FACES = (Alignment(8.0, 8.0, 64.0, 0.0), Alignment(100.0, 60.0, 40.0, 6.0))
 
 
 def plant(monkeypatch, *faces):
-    monkeypatch.setattr("frr.commands.restore.load_detector", lambda: Finder(*faces))
+    monkeypatch.setattr("frr.commands.restoring.load_detector", lambda: Finder(*faces))
 
 
 def test_faces_of_a_whole_photo(frr, whole_photo, model, monkeypatch):
