@@ -67,6 +67,24 @@ def list_models(name: str, index: str, suffix: str | None) -> dict[str, Path]:
     return found
 
 
+def offer_files(folder: Path) -> None:
+    """Copy files into the host's input folder, so that example graphs find them.
+
+    A file that is there stays as it is, whatever it holds; an input folder that cannot be written
+    to is told of in the log.
+    """
+    home = Path(folder_paths.get_input_directory())
+    for file in sorted(path for path in folder.glob("frr_*") if path.is_file()):
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            with (home / file.name).open("xb") as copy:
+                copy.write(file.read_bytes())
+        except FileExistsError:
+            continue
+        except OSError as error:
+            logger.warning("The sample %s cannot be put into %s: %s", file.name, home, error)
+
+
 def read_tensors(file: str) -> dict[str, Tensor]:
     """The tensors of a safetensors file, mapped from it where the host can."""
     return comfy.utils.load_torch_file(file, safe_load=True)
