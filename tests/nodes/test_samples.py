@@ -1,4 +1,4 @@
-"""The pictures that the example graphs open: put into the host's input folder, never over a file."""
+"""The pictures that the example graphs open: put into the input folder, never over a file."""
 
 import asyncio
 import logging
