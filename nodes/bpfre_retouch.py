@@ -15,6 +15,16 @@ from ..pipelines.bpfre.pipeline import BPFRePipeline
 from ..pipelines.photos.drawings import MAP_WHITE
 from . import host
 from .bpfre_model import INPAINTER, RETOUCHER, BPFReModel, BPFReModelSocket
+from .face_choice import (
+    FOUND,
+    FRAMED,
+    NO_FACE,
+    PASS,
+    FaceChoice,
+    faceless,
+    find_faces,
+    restored_faces_inputs,
+)
 from .face_crops import Frames, cut_faces, read_faces
 from .host import io
 from .inputs import (
@@ -58,6 +68,7 @@ def _retouch_inputs() -> list[Any]:
             "Landmarks of the MediaPipe nodes, instead of boxes: also turned upright.",
         ),
         *(_kind_input(kind) for kind in KINDS),
+        *restored_faces_inputs(),
     ]
 
 
@@ -87,6 +98,7 @@ def _retouch_outputs() -> list[Any]:
         io.Mask.Output(
             "d2g_map", tooltip="What the second stage still found on the coarse result, likewise."
         ),
+        io.String.Output("report", tooltip="Which faces were found."),
     ]
 
 
@@ -111,6 +123,10 @@ class BPFReRetouch(BPFReNode):
                 "remove acne",
                 "skin retouching",
                 "blemish mask",
+                "acne",
+                "blemish",
+                "pimples",
+                "skin",
             ],
             inputs=_retouch_inputs(),
             outputs=_retouch_outputs(),
@@ -127,6 +143,10 @@ class BPFReRetouch(BPFReNode):
         preserve: Tensor | None = None,
         boxes: Any = None,
         landmarks: Any = None,
+        faces: str = FRAMED,
+        order: str = FOUND,
+        number: int = 1,
+        no_face: str = PASS,
         **kinds: bool,
     ) -> io.NodeOutput:
         """Retouch the pictures."""
@@ -136,15 +156,35 @@ class BPFReRetouch(BPFReNode):
         pixels, alpha = read_image(image)
         allowed = _allowed(read_mask(mask, pixels), read_mask(preserve, pixels, "preserve"))
         size = model.working_size(read_working_size(working_size, LEAST))
-        frames = read_faces(boxes, landmarks, len(pixels))
-        if frames is None:
-            found = _retouch(model, pixels, size, wish)
+        choice = FaceChoice(faces, order, number, no_face)
+        where = find_faces(pixels, choice, boxes, landmarks)
+        if where is None:
+            empty = faceless(pixels, choice)
+            report = _framed_report(empty)
+            found = _kept(_retouch(model, pixels, size, wish), pixels, empty)
             found = found._replace(maps=_unit_maps(found.maps))
         else:
-            found = _retouch_faces(model, pixels, frames, size, wish)
+            report = f"{where.count} face(s), found by {where.by}"
+            report = report if where.count else f"{NO_FACE} by {where.by}: nothing was done"
+            found = _retouch_faces(model, pixels, where.frames, size, wish)
         images, coarse = (blend(pixels, each, allowed) for each in (found.images, found.coarse))
         maps = (write_mask(found.maps[:, place : place + 1]) for place in range(2))
-        return io.NodeOutput(write_image(images, alpha), write_image(coarse, alpha), *maps)
+        return io.NodeOutput(write_image(images, alpha), write_image(coarse, alpha), *maps, report)
+
+
+def _framed_report(empty: list[bool]) -> str:
+    """What was looked at, of pictures that a face should fill."""
+    said = (f"{NO_FACE}: nothing was done" if none else "retouched" for none in empty)
+    return "\n".join(f"picture {place}: {each}" for place, each in enumerate(said, 1))
+
+
+def _kept(found: Retouched, pixels: Tensor, empty: list[bool]) -> Retouched:
+    """What was retouched, but for the pictures without a face."""
+    if not any(empty):
+        return found
+    kept = torch.tensor(empty)[:, None, None, None]
+    images, coarse = (torch.where(kept, pixels, each) for each in (found.images, found.coarse))
+    return found._replace(images=images, coarse=coarse, maps=found.maps * ~kept)
 
 
 def _allowed(mask: Tensor | None, preserve: Tensor | None) -> Tensor | None:

@@ -29,7 +29,10 @@ def _inputs() -> list[Any]:
             max=255.0,
             step=1.0,
             advanced=True,
-            tooltip="The difference, in grey levels of 255, that the heat map shows white.",
+            tooltip=(
+                "How strong a difference the heat map draws white, in grey levels: 32 of 255 shows "
+                "what an eye sees, less shows fainter differences. It changes the drawing only."
+            ),
         ),
     ]
 
@@ -54,6 +57,8 @@ class RestorationCompare(io.ComfyNode):
                 "SSIM",
                 "error heat map",
                 "image compare",
+                "quality",
+                "difference",
             ],
             is_output_node=True,
             inputs=_inputs(),
@@ -83,7 +88,7 @@ class RestorationCompare(io.ComfyNode):
         target = old if true is None else true
         lines = [f"after against before: {_numbers(new, old)}"]
         if true is not None:
-            lines = [f"before: {_numbers(old, true)}", f"after: {_numbers(new, true)}"]
+            lines = [f"before: {_against(old, true)}", f"after: {_against(new, true)}"]
         sheets = [_sheet(*each, white) for each in zip(old, new, target, strict=True)]
         maps = torch.cat([_heat(a, t, white) for a, t in zip(new, target, strict=True)])
         quality = psnr(to_signed(new), to_signed(target)), _ssim(new, target)
@@ -118,8 +123,14 @@ def _ssim(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _numbers(first: Tensor, second: Tensor) -> str:
+    if torch.equal(first, second):
+        return "unchanged"
     decibels = float(psnr(to_signed(first), to_signed(second)).mean())
     return f"PSNR {decibels:.2f} dB, SSIM {float(_ssim(first, second).mean()):.4f}"
+
+
+def _against(picture: Tensor, truth: Tensor) -> str:
+    return "the same as the truth" if torch.equal(picture, truth) else _numbers(picture, truth)
 
 
 def _heat(after: Tensor, target: Tensor, white: float) -> Tensor:

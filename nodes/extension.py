@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from . import host
 from .bpfre_load import BPFReLoadModel
 from .bpfre_retouch import BPFReInpaint, BPFReRetouch
@@ -13,6 +15,7 @@ from .mofrr_restore import MoFRRRestore
 from .mofrr_steps import MoFRREditRouting, MoFRRExpert, MoFRRMerge, MoFRRRoute
 from .simulate import RetouchSimulate
 
+SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 NODES: tuple[type[io.ComfyNode], ...] = (
     MoFRRLoadModel,
     MoFRRRestore,
@@ -34,9 +37,10 @@ class FRRExtension(host.ComfyExtension):
     """The pack."""
 
     async def on_load(self) -> None:
-        """Tell the host where the models are."""
+        """Tell the host where the models are, and give it the pictures that the templates open."""
         for loader in (MoFRRLoadModel, BPFReLoadModel):
             host.add_model_folder(loader.models.folder)
+        host.offer_files(SAMPLES)
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """Every node, in the order of the menu."""

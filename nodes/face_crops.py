@@ -25,6 +25,17 @@ class Faces(NamedTuple):
         """Of which picture each crop is."""
         return [place for place, frame in enumerate(self.frames) for _ in frame]
 
+    def places(self) -> list[tuple[str, str]]:
+        """For each crop what to call its face, and where it is: x, y and the crop's side."""
+        told = []
+        for picture, frame in enumerate(self.frames, 1):
+            which = f"picture {picture}, " if len(self.frames) > 1 else ""
+            for number, face in enumerate(frame, 1):
+                x, y = face.corners().mean(0).tolist()
+                place = f"around {x:.0f}, {y:.0f}, {face.side:.0f} px"
+                told.append((f"{which}face {number}", place))
+        return told
+
     def inside(self, width: int, height: int) -> list[bool]:
         """Whether each face lies at least partly inside pictures of this size."""
         corners = [face.corners() for frame in self.frames for face in frame]

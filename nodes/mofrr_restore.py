@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..pipelines.mofrr.request import Request
-from . import host
-from .face_crops import Faces, cut_faces, read_faces
+from .face_choice import FOUND, FRAMED, NO_FACE, PASS, FaceChoice, faceless, find_faces
+from .face_choice import restored_faces_inputs as choice_of_faces
 from .host import io
 from .inputs import PICTURES, VIDEO, face_inputs, frames_input, mask_input, strength_input
+from .mofrr_faces import Restored, restore_faces, restore_photos
 from .mofrr_inputs import (
     LEAST,
     ONLY_HERE,
@@ -23,17 +23,15 @@ from .mofrr_inputs import (
     written,
 )
 from .mofrr_model import MoFRRModel
+from .mofrr_presets import preset_input
 from .mofrr_routing import (
     RoutingSocket,
-    Verdict,
     decision_inputs,
     leave_alone,
     read_decisions,
     report,
 )
 from .photos import read_image, read_mask
-
-FEATHER = 0.1
 
 
 def _inputs() -> list[Any]:
@@ -50,6 +48,8 @@ def _inputs() -> list[Any]:
             "Face boxes of any detector: each face is restored by itself and pasted back.",
             "Landmarks of the MediaPipe nodes, instead of boxes: also turned upright.",
         ),
+        *choice_of_faces(),
+        preset_input(),
     ]
 
 
@@ -81,8 +81,8 @@ class MoFRRRestore(MoFRRNode):
             description=(
                 "Estimates what a face looked like before it was retouched: a router finds "
                 "whitening, smoothing, face slimming and eye enlarging, an expert undoes each. "
-                "Expects pictures filled by one upright face, or boxes or landmarks that say "
-                "where the faces are."
+                "Pictures are filled by one upright face, or faces are looked for, or boxes or "
+                "landmarks say where they are."
             ),
             search_aliases=[
                 "face restore",
@@ -90,6 +90,13 @@ class MoFRRRestore(MoFRRNode):
                 "remove beauty filter",
                 "undo retouching",
                 "de-beautify",
+                "undo",
+                "unfilter",
+                "whitening",
+                "smoothing",
+                "skin",
+                "slim",
+                "big eyes",
             ],
             has_intermediate_output=True,
             inputs=_inputs(),
@@ -110,62 +117,61 @@ class MoFRRRestore(MoFRRNode):
         mask: Tensor | None = None,
         boxes: Any = None,
         landmarks: Any = None,
+        faces: str = FRAMED,
+        order: str = FOUND,
+        number: int = 1,
+        no_face: str = PASS,
+        preset: str = "",
         **decisions: Any,
     ) -> io.NodeOutput:
         """Restore the pictures."""
         pictures = read_image(image)
         pixels = pictures.pixels
         chosen = read_mask(mask, pixels)  # what is wrong with it shows before the work
-        wishes, degrees = read_decisions(decisions, model.pipeline.operations)
+        wishes = read_decisions(decisions, model.pipeline.operations)
         request = Request(
             steps,
             strength,
-            {name: "auto" if wish is None else wish for name, wish in wishes.items()},
-            degrees,
+            {name: "auto" if wish is None else wish for name, wish in wishes[0].items()},
+            wishes[1],
             samples,
             working_size=read_size(working_size),
             clip=frames == VIDEO,
         )
         request.check(LEAST)
-        found = read_faces(boxes, landmarks, len(pixels))
-        faces = None if found is None else cut_faces(pixels, found)
-        if faces is not None and not len(faces.crops):
-            nothing = "no face was found, nothing was done"
-            return io.NodeOutput(
-                *written(pictures, pixels, None, mask), None, nothing, ui={"mofrr_verdict": []}
-            )
-        generator = torch.Generator().manual_seed(seed)
-        result = model.pipeline.restore(
-            pixels if faces is None else faces.crops, request, generator, room=host.HostRoom(model)
-        )
-        verdict = Verdict.of(model.pipeline, result.routing, request.clip, (wishes, degrees))
-        bars = verdict.bars(result.degrees, result.active)
-        leave_alone(bars, _reasons(pixels, strength, chosen, faces))
-        images, spread = result.images, result.uncertainty
-        if faces is not None:
-            images, _ = faces.paste(pixels, images, FEATHER, match_colour=True)
-            spread = None if spread is None else faces.lay(spread, pixels, FEATHER)[0]
+        choice = FaceChoice(faces, order, number, no_face)
+        found = find_faces(pixels, choice, boxes, landmarks)
+        told = ""
+        if found is None:
+            decided = any(wishes[0].values())  # by hand: then a face need not be found
+            empty = [False] * len(pixels) if decided else faceless(pixels, choice, request.clip)
+            result = restore_photos(model, pixels, request, seed, wishes, empty)
+        elif found.count:
+            result = restore_faces(model, pixels, found.frames, request, seed, wishes)
+            told = f"{found.count} face(s), found by {found.by}\n"
+        else:
+            result = Restored(pixels, None, None, [])
+            told = f"{NO_FACE} by {found.by}: nothing was done"
+        _leave_alone(result.bars, pixels, strength, chosen)
+        shown = {"mofrr_verdict": result.bars, "frr_note": [told] if told else []}
         return io.NodeOutput(
-            *written(pictures, images, spread, mask),
-            verdict,
-            report(bars),
-            ui={"mofrr_verdict": bars},
+            *written(pictures, result.images, result.uncertainty, mask),
+            result.verdict,
+            told + report(result.bars),
+            ui=shown,
         )
 
 
-def _reasons(
-    pixels: Tensor, strength: float, mask: Tensor | None, faces: Faces | None
-) -> list[str | None]:
-    """Why nothing was undone of a picture, or of a face, where that is not for the verdict."""
+def _leave_alone(
+    bars: list[dict[str, Any]], pixels: Tensor, strength: float, mask: Tensor | None
+) -> None:
+    """Say in the bars why nothing was undone of a picture where that is not for the verdict."""
     empty = [mask is not None and not bool(mask[place].any()) for place in range(len(pixels))]
-    places = range(len(pixels)) if faces is None else faces.pictures
-    reasons: list[str | None] = [
-        "strength is 0" if strength == 0 else "the mask is empty" if empty[place] else None
-        for place in places
-    ]
-    if faces is not None:
-        inside = faces.inside(pixels.shape[-1], pixels.shape[-2])
-        for place, fits in enumerate(inside):
-            if not fits:
-                reasons[place] = "its box lies outside the picture"
-    return reasons
+    reasons = []
+    for number, bar in enumerate(bars):
+        place = bar.get("picture", number)  # None: of a person, in all frames
+        untouched = all(empty) if place is None else empty[place]
+        reasons.append(
+            "strength is 0" if strength == 0 else "the mask is empty" if untouched else None
+        )
+    leave_alone(bars, reasons)

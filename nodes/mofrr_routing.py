@@ -35,6 +35,7 @@ class Verdict:
         degrees: of each operation in [0, 1]; NaN: to be estimated.
         clip: whether the pictures are frames of one clip, treated alike.
         side: the pictures' shorter side in pixels, None where it is not known.
+        faceless: of each picture whether it shows no face; empty: nobody looked.
     """
 
     estimate: Estimate
@@ -43,6 +44,7 @@ class Verdict:
     degrees: tuple[float, ...]
     clip: bool = False
     side: int | None = None
+    faceless: tuple[bool, ...] = ()
 
     @property
     def operations(self) -> tuple[str, ...]:
@@ -55,11 +57,24 @@ class Verdict:
         return decide(self.estimate, self.wishes, self.degrees, tuple(self.available.values()))
 
     @classmethod
-    def of(cls, pipe: Any, routing: Routing, clip: bool, wishes: Wishes | None = None) -> Verdict:
-        """A pipeline's routing, and the wishes that it followed."""
-        count = len(pipe.operations)
-        free = cls(routing.estimate, pipe.available, (None,) * count, (ESTIMATED,) * count, clip)
-        free = replace(free, side=routing.side)
+    def of(
+        cls,
+        pipe: Any,
+        routing: Routing,
+        clip: bool,
+        wishes: Wishes | None = None,
+        faceless: Sequence[bool] = (),
+    ) -> Verdict:
+        """A pipeline's routing, and the wishes that it followed; none on pictures without a face.
+
+        See `edited` for what it raises.
+        """
+        count, estimate = len(pipe.operations), routing.estimate
+        if any(faceless):
+            told = torch.ones_like(routing.active) if estimate.told is None else estimate.told
+            estimate = estimate._replace(told=told & ~torch.tensor(faceless)[:, None])
+        free = cls(estimate, pipe.available, (None,) * count, (ESTIMATED,) * count, clip)
+        free = replace(free, side=routing.side, faceless=tuple(faceless))
         return free if wishes is None else free.edited(*wishes)
 
     def edited(self, wishes: Mapping[str, bool | None], degrees: Mapping[str, float]) -> Verdict:
@@ -100,10 +115,14 @@ class Verdict:
         told = torch.ones_like(routing.active)
         told = told if self.estimate.told is None else self.estimate.told
         rows = zip(routing.probabilities, degrees, routing.active, told, strict=True)
-        return [
+        bars = [
             {"operations": self._bars_of(*row), **photo}
             for row, photo in zip(rows, self._photos(), strict=True)
         ]
+        for picture, empty in zip(bars, self.faceless, strict=False):
+            if empty:
+                picture["faceless"] = True
+        return bars
 
     def _photos(self) -> list[dict[str, Any]]:
         """What the verdict stands on: each picture's size, and JPEG quality as its pixels show.
@@ -144,8 +163,12 @@ def report(pictures: list[dict[str, Any]]) -> str:
     """The bars as text, a line for each operation of each picture."""
     lines = []
     for number, picture in enumerate(pictures, 1):
-        if len(pictures) > 1:
-            lines.append(f"picture {number}")
+        if len(pictures) > 1 or "label" in picture:
+            lines.append(picture.get("label", f"picture {number}"))
+        if picture.get("faceless"):
+            lines.append("no face found: there is nothing to judge")
+            if not any(bar["active"] for bar in picture["operations"]):
+                continue
         for bar in picture["operations"]:
             degree = "estimated by its expert" if bar["degree"] is None else f"{bar['degree']:.2f}"
             reason = f" since {bar['left_alone']}" if "left_alone" in bar else ""

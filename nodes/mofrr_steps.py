@@ -14,6 +14,7 @@ from ..pipelines.mofrr.request import Request
 from ..pipelines.operations import OPERATIONS
 from ..pipelines.photos.arrays import to_signed
 from . import host
+from .face_choice import FAIL, IGNORE, PASS, FaceChoice, faceless, no_face_input
 from .host import io
 from .inputs import PICTURES, VIDEO, frames_input, mask_input, strength_input
 from .mofrr_edits import Edits, EditSocket, check_routed, run_one, same_samples
@@ -54,19 +55,27 @@ class MoFRRRoute(MoFRRNode):
                 *sources("The pictures to judge, each filled by one face."),
                 *size_inputs(samples=False),
                 frames_input(),
+                no_face_input((PASS, FAIL, IGNORE), advanced=True),
             ],
             outputs=verdict_outputs("The verdict on each picture"),
         )
 
     @classmethod
     def execute(
-        cls, image: Tensor, model: MoFRRModel, working_size: int = 0, frames: str = PICTURES
+        cls,
+        image: Tensor,
+        model: MoFRRModel,
+        working_size: int = 0,
+        frames: str = PICTURES,
+        no_face: str = PASS,
     ) -> io.NodeOutput:
         """Judge the pictures."""
-        photo, clip = to_signed(read_image(image).pixels), frames == VIDEO
+        pixels, clip = read_image(image).pixels, frames == VIDEO
+        photo = to_signed(pixels)
+        empty = faceless(pixels, FaceChoice(no_face=no_face), clip)
         size, room = read_size(working_size), host.HostRoom(model)
         routing = model.pipeline.route(photo, working_size=size, clip=clip, room=room)
-        return say(Verdict.of(model.pipeline, routing, clip))
+        return say(Verdict.of(model.pipeline, routing, clip, faceless=empty))
 
 
 class MoFRREditRouting(io.ComfyNode):

@@ -82,6 +82,11 @@ def blend(pixels: Tensor, restored: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def read_boxes(boxes: Any, batch: int, margin: float) -> list[list[Alignment]]:
+    """The crops around the host's BOUNDING_BOX; see `read_rectangles`."""
+    return [[align_box(box, margin) for box in frame] for frame in read_rectangles(boxes, batch)]
+
+
+def read_rectangles(boxes: Any, batch: int) -> list[list[FaceBox]]:
     """The host's BOUNDING_BOX: one box, a list for all pictures, or a list for each picture.
 
     Raises:
@@ -101,7 +106,7 @@ def read_boxes(boxes: Any, batch: int, margin: float) -> list[list[Alignment]]:
             f"boxes for {len(boxes)} picture(s) came with {batch} picture(s); run the detector on "
             "the same batch"
         )
-    return [[align_box(_read_box(box), margin) for box in frame] for frame in boxes]
+    return [[_read_box(box) for box in frame] for frame in boxes]
 
 
 def _read_box(box: Any) -> FaceBox:

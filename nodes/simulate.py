@@ -66,6 +66,8 @@ class RetouchSimulate(io.ComfyNode):
                 "skin smoothing",
                 "whiten skin",
                 "slim face",
+                "whitening",
+                "big eyes",
             ],
             inputs=_inputs(),
             outputs=[

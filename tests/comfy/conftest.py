@@ -80,7 +80,6 @@ def make_base(base: Path) -> Path:
     (base / "custom_nodes" / PACK).symlink_to(ROOT)
     (base / "custom_nodes" / "a-host-shims").symlink_to(HERE / "host_shims")
     astronaut().save(base / "input" / "example.png")
-    (base / "input" / "clip.mp4").touch()  # that the workflow of a video names; a test films it
     return base
 
 
@@ -203,12 +202,22 @@ def painted(server, portrait):
     return pair
 
 
+SOURCES = {"LoadImage": ("image", "example.png"), "LoadVideo": ("file", "clip.mp4")}
+
+
 @pytest.fixture
 def prompt(prompts):
-    """`prompt(name, **{"node id.input": value})`: a copy of a workflow with inputs changed."""
+    """`prompt(name, **{"node id.input": value})`: a copy of a workflow with inputs changed.
+
+    It works on the picture and the clip of the tests, not on the samples that templates open.
+    """
 
     def make(name: str, **changes):
         copy = json.loads(json.dumps(prompts[name]))
+        for node in copy.values():
+            if node["class_type"] in SOURCES:
+                key, file = SOURCES[node["class_type"]]
+                node["inputs"][key] = file
         for place, value in changes.items():
             node, _, key = place.partition(".")
             copy[node]["inputs"][key] = value

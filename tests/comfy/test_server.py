@@ -333,3 +333,15 @@ def test_a_picture_carries_its_workflow(server, prompts):
         node.pop("is_changed", None)  # the host's own note
     assert stored == prompts["restore_portrait"]
     assert json.loads(texts["workflow"])["nodes"] == workflow["nodes"]
+
+
+@pytest.mark.parametrize("name", sorted(file.stem for file in (HERE / "workflows").glob("*.json")))
+def test_a_template_runs_as_it_is_and_changes_the_picture(server, prompts, name):
+    """On a fresh host, with nothing but the pack: what the first run shows."""
+    flow = json.loads(json.dumps(prompts[name]))
+    entry = server.run(flow)
+    source = flow["1"]["inputs"].get("image")
+    for node in (key for key, each in flow.items() if each["class_type"] == "SaveImage"):
+        before = pixels((server.base / "input" / source).read_bytes())
+        shown = saved(server, entry, node)  # the picture, or a sheet that compares
+        assert shown.shape != before.shape or (shown - before).abs().max() > 8 / 255

@@ -36,6 +36,13 @@ def memory():
     return stub.MEMORY
 
 
+@pytest.fixture(autouse=True)
+def noise_for_faces(request, monkeypatch):
+    """Pictures of noise pass for faces, but for tests with the mark `faces`."""
+    if "faces" not in request.keywords:
+        monkeypatch.setattr("frr.pipelines.photos.finder.FaceFinder.sees", lambda *given: True)
+
+
 @pytest.fixture
 def progress():
     return stub.PROGRESS

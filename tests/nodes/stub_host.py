@@ -191,6 +191,8 @@ def _folders(models: Path) -> dict[str, Any]:
         "models_dir": str(models),
         "add_model_folder_path": lambda name, path: known.setdefault(name, []).append(path),
         "get_folder_paths": lambda name: known.get(name, []),
+        "get_filename_list": lambda name: [],
+        "get_input_directory": lambda: str(models.parent / "frr-input"),
     }
 
 

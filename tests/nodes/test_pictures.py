@@ -92,14 +92,14 @@ def cropped(nodes, photo, **given):
 
 
 def test_crops_come_back_to_the_bit(nodes, photo):
-    crops, where, count = cropped(nodes, photo, boxes=[BOX]).args
+    crops, where, count, _ = cropped(nodes, photo, boxes=[BOX]).args
     assert count == 1 and crops.shape == (1, 64, 64, 3)
     pasted, used = nodes["FacePaste"].execute(photo, where, crops, 0.1, True).args
     assert torch.equal(pasted, photo) and used.max() > 0.99 and used[0, 0, 0] == 0
 
 
 def test_changes_are_pasted_inside_the_crop_alone(nodes, photo):
-    crops, where, _ = cropped(nodes, photo, boxes=[BOX]).args
+    crops, where, *_ = cropped(nodes, photo, boxes=[BOX]).args
     edited = crops.clone()
     edited[:, 16:48, 16:48] = 1 - edited[:, 16:48, 16:48]
     pasted, used = nodes["FacePaste"].execute(photo, where, edited, 0.1, True).args
@@ -123,7 +123,7 @@ def test_landmarks_turn_a_face_upright(nodes, photo):
 
     turned = canonical_mesh().flip(1) * torch.tensor([-40.0, 40.0]) + torch.tensor([70.0, 20.0])
     face = {"landmarks_xy": turned.numpy()}
-    _crops, where, _ = cropped(nodes, photo, landmarks={"frames": [[face]]}).args
+    _crops, where, *_ = cropped(nodes, photo, landmarks={"frames": [[face]]}).args
     alignment = where.frames[0][0]
     assert alignment.side == pytest.approx(40, rel=1e-3)
     assert alignment.across_x == pytest.approx(0, abs=1e-3)
@@ -132,19 +132,19 @@ def test_landmarks_turn_a_face_upright(nodes, photo):
 
 def test_no_face_says_what_to_do(nodes, photo):
     with pytest.raises(ValueError, match="connect boxes or landmarks"):
-        cropped(nodes, photo, boxes=[[]])
+        cropped(nodes, photo, boxes=[[]], no_face="error")
 
 
 def test_without_a_detector_it_says_what_to_install(nodes, photo, monkeypatch):
     def missing():
         raise ImportError("not installed")
 
-    monkeypatch.setattr("frr.nodes.faces.FaceDetector", missing)
+    monkeypatch.setattr("frr.nodes.face_choice.FaceFinder", missing)
     with pytest.raises(ValueError, match="pip install dlib-bin"):
         cropped(nodes, photo)
 
 
 def test_the_wrong_number_of_crops_is_refused(nodes, photo):
-    crops, where, _ = cropped(nodes, photo, boxes=[BOX]).args
+    crops, where, *_ = cropped(nodes, photo, boxes=[BOX]).args
     with pytest.raises(ValueError, match="2 crops and 1 pictures came; expected 1 crops"):
         nodes["FacePaste"].execute(photo, where, crops.expand(2, -1, -1, -1), 0.1, True)

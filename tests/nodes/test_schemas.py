@@ -64,6 +64,9 @@ def test_what_is_rarely_touched_is_folded(nodes):
         "samples",
         "working_size",
         "frames",
+        "order",
+        "number",
+        "no_face",
         *(f"{name}_degree" for name in OPERATIONS),
     }
 

@@ -1,24 +1,32 @@
 // Shows the router's verdict on nodes, and before / after on Compare Restoration.
 // Both are pictures of what the nodes sent: no node needs them to run.
 import { app } from "../../../scripts/app.js";
+import { nameOptions } from "./options.js";
+import { followPresets } from "./presets.js";
 import { verdictView } from "./verdict.js";
 import { sliderView } from "./slider.js";
 
 const VIEWS = {
+  MoFRRRestoreVideo: verdictView,
   MoFRRRestore: verdictView,
   MoFRRRoute: verdictView,
   MoFRREditRouting: verdictView,
   RestorationCompare: sliderView,
 };
 
+const OURS = /^(MoFRR|BPFRe|RetouchSimulate|RestorationCompare|FaceCrop|FacePaste)/;
+
 app.registerExtension({
   name: "FRR.Views",
 
   nodeCreated(node) {
+    if (!OURS.test(node.comfyClass ?? "")) return;
+    const locale = String(app.ui?.settings?.getSettingValue?.("Comfy.Locale") ?? "en");
+    nameOptions(node, locale);
+    followPresets(node);
     const makeView = VIEWS[node.comfyClass];
     if (!makeView) return;
 
-    const locale = String(app.ui?.settings?.getSettingValue?.("Comfy.Locale") ?? "en");
     const view = makeView(locale);
     const widget = node.addDOMWidget("frr_view", "FRR_VIEW", view.element, {
       serialize: false,

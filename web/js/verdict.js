@@ -15,6 +15,7 @@ const WORDS = {
     untold: "too small or too compressed to tell",
     saved: "last saved at JPEG",
     unsaved: "no trace of JPEG",
+    faceless: "no face found: nothing to judge",
   },
   zh: {
     whitening: "美白",
@@ -29,6 +30,7 @@ const WORDS = {
     untold: "照片太小或压缩过强，无法判断",
     saved: "最后保存为 JPEG",
     unsaved: "无 JPEG 痕迹",
+    faceless: "未找到人脸，无从判断",
   },
 };
 
@@ -57,6 +59,7 @@ function bar(entry, words) {
 
 function source(picture, words) {
   const lines = [];
+  if (picture.label) lines.push(make("div", "frr-bar-note", picture.label));
   if (picture.side) {
     const saved = picture.quality ? `${words.saved} ${picture.quality}` : words.unsaved;
     lines.push(make("div", "frr-bar-note", `${picture.side} px · ${saved}`));
@@ -72,16 +75,24 @@ export function verdictView(locale) {
 
   view.show = (output) => {
     const pictures = output?.mofrr_verdict;
-    if (!pictures?.length) return false;
+    const said = (output?.frr_note ?? []).map((text) => make("div", "frr-note", text));
+    if (!pictures?.length && !said.length) return false;
+    if (!pictures?.length) {
+      element.replaceChildren(...said);
+      view.height = 40;
+      return true;
+    }
     const bars = make("div");
+    const judged = (picture) =>
+      picture.faceless && !picture.operations.some((entry) => entry.active)
+        ? [make("div", "frr-note", words.faceless)]
+        : picture.operations.map((entry) => bar(entry, words));
     const draw = (page) =>
-      bars.replaceChildren(
-        ...pictures[page].operations.map((entry) => bar(entry, words)),
-        ...source(pictures[page], words),
-      );
+      bars.replaceChildren(...judged(pictures[page]), ...source(pictures[page], words));
     draw(0);
-    element.replaceChildren(bars, pages(pictures.length, draw));
-    view.height = pictures[0].operations.length * BAR_HEIGHT + (pictures.length > 1 ? 34 : 14) + 18;
+    element.replaceChildren(bars, pages(pictures.length, draw), ...said);
+    view.height =
+      18 * said.length + pictures[0].operations.length * BAR_HEIGHT + (pictures.length > 1 ? 34 : 14) + 18;
     return true;
   };
   return view;
