@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from ...models.bpfre.healing import blur, luma, mean_around, redness
+from ...models.bpfre.planes import blur, luma, mean_around, redness
 
 SOFTNESS = 0.1
 """Of the threshold that a spot's salience must pass."""

@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from frr.models.bpfre.healer import SkinHealer, gate
-from frr.models.bpfre.healing import SkinMaps, at_own_size, blur, heal, luma, mean_around, plan
+from frr.models.bpfre.healing import SkinMaps, plan
 from frr.models.bpfre.kinds import KINDS
+from frr.models.bpfre.own_size import at_own_size, heal
+from frr.models.bpfre.planes import blur, luma, mean_around
 
 SIDE = 256
 
