@@ -14,22 +14,23 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .kinds import KINDS
-from .planes import blur, brought, chroma, luma, mean_around, redness
+from .planes import blur, brought, chroma, luma, mean_around, redness, share_taken
 
 GRAIN = 0.0022
 """Sigma below which detail is grain, as a share of the face crop's shorter side."""
 
+_EDGE = 0.003  # sigma over which a mark is compared with what fills it
 _TEXTURE = 0.006  # sigma above which a patch's detail is not copied
 _FILLS = (0.1, 0.05, 0.025, 0.012)  # sigmas of the surroundings, widest first
 _ENOUGH = 0.3  # share of clean skin at which the surroundings of a width are trusted
 _BANDS = (0.004, 0.008, 0.018, 0.035)  # sigmas between which tone is damped; a face is 0.6 wide
-_DAMPED = (0.35, 0.5, 0.5)  # share of each band that amount 1 takes away
+_DAMPED = (0.18, 0.22, 0.22)  # share of each band that amount 1 takes away
 _REDUCED = 400  # side from which wide means are taken on half of it
 _WIDE = 0.09  # sigma of what redness and shine are compared with
 _WANTED = 0.09  # luma contrast, of [-1, 1], from which a form counts as wanted
-_CHROMA_DAMPED = 0.5
-_RED = (0.012, 0.5, 0.2)  # Cr excess that is left, share taken of the rest, luma given for it
-_SHINE = (0.1, 0.35)  # luma excess that is left, share taken of the rest
+_CHROMA_DAMPED = 0.15
+_RED = (0.012, 0.25, 0.2)  # Cr excess that is left, share taken of the rest, luma given for it
+_SHINE = (0.1, 0.12)  # luma excess that is left, share taken of the rest
 _CB = (-0.1687, -0.3313, 0.5)
 
 
@@ -54,6 +55,8 @@ class Healing(NamedTuple):
         change: B 3 h w, what is added where the photo keeps its own grain.
         patch: B 3 h w, what replaces the photo where it does not, less the grain.
         borrowed: B 1 h w in [0, 1], the share of grain that comes from beside.
+        fine: B 3 h w, what the photo's own grain stands on.
+        taken: B 3 h w in [0, 1], the share of that grain that goes with a mark.
         low: B 3 h w, what a clean place's grain stands on.
         clean: B 1 h w, where grain may be borrowed.
         full: B 5 h w, the largest change of a colour by each kind alone at its full amount.
@@ -62,6 +65,8 @@ class Healing(NamedTuple):
     change: Tensor
     patch: Tensor
     borrowed: Tensor
+    fine: Tensor
+    taken: Tensor
     low: Tensor
     clean: Tensor
     full: Tensor
@@ -103,10 +108,12 @@ def plan(photo: Tensor, maps: SkinMaps, amounts: Tensor, side: float) -> Healing
 
     fill = _surroundings(photo, clean, side)
     lack = fill - fine
+    taken = filled * share_taken(photo, filled * lack, _EDGE * side)
     bands = _bands(photo + filled * lack, maps.skin, side)
     tone = maps.skin * brought(_tone(bands, redness, shine, unevenness), photo.shape[-2:])
     full = _full(lack, maps, bands)
-    return Healing(filled * lack + tone, fill + tone, borrowed * filled, low, clean, full)
+    change, patch = filled * lack + tone, fill + tone
+    return Healing(change, patch, borrowed * filled, fine, taken, low, clean, full)
 
 
 def _full(lack: Tensor, maps: SkinMaps, bands: Bands) -> Tensor:

@@ -60,7 +60,7 @@ def changes(
     """
     device = healing.change.device
     acts = ((healing.change != 0).any(1) | (healing.borrowed[:, 0] > 0)).any(0)
-    clones = (healing.borrowed > 0)[:, 0].any(0)
+    marks = (healing.taken > 0).any(1).any(0)
     source = _sources(healing.clean, side * acts.shape[-1] / size[1])
     for window in _windows(size):
         if not _any(acts, window, size):
@@ -68,11 +68,14 @@ def changes(
         rows = torch.arange(window.top, window.bottom, device=device)
         columns = torch.arange(window.left, window.right, device=device)
         change = part_of(healing.change, size, rows, columns)
-        if _any(clones, window, size):
+        if _any(marks, window, size):
+            own = read(rows, columns)
+            detail = own - part_of(healing.fine, size, rows, columns)
+            change = change - part_of(healing.taken, size, rows, columns) * detail
             share = part_of(healing.borrowed, size, rows, columns)
             grain = _borrow(read, size, healing.low, source, (rows, columns), side)
             patch = part_of(healing.patch, size, rows, columns)
-            change = change + share * (patch + grain - read(rows, columns) - change)
+            change = change + share * (patch + grain - own - change)
         yield window, change
 
 

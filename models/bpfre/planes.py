@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+_EVIDENT = 0.006  # variance of [-1, 1] beside which a photo's own counts in `share_taken`
 _LUMA = (0.299, 0.587, 0.114)
 _CR = (0.5, -0.4187, -0.0813)
 
@@ -85,3 +86,21 @@ def part_of(planes: Tensor, size: Sequence[int], rows: Tensor, columns: Tensor) 
         far = (near + 1).clamp_max(length - 1)
         planes = planes.index_select(axis, near).lerp_(planes.index_select(axis, far), share)
     return planes
+
+
+def share_taken(photo: Tensor, change: Tensor, sigma: float) -> Tensor:
+    """What share of a photo's contrast a change takes away around each place, B C h w in [0, 1].
+
+    Detail that a reduced photo does not show goes with the contrast that it does: so the hard edge
+    of a spot that is filled goes, too, and leaves no ring. The slope is that of a guided filter
+    (He and Sun, "Fast guided filter", 2015).
+
+    Args:
+        photo: B C h w in [-1, 1].
+        change: of the same shape, what is added to it.
+        sigma: of the surroundings, in pixels.
+    """
+    joined = torch.cat((photo, change, photo * photo, photo * change), dim=1)
+    mean, moved, square, product = blur(joined, sigma).chunk(4, dim=1)
+    slope = (product - mean * moved) / ((square - mean * mean).clamp_min(0) + _EVIDENT)
+    return (-slope).clamp(0, 1)
