@@ -16,8 +16,9 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
 from ..sizes import SizeRequirements
-from .healing import SkinMaps, blur, chroma, luma, redness
+from .healing import SkinMaps
 from .kinds import KINDS
+from .planes import blur, chroma, luma, redness
 
 SCALES = (0.0024, 0.0042, 0.0075)
 """Sigmas of the contrasts, as shares of the shorter side."""

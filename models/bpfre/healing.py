@@ -7,30 +7,30 @@ Maps and bands live at a working size, the grain at the photo's own. Where the m
 for amounts of zero, nothing changes.
 """
 
-import math
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .kinds import KINDS
+from .planes import blur, brought, chroma, luma, mean_around, redness, share_taken
+
 GRAIN = 0.0022
 """Sigma below which detail is grain, as a share of the face crop's shorter side."""
 
+_EDGE = 0.003  # sigma over which a mark is compared with what fills it
 _TEXTURE = 0.006  # sigma above which a patch's detail is not copied
 _FILLS = (0.1, 0.05, 0.025, 0.012)  # sigmas of the surroundings, widest first
 _ENOUGH = 0.3  # share of clean skin at which the surroundings of a width are trusted
 _BANDS = (0.004, 0.008, 0.018, 0.035)  # sigmas between which tone is damped; a face is 0.6 wide
-_DAMPED = (0.35, 0.5, 0.5)  # share of each band that amount 1 takes away
+_DAMPED = (0.18, 0.22, 0.22)  # share of each band that amount 1 takes away
+_REDUCED = 400  # side from which wide means are taken on half of it
 _WIDE = 0.09  # sigma of what redness and shine are compared with
 _WANTED = 0.09  # luma contrast, of [-1, 1], from which a form counts as wanted
-_CHROMA_DAMPED = 0.5
-_RED = (0.012, 0.5, 0.2)  # Cr excess that is left, share taken of the rest, luma given for it
-_SHINE = (0.1, 0.35)  # luma excess that is left, share taken of the rest
-_CLONES = ((0, 1), (1, 0), (0, -1), (-1, 0))  # directions in which grain is borrowed
-_REACH = 0.05  # of the borrowing
-_LUMA = (0.299, 0.587, 0.114)
-_CR = (0.5, -0.4187, -0.0813)
+_CHROMA_DAMPED = 0.15
+_RED = (0.012, 0.25, 0.2)  # Cr excess that is left, share taken of the rest, luma given for it
+_SHINE = (0.1, 0.12)  # luma excess that is left, share taken of the rest
 _CB = (-0.1687, -0.3313, 0.5)
 
 
@@ -49,28 +49,45 @@ class SkinMaps(NamedTuple):
 
 
 class Healing(NamedTuple):
-    """What is to be done, at a working size h w; `at_own_size` does it.
+    """What is to be done, at a working size h w; `own_size.at_own_size` does it.
 
     Attributes:
-        filled: B 1 h w in [0, 1], how much is replaced.
         change: B 3 h w, what is added where the photo keeps its own grain.
         patch: B 3 h w, what replaces the photo where it does not, less the grain.
         borrowed: B 1 h w in [0, 1], the share of grain that comes from beside.
+        fine: B 3 h w, what the photo's own grain stands on.
+        taken: B 3 h w in [0, 1], the share of that grain that goes with a mark.
         low: B 3 h w, what a clean place's grain stands on.
         clean: B 1 h w, where grain may be borrowed.
+        full: B 5 h w, the largest change of a colour by each kind alone at its full amount.
     """
 
-    filled: Tensor
     change: Tensor
     patch: Tensor
     borrowed: Tensor
+    fine: Tensor
+    taken: Tensor
     low: Tensor
     clean: Tensor
+    full: Tensor
 
 
-def heal(photo: Tensor, maps: SkinMaps, amounts: Tensor, side: float) -> Tensor:
-    """Retouches photos B 3 h w in [-1, 1] at one size; see `plan` and `at_own_size`."""
-    return at_own_size(photo, plan(photo, maps, amounts, side), side)
+class Bands(NamedTuple):
+    """What is to be taken away or given in full, each B 1 h w, on a grid that may be coarser.
+
+    Attributes:
+        light: luma that evens it out.
+        cr: red difference that does.
+        cb: blue difference that does.
+        blush: red difference of which there is too much.
+        glare: luma of which there is too much.
+    """
+
+    light: Tensor
+    cr: Tensor
+    cb: Tensor
+    blush: Tensor
+    glare: Tensor
 
 
 def plan(photo: Tensor, maps: SkinMaps, amounts: Tensor, side: float) -> Healing:
@@ -86,85 +103,33 @@ def plan(photo: Tensor, maps: SkinMaps, amounts: Tensor, side: float) -> Healing
     spot, line = maps.spots * (spots > 0), maps.lines * lines
     filled = 1 - (1 - spot) * (1 - line)
     clean = maps.skin * (1 - torch.maximum(maps.spots, maps.lines)) + 1e-4
-    fill = _surroundings(photo, clean, side)
     fine, low = blur(photo, GRAIN * side), blur(photo, _TEXTURE * side)
     borrowed = _foreign_grain(photo - fine, clean, side)
 
-    healed = photo + filled * (fill - fine)
-    tone = maps.skin * _tone(healed, maps.skin + 1e-4, (redness, shine, unevenness), side)
-    change = filled * (fill - fine) + tone
-    return Healing(filled, change, fill + tone, borrowed * filled, low, clean)
+    fill = _surroundings(photo, clean, side)
+    lack = fill - fine
+    taken = filled * share_taken(photo, filled * lack, _EDGE * side)
+    bands = _bands(photo + filled * lack, maps.skin, side)
+    tone = maps.skin * brought(_tone(bands, redness, shine, unevenness), photo.shape[-2:])
+    full = _full(lack, maps, bands)
+    change, patch = filled * lack + tone, fill + tone
+    return Healing(change, patch, borrowed * filled, fine, taken, low, clean, full)
 
 
-def at_own_size(photo: Tensor, healing: Healing, side: float) -> Tensor:
-    """Does what was planned to photos of any size, B 3 H W in [-1, 1].
-
-    Args:
-        photo: B 3 H W; where nothing is to be done it keeps every bit.
-        healing: of the same photos, at a working size.
-        side: shorter side of the whole face crop at the photo's size, in pixels.
-    """
-    size = photo.shape[-2:]
-    change = _to(healing.change, size)
-    if bool((healing.borrowed > 0).any()):
-        share, low = _to(healing.borrowed, size), _to(healing.low, size)
-        grain = _borrow(photo - low, healing.clean, side)
-        change = change + share * (_to(healing.patch, size) + grain - photo - change)
-    return photo + change
-
-
-def blur(planes: Tensor, sigma: float) -> Tensor:
-    """Gaussian blur of B C h w; wide ones on reduced grids."""
-    factor = 2 ** max(0, math.floor(math.log2(max(sigma, 1e-6) / 0.9)))
-    small = planes
-    if factor > 1:
-        small = F.avg_pool2d(planes, factor, ceil_mode=True, count_include_pad=False)
-    width = math.sqrt(max((sigma / factor) ** 2 - (0.33 if factor > 1 else 0), 0.04))
-    reach = max(1, math.ceil(3 * width))
-    at = torch.arange(-reach, reach + 1, device=planes.device, dtype=planes.dtype)
-    kernel = torch.exp(-0.5 * (at / width) ** 2)
-    kernel = kernel / kernel.sum()
-    single = small.reshape(-1, 1, *small.shape[-2:])
-    single = F.conv2d(
-        F.pad(single, (reach, reach, 0, 0), mode="replicate"), kernel[None, None, None]
-    )
-    single = F.conv2d(
-        F.pad(single, (0, 0, reach, reach), mode="replicate"), kernel[None, None, :, None]
-    )
-    return _to(single.view(small.shape), planes.shape[-2:])
-
-
-def mean_around(planes: Tensor, weights: Tensor, sigma: float) -> Tensor:
-    """Weighted Gaussian mean of B C h w; weights B 1 h w > 0."""
-    joined = blur(torch.cat((planes * weights, weights), dim=1), sigma)
-    return joined[:, :-1] / joined[:, -1:]
-
-
-def chroma(planes: Tensor, weights: tuple[float, float, float]) -> Tensor:
-    """One colour difference, or luma, of B 3 h w: B 1 h w."""
-    return sum(planes[:, i : i + 1] * weight for i, weight in enumerate(weights))  # pyright: ignore
-
-
-def luma(planes: Tensor) -> Tensor:
-    """BT.601 luma of B 3 h w on its own scale."""
-    return chroma(planes, _LUMA)
-
-
-def redness(planes: Tensor) -> Tensor:
-    """Cr of B 3 h w on the scale of the planes."""
-    return chroma(planes, _CR)
-
-
-def _to(planes: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
-    if planes.shape[-2:] == tuple(size):
-        return planes
-    single = planes.reshape(-1, 1, *planes.shape[-2:])
-    brought = F.interpolate(single, tuple(size), mode="bilinear", align_corners=False)
-    return brought.view(*planes.shape[:2], *size)
+def _full(lack: Tensor, maps: SkinMaps, bands: Bands) -> Tensor:
+    """What each kind does alone at its full amount, B 5 h w: the largest change of a colour."""
+    most = lack.abs().amax(1, keepdim=True)
+    made = {"spots": maps.spots * most, "lines": maps.lines * most}
+    for number, kind in enumerate(("redness", "shine", "unevenness")):
+        tone = _tone(bands, *(float(number == other) for other in range(3)))
+        made[kind] = maps.skin * brought(tone.abs().amax(1, keepdim=True), lack.shape[-2:])
+    return torch.cat([made[kind] for kind in KINDS], dim=1)
 
 
 def _surroundings(photo: Tensor, clean: Tensor, side: float) -> Tensor:
     """Means of the clean skin around each place, as near as there is enough: B 3 h w."""
+    size, (photo, clean) = photo.shape[-2:], (_coarser(each, side) for each in (photo, clean))
+    side = side * photo.shape[-1] / size[1]
     weighted = torch.cat((photo * clean, clean), dim=1)
     fill: Tensor | None = None
     for share in _FILLS:
@@ -172,7 +137,7 @@ def _surroundings(photo: Tensor, clean: Tensor, side: float) -> Tensor:
         mean, support = joined[:, :3] / joined[:, 3:], (joined[:, 3:] / _ENOUGH).clamp(0, 1)
         fill = mean if fill is None else fill + support * (mean - fill)
     assert fill is not None
-    return fill
+    return brought(fill, size)
 
 
 def _foreign_grain(grain: Tensor, clean: Tensor, side: float) -> Tensor:
@@ -183,44 +148,40 @@ def _foreign_grain(grain: Tensor, clean: Tensor, side: float) -> Tensor:
     return ((ratio - 1.2) / 0.4).clamp(0, 1)
 
 
-def _borrow(grain: Tensor, clean: Tensor, side: float) -> Tensor:
-    """Grain B 3 H W of a clean place near each place; `clean` may be smaller."""
-    step = max(1, round(_REACH * side))
-    scale = clean.shape[-1] / grain.shape[-1]
-    best, found = None, torch.zeros_like(grain)
-    smooth = blur(clean, 0.006 * side * scale)
-    for down, right in _CLONES:
-        moved = (round(down * step * scale), round(right * step * scale))
-        score = torch.roll(smooth, moved, dims=(2, 3))
-        chosen = score if best is None else (score > best).to(score)
-        near = torch.roll(grain, (down * step, right * step), dims=(2, 3))
-        if best is None:
-            found, best = near, score
-            continue
-        found = torch.where(_to(chosen, grain.shape[-2:]) > 0.5, near, found)
-        best = torch.maximum(best, score)
-    return found
-
-
-def _tone(
-    photo: Tensor, skin: Tensor, amounts: tuple[Tensor, Tensor, Tensor], side: float
-) -> Tensor:
-    """Redness, shine and uneven tone taken away: what is to be added, B 3 h w."""
-    red, shine, uneven = amounts
+def _bands(photo: Tensor, skin: Tensor, side: float) -> Bands:
+    """Blotches, redness and shine of photos B 3 h w on skin B 1 h w."""
+    photo, skin, full = _coarser(photo, side), _coarser(skin + 1e-4, side), photo.shape[-1]
+    side = side * photo.shape[-1] / full
     means = [mean_around(photo, skin, share * side) for share in (*_BANDS, _WIDE)]
     lumas, crs = [luma(mean) for mean in means], [redness(mean) for mean in means]
     light = torch.zeros_like(lumas[0])
     for finer, coarser, share in zip(lumas[:-2], lumas[1:-1], _DAMPED, strict=True):
         band = finer - coarser
-        light = light - uneven * share * band / (1 + (band / _WANTED) ** 2)
+        light = light - share * band / (1 + (band / _WANTED) ** 2)
+    cbs = [chroma(means[i], _CB) for i in (0, -2)]
+    left, taken, _ = _RED
+    return Bands(
+        light,
+        -_CHROMA_DAMPED * (crs[0] - crs[-2]),
+        -_CHROMA_DAMPED * (cbs[0] - cbs[1]),
+        taken * (crs[0] - crs[-1] - left).clamp_min(0),
+        _SHINE[1] * (lumas[1] - lumas[-1] - _SHINE[0]).clamp_min(0),
+    )
 
-    excess = (lumas[1] - lumas[-1] - _SHINE[0]).clamp_min(0)
-    glare = shine * _SHINE[1] * excess
-    left, taken, given = _RED
-    blush = (crs[0] - crs[-1] - left).clamp_min(0) * red * taken
-    cr = -uneven * _CHROMA_DAMPED * (crs[0] - crs[-2])
-    cr = torch.minimum(cr, -blush)
-    cb = -uneven * _CHROMA_DAMPED * (chroma(means[0], _CB) - chroma(means[-2], _CB))
-    light = light - glare + given * blush
+
+def _tone(
+    bands: Bands, red: Tensor | float, shine: Tensor | float, uneven: Tensor | float
+) -> Tensor:
+    """Redness, shine and uneven tone taken away: what is to be added, B 3 h w."""
+    blush = red * bands.blush
+    light = uneven * bands.light - shine * bands.glare + _RED[2] * blush
+    cr, cb = torch.minimum(uneven * bands.cr, -blush), uneven * bands.cb
     colour = torch.cat((1.402 * cr, -0.344 * cb - 0.714 * cr, 1.772 * cb), dim=1)
     return light + colour
+
+
+def _coarser(planes: Tensor, side: float) -> Tensor:
+    """Half the sides of B C h w, where the narrowest mean over it is wide enough for that."""
+    if side < _REDUCED:
+        return planes
+    return F.avg_pool2d(planes, 2, ceil_mode=True, count_include_pad=False)

@@ -7,11 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...models.bpfre.planes import brought, share_taken
 from ..photos.arrays import working_shape
 from ..photos.tiles import Window, blend_tiles, windows
 
 TILES_AT_ONCE = 8
 RAMP = 2.0  # edits are let through fully where the maps reach this many times the threshold
+_AROUND = 1.5  # sigma in pixels of the working size over which an edit is compared with the photo
 Network = Callable[[Tensor], Tensor]  # planes N C h w -> planes N D h w
 
 
@@ -31,7 +33,9 @@ class Findings(NamedTuple):
     refined_map: Tensor
 
 
-def find(network: Network, photo: Tensor, working_size: int | None, tile: int) -> Findings:
+def find(
+    network: Network, photo: Tensor, working_size: int | None, tile: int, edits: bool = True
+) -> Findings:
     """Runs the network at the working size and brings its planes back to the photo's.
 
     Args:
@@ -39,14 +43,28 @@ def find(network: Network, photo: Tensor, working_size: int | None, tile: int) -
         photo: B C H W, the photo in its first three channels.
         working_size: shorter side at which the network works; None: the photo's own.
         tile: longer sides are worked on in tiles of this side.
+        edits: whether the first planes are edits of the photo, which take its detail with them.
     """
     height, width = photo.shape[-2:]
     shape = working_shape(photo, working_size)
     small = photo if shape == (height, width) else F.interpolate(photo, shape, mode="area")
     planes = run_tiled(network, small, tile)
     if shape != (height, width):
+        taken = share_taken(small.repeat(1, 2, 1, 1), planes[:, :6], _AROUND) if edits else None
         planes = F.interpolate(planes, (height, width), mode="bilinear", align_corners=False)
+        if taken is not None:
+            _take_detail(planes, photo, small, taken)
     return Findings(*planes.split((3, 3, 1, 1), dim=1))
+
+
+def _take_detail(planes: Tensor, photo: Tensor, small: Tensor, taken: Tensor) -> None:
+    """Adds to both edits the share of them that the reduced photo 3 h w could not show."""
+    size = photo.shape[-2:]
+    for channel in range(3):
+        detail = photo[:, channel : channel + 1] - brought(small[:, channel : channel + 1], size)
+        for number in (channel, channel + 3):
+            share = brought(taken[:, number : number + 1], size)
+            planes[:, number : number + 1].addcmul_(share, detail, value=-1)
 
 
 def run_tiled(network: Network, photo: Tensor, tile: int) -> Tensor:

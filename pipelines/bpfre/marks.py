@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from ...models.bpfre.healing import blur, luma, mean_around, redness
+from ...models.bpfre.planes import blur, luma, mean_around, redness
 
 SOFTNESS = 0.1
 """Of the threshold that a spot's salience must pass."""
-LINE_SHARE = 0.6
+LINE_SHARE = 0.3
 """Of a line that is ever filled."""
+_CERTAIN = 0.5  # salience from which a spot is filled whole
+_DOUBTFUL = 0.25  # share of the faintest that is
 SCALES = (0.0022, 0.0036, 0.0058, 0.0093)
 """Sigmas at which spots are sought, as shares of the crop's shorter side."""
 _RED = 1.3  # weight of redness beside darkness
@@ -73,7 +75,8 @@ def wanted_spots(marks: Marks, amount: float) -> Tensor:
     """What of each place h w to fill as a spot at an amount in [0, 1]: faint ones need more."""
     evident = marks.salience / marks.spots.clamp_min(1e-3)
     share = ((evident - (1 - amount)) / SOFTNESS + 0.5).clamp(0, 1)
-    return marks.spots * share * float(amount > 0)
+    likely = (evident / _CERTAIN).clamp(_DOUBTFUL, 1)
+    return marks.spots * share * likely * float(amount > 0)
 
 
 class Contrast(NamedTuple):

@@ -44,6 +44,8 @@ def _labels(cells: Tensor) -> Tensor:
     names = names.view(height, width) * cells
     while True:
         spread = F.max_pool2d(names[None, None], 3, 1, 1)[0, 0] * cells
+        heads = spread.flatten()  # a cell bears the number of a cell, which bears a higher one
+        spread = heads[(spread.long() - 1).clamp_min(0)] * cells
         if torch.equal(spread, names):
             return names.long()
         names = spread

@@ -98,7 +98,8 @@ def _in_room(
             room.show(done / steps, steps, picture)
 
         def look(photos: Tensor) -> Findings:
-            return find(_shared(network, share, room, advance), photos, way.working_size, tile)
+            shared = _shared(network, share, room, advance)
+            return find(shared, photos, way.working_size, tile, way.part == "retoucher")
 
         parts = []
         for first in range(0, len(pixels), together):

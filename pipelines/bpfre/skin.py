@@ -4,6 +4,7 @@ The healer looks at a reduced photo; what it plans is done to the photo's own pi
 pores stay and cost grows with their number alone.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -11,9 +12,11 @@ import torch
 from torch import Tensor
 
 from ...models.bpfre.healer import gate
-from ...models.bpfre.healing import SkinMaps, at_own_size, blur, plan
+from ...models.bpfre.healing import Healing, SkinMaps, plan
 from ...models.bpfre.kinds import KINDS
-from ..photos.arrays import to_shape, to_signed, to_working_size, working_shape
+from ...models.bpfre.own_size import changes
+from ...models.bpfre.planes import blur
+from ..photos.arrays import add_residual, to_shape, to_signed, to_working_size, working_shape
 from ..room import Room, Share, Work
 from .marks import LINE_SHARE, find_marks, wanted_spots
 from .regions import boxes_of
@@ -25,6 +28,7 @@ CONFIRMED = (0.1, 0.3)
 """Evidence of the healer from which a spot is healed, and at which all of it is."""
 CONFIRMED_LINES = (0.1, 0.3)
 _NEAR = 0.012  # sigma, as a share of the side, over which evidence of spots means open skin
+_MARKED = 0.3  # share of a place that is filled from which it counts as a spot or line found
 _SEEN = 0.02  # change of [-1, 1] from which tone counts as found
 _SMALLEST = {"spots": 0.0, "lines": 2e-4}  # share of the photo below which a region is not listed
 _SMALLEST_TONE = 1e-3
@@ -106,15 +110,19 @@ def _heal_one(
     healer: Any, pixels: Tensor, amounts: Tensor, working_size: int, device: torch.device
 ) -> tuple[Tensor, list[Finding]]:
     """One photo 1 3 H W in [0, 1]."""
-    photo = to_signed(pixels)
-    small = to_working_size(photo, working_size)
+    small = to_signed(to_working_size(pixels, working_size))
     maps = maps_of(healer, small, amounts, device)
-    side = min(small.shape[-2:])
-    healing = plan(small, maps, amounts[None], side)
-    healed = at_own_size(photo, healing, min(photo.shape[-2:]))
-    changed = healed != photo
-    image = torch.where(changed, ((healed + 1) / 2).clamp(0, 1), pixels)
-    return image, list_findings(small, maps, amounts, photo.shape[-2:])
+    healing = plan(small, maps, amounts[None], min(small.shape[-2:]))
+    image = pixels.clone()
+
+    def read(rows: Tensor, columns: Tensor) -> Tensor:
+        return to_signed(pixels.index_select(2, rows).index_select(3, columns))
+
+    size = pixels.shape[-2:]
+    for window, change in changes(read, size, healing, min(size)):
+        part = image[..., window.top : window.bottom, window.left : window.right]
+        add_residual(part, change, out=part)
+    return image, list_findings(healing, maps, amounts, size)
 
 
 @torch.no_grad()
@@ -147,37 +155,37 @@ def _evidence(share: Tensor, where: Tensor, side: int) -> Tensor:
 
 
 def list_findings(
-    small: Tensor, maps: SkinMaps, amounts: Tensor, size: Sequence[int]
+    healing: Healing, maps: SkinMaps, amounts: Tensor, size: Sequence[int]
 ) -> list[Finding]:
     """The regions of each kind on one photo, largest change first.
 
     Args:
-        small: 1 3 h w in [-1, 1], the photo as the healer saw it.
-        maps: what it found.
+        healing: what is done to it.
+        maps: what the healer found.
         amounts: 5 in [0, 1]; kinds of amount zero are not listed.
         size: height and width of the photo itself.
     """
-    side, findings = min(small.shape[-2:]), []
+    findings, marks = [], {"spots": maps.spots, "lines": maps.lines}
     for number, kind in enumerate(KINDS):
         if amounts[number] <= 0:
             continue
-        alone = torch.zeros(1, len(KINDS), device=small.device)
-        alone[0, number] = 1
-        change = plan(small, maps, alone, side).change.abs().amax(1)[0]
-        own = {"spots": maps.spots, "lines": maps.lines}.get(kind)
-        where = change > _SEEN if own is None else own[0, 0] > 0.3
+        change = healing.full[0, number]
+        where = marks[kind][0, 0] > _MARKED if kind in marks else change > _SEEN
         least = _SMALLEST.get(kind, _SMALLEST_TONE) * where.numel()
-        scale = size[0] / small.shape[-2]
-        for region in boxes_of(where, least):
-            left, top, right, bottom = region
+        for box in boxes_of(where, least):
+            left, top, right, bottom = box
             most = float(change[top:bottom, left:right].max()) * 127.5
-            box = [int(edge * scale) for edge in (left, top)]
-            box += [
-                min(limit, -int(-edge * scale // 1))
-                for edge, limit in ((right, size[1]), (bottom, size[0]))
-            ]
-            findings.append(Finding(kind, (box[0], box[1], box[2], box[3]), round(most, 1)))
+            findings.append(Finding(kind, _enlarged(box, where.shape, size), round(most, 1)))
     return sorted(findings, key=lambda found: -found.change)
+
+
+def _enlarged(
+    box: tuple[int, int, int, int], small: Sequence[int], size: Sequence[int]
+) -> tuple[int, int, int, int]:
+    """A box in pixels of a larger photo."""
+    down, right = (full / part for full, part in zip(size, small, strict=True))
+    ends = min(size[1], math.ceil(box[2] * right)), min(size[0], math.ceil(box[3] * down))
+    return int(box[0] * right), int(box[1] * down), *ends
 
 
 def restrict(pixels: Tensor, healed: Tensor, allowed: Tensor) -> Tensor:

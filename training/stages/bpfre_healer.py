@@ -15,10 +15,10 @@ from torch import Tensor
 from ...models.bpfre.healer import SkinHealer
 from ...models.bpfre.kinds import KINDS
 from ...pipelines.bpfre.marks import SOFTNESS
-from ..data.faces import to_signed
 from ..data.material import Material
 from ..data.natural import NaturalSkinItem
 from ..data.pools import Batches
+from ..data.skin_variation import varied
 from ..losses import edit_weight
 from ..settings import setting
 from .base import StageConfig
@@ -100,26 +100,3 @@ def wanted_spots(spots: Tensor, salience: Tensor, amount: Tensor) -> Tensor:
     amount = amount[:, None, None, None]
     wanted = ((salience - (1 - amount)) / SOFTNESS + 0.5).clamp(0, 1)
     return spots * wanted * (amount > 0)
-
-
-def varied(batch: NaturalSkinItem, rng: np.random.Generator) -> NaturalSkinItem:
-    """Bytes as [-1, 1] and [0, 1]; some batches smaller, half of the faces mirrored, relit."""
-    photo, maps = to_signed(batch.photo), [each.float() / 255 for each in batch[1:]]
-    mirrored = torch.as_tensor(rng.random(len(photo)) < 0.5, device=photo.device)[
-        :, None, None, None
-    ]
-    planes = [torch.where(mirrored, each.flip(-1), each) for each in (photo, *maps)]
-    side = photo.shape[-1]
-    if rng.random() < 0.25 and side >= 64:
-        smaller = 4 * round(side * rng.uniform(0.45, 0.8) / 4)
-        sizes = [smaller, max(1, smaller // 4), smaller, smaller, smaller]
-        planes = [F.interpolate(p, (s, s), mode="area") for p, s in zip(planes, sizes, strict=True)]
-    return NaturalSkinItem(relit(planes[0], rng), *planes[1:])
-
-
-def relit(photo: Tensor, rng: np.random.Generator) -> Tensor:
-    """B 3 h w in [-1, 1] under other exposures and white balances."""
-    numbers = torch.as_tensor(rng.normal(0, 1, (len(photo), 4, 1, 1)), dtype=photo.dtype)
-    numbers = numbers.to(photo.device)
-    gamma, gains = torch.exp(0.12 * numbers[:, :1]), torch.exp(0.04 * numbers[:, 1:])
-    return (((photo + 1) / 2).clamp_min(1e-4) ** gamma * gains).clamp(0, 1) * 2 - 1

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ....models.bpfre.healing import Healing, SkinMaps, at_own_size, blur, luma, plan
+from ....models.bpfre.healing import Healing, SkinMaps, plan
+from ....models.bpfre.own_size import at_own_size
+from ....models.bpfre.planes import blur, luma
 from ...bpfre.marks import LINE_SHARE, Marks, find_marks, wanted_spots
 from ..blemishes.painter import paintable_skin
 from ..landmarks import BROWS, EYES, LIPS, soft_polygons

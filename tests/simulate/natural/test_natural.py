@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from frr.models.bpfre.healing import blur, luma
+from frr.models.bpfre.planes import blur, luma
 from frr.pipelines.simulate.landmarks import canonical_mesh
 from frr.pipelines.simulate.natural.retoucher import maps_of, retouch_naturally, survey, to_working
 

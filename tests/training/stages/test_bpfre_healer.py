@@ -7,11 +7,11 @@ import torch
 from frr.models.bpfre.healer import SkinHealer
 from frr.training.data.material import Material
 from frr.training.data.natural import NaturalSkinItem
+from frr.training.data.skin_variation import relit, varied, worn
 from frr.training.stages.bpfre_healer import (
     HealerConfig,
     HealerStage,
     draw_amounts,
-    varied,
     wanted_spots,
 )
 
@@ -82,3 +82,11 @@ def test_variations_keep_maps_on_their_photos():
 def test_it_wants_pools():
     with pytest.raises(ValueError, match="frr pool natural"):
         HealerConfig().build(Material(None))
+
+
+def test_light_and_wear_keep_size_and_range():
+    photo = torch.rand(8, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    for made in (relit(photo, np.random.default_rng(0)), worn(photo, np.random.default_rng(0))):
+        assert made.shape == photo.shape and float(made.abs().max()) <= 1
+    kept = (worn(photo, np.random.default_rng(1)) == photo).flatten(1).all(1)
+    assert kept.any() and not kept.all(), "some photos come as they were taken"
