@@ -137,9 +137,10 @@ def _on_click(
 
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     parameters = [inspect.Parameter(name, kind) for name in inputs]
-    told.__signature__ = inspect.Signature(parameters)  # what clients name
+    named: Any = told
+    named.__signature__ = inspect.Signature(parameters)  # what clients name
     button.click(
-        told,
+        named,
         list(inputs.values()),
         outputs,
         api_name=work.__name__,
