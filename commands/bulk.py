@@ -35,6 +35,12 @@ STORE = 2**30  # bytes of Ray's object store, where no cluster is there already
 ACTOR_CORES = 0.8  # of a core that an actor books; the rest is for the tasks that read
 READER_CORES = 0.2
 
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_worker_niceness": "0",  # by default workers give way to all else on a machine
+}
+
 
 class Source(NamedTuple):
     """Where photos come from.
@@ -121,9 +127,9 @@ def start(device: str | None, wished: int | None, folder: Path) -> Layout:
     """
     ray = _need_ray()
     if not ray.is_initialized():
-        store = {} if "RAY_ADDRESS" in os.environ else {"object_store_memory": STORE}
+        own: dict[str, Any] = {"object_store_memory": STORE, "include_dashboard": False}
         quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-        ray.init(**store, **quiet)
+        ray.init(**({} if "RAY_ADDRESS" in os.environ else own), **quiet)
     if len([node for node in ray.nodes() if node["Alive"]]) > 1 and not folder.is_absolute():
         raise click.ClickException(
             f"-o {folder}: on a cluster give the whole path of a folder that all machines see"
@@ -160,7 +166,7 @@ def layout_of(cores: int, gpus: int, device: str | None, wished: int | None) -> 
 
 
 def _need_ray() -> Any:
-    for name, value in {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}.items():
+    for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     try:
         import ray
