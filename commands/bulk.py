@@ -30,6 +30,7 @@ actors = click.option(
     help="With --ray: processes that work.  [default: one for each GPU, else for each core]",
 )
 LIST_NAME = "photos.parquet"
+STARTS = 3  # times that Ray is tried to be started
 BLOCK = 8  # photos that travel together
 STORE = 2**30  # bytes of Ray's object store, where no cluster is there already
 ACTOR_CORES = 0.8  # of a core that an actor books; the rest is for the tasks that read
@@ -129,13 +130,30 @@ def start(device: str | None, wished: int | None, folder: Path) -> Layout:
     if not ray.is_initialized():
         own: dict[str, Any] = {"object_store_memory": STORE, "include_dashboard": False}
         quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-        ray.init(**({} if "RAY_ADDRESS" in os.environ else own), **quiet)
+        _begin(ray, **({} if "RAY_ADDRESS" in os.environ else own), **quiet)
     if len([node for node in ray.nodes() if node["Alive"]]) > 1 and not folder.is_absolute():
         raise click.ClickException(
             f"-o {folder}: on a cluster give the whole path of a folder that all machines see"
         )
     have = ray.cluster_resources()
     return layout_of(int(have.get("CPU", 1)), int(have.get("GPU", 0)), device, wished)
+
+
+def _begin(ray: Any, **options: Any) -> None:
+    """Start or join Ray, which may take longer on a busy machine than Ray waits.
+
+    Raises:
+        click.ClickException: it did not begin.
+    """
+    for attempt in range(STARTS):
+        try:
+            ray.init(**options)
+            return
+        except Exception as error:  # Ray raises plain ones
+            ray.shutdown()
+            if attempt == STARTS - 1:
+                reason = str(error).strip().splitlines()[0]
+                raise click.ClickException(f"--ray: Ray did not begin: {reason}") from error
 
 
 def layout_of(cores: int, gpus: int, device: str | None, wished: int | None) -> Layout:
