@@ -42,7 +42,7 @@ def run_slice(
     """Run the recipe's commands that are left, until the time is up.
 
     `train` and `pool` are told how much time is left; other commands are begun as long as there is
-    any, and finish.
+    any, and finish. What is left off is begun by the next slice, and each does one command at least.
 
     Args:
         steps: arguments of each `frr` command.
@@ -55,13 +55,16 @@ def run_slice(
     work.mkdir(parents=True, exist_ok=True)
     note = work / DONE
     done = json.loads(note.read_text(encoding="utf-8"))["done"] if note.is_file() else 0
-    while done < total and (left := seconds - (time.monotonic() - start)) > 0:
-        step = list(steps[done])
-        if step[0] not in LIMITED:
-            call(step)
-        elif not is_made(step):
-            call([*step, "--minutes", f"{left / 60:.3f}"])
-            if not is_made(step):
+    idle = True
+    while done < total:
+        step, left = list(steps[done]), max(0.0, seconds - (time.monotonic() - start))
+        limited = step[0] in LIMITED
+        if not (limited and is_made(step)):
+            if not (left or idle):  # every slice does something
+                break
+            call([*step, "--minutes", f"{left / 60:.3f}"] if limited else step)
+            idle = False
+            if limited and not is_made(step):
                 break
         done += 1
         write_json(note, {"done": done, "of": total})
