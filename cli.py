@@ -11,6 +11,7 @@ from .commands.card import card
 from .commands.demo import demo
 from .commands.evaluate import calibrate, evaluate, thresholds
 from .commands.export import export
+from .commands.lend import bundle, slice_
 from .commands.recipe import recipe
 from .commands.restore import restore
 from .commands.retouch import inpaint, retouch
@@ -52,6 +53,8 @@ COMMANDS = (
     train,
     average,
     recipe,
+    bundle,
+    slice_,
     evaluate,
     thresholds,
     export,

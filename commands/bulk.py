@@ -30,10 +30,17 @@ actors = click.option(
     help="With --ray: processes that work.  [default: one for each GPU, else for each core]",
 )
 LIST_NAME = "photos.parquet"
+STARTS = 3  # times that Ray is tried to be started
 BLOCK = 8  # photos that travel together
 STORE = 2**30  # bytes of Ray's object store, where no cluster is there already
 ACTOR_CORES = 0.8  # of a core that an actor books; the rest is for the tasks that read
 READER_CORES = 0.2
+
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_worker_niceness": "0",  # by default workers give way to all else on a machine
+}
 
 
 class Source(NamedTuple):
@@ -121,15 +128,32 @@ def start(device: str | None, wished: int | None, folder: Path) -> Layout:
     """
     ray = _need_ray()
     if not ray.is_initialized():
-        store = {} if "RAY_ADDRESS" in os.environ else {"object_store_memory": STORE}
+        own: dict[str, Any] = {"object_store_memory": STORE, "include_dashboard": False}
         quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-        ray.init(**store, **quiet)
+        _begin(ray, **({} if "RAY_ADDRESS" in os.environ else own), **quiet)
     if len([node for node in ray.nodes() if node["Alive"]]) > 1 and not folder.is_absolute():
         raise click.ClickException(
             f"-o {folder}: on a cluster give the whole path of a folder that all machines see"
         )
     have = ray.cluster_resources()
     return layout_of(int(have.get("CPU", 1)), int(have.get("GPU", 0)), device, wished)
+
+
+def _begin(ray: Any, **options: Any) -> None:
+    """Start or join Ray, which may take longer on a busy machine than Ray waits.
+
+    Raises:
+        click.ClickException: it did not begin.
+    """
+    for attempt in range(STARTS):
+        try:
+            ray.init(**options)
+            return
+        except Exception as error:  # Ray raises plain ones
+            ray.shutdown()
+            if attempt == STARTS - 1:
+                reason = str(error).strip().splitlines()[0]
+                raise click.ClickException(f"--ray: Ray did not begin: {reason}") from error
 
 
 def layout_of(cores: int, gpus: int, device: str | None, wished: int | None) -> Layout:
@@ -160,7 +184,7 @@ def layout_of(cores: int, gpus: int, device: str | None, wished: int | None) -> 
 
 
 def _need_ray() -> Any:
-    for name, value in {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}.items():
+    for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     try:
         import ray

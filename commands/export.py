@@ -36,6 +36,12 @@ PIPELINES = ("MoFRRPipeline", "BPFRePipeline")
     is_flag=True,
     help="Weights, settings and card only, as in hub/: loads where this package is installed.",
 )
+@click.option(
+    "--onnx",
+    is_flag=True,
+    help="Also write router and experts as ONNX files to onnx/ in the folder, and say how far each "
+    "is from its network (the `onnx` extra).",
+)
 @click.option("--shard-size", help="Split larger weights, as 2GB.  [default: diffusers']")
 @click.option(
     "--calibrate",
@@ -62,6 +68,7 @@ def export(
     shard_size: str | None,
     overwrite: bool,
     without_code: bool,
+    onnx: bool,
     **source: Any,
 ) -> None:
     """Write a model as a folder that loads anywhere: code, weights, settings, card.
@@ -79,15 +86,36 @@ def export(
         if without_code:
             raise click.UsageError("--push uploads what loads anywhere: leave --without-code out")
         _check_login()
+        if onnx:
+            raise click.UsageError("--push uploads no ONNX files: leave --onnx out")
     pipe = _assemble(**source) if source["model"] is None else _load(**source)
     hub = {"push_to_hub": True, "repo_id": push, "private": private or None} if push else {}
     try:
         pipe.save_pretrained(folder, variant=variant, max_shard_size=shard_size, **hub)
         if without_code:
             remove_code(folder)
+        if onnx:
+            _write_onnx(pipe, folder / "onnx")
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"wrote {folder}" + (f" and pushed it to {push}" if push else ""))
+
+
+def _write_onnx(pipe: Any, folder: Path) -> None:
+    """Writes the files beside their place, and says how far each is from its network.
+
+    Raises:
+        click.ClickException: the extra is not installed.
+    """
+    from ..pipelines.onnx_files import write_onnx
+    from ..pipelines.repository.writing import replacing
+
+    try:
+        with replacing(folder) as beside:
+            for name, largest, scale in write_onnx(pipe, beside):
+                click.echo(f"{name}: differs from its network by {largest:.1e} of {scale:.2g}")
+    except ImportError as error:
+        raise click.ClickException(f'--onnx: {error}; pip install "frr[onnx]"') from error
 
 
 def check_place(folder: Path, overwrite: bool) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +22,9 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 faces_option = click.option("--faces", type=FOLDER, help="Folder of aligned face crops.")
 settings_option = click.option(
     "--set", "pairs", multiple=True, metavar="NAME=VALUE", help="A setting, listed below."
+)
+minutes_option = click.option(
+    "--minutes", type=click.FloatRange(0), help="Stop then, with what --resume goes on from."
 )
 resume_option = click.option("--resume", is_flag=True, help="Go on with what is in the folder.")
 
@@ -98,9 +103,7 @@ def _train(name: str) -> click.Command:
     )
     @settings_option
     @resume_option
-    @click.option(
-        "--minutes", type=click.FloatRange(0), help="Stop then, with a checkpoint to go on from."
-    )
+    @minutes_option
     def command(
         faces: Path | None,
         pools: Sequence[Path],
@@ -121,7 +124,8 @@ def _train(name: str) -> click.Command:
             )
 
         model = _guarded(run)
-        click.echo(f"wrote {model}" if model else f"time is up: {folder} goes on with --resume")
+        if os.environ.get("RANK", "0") == "0":
+            click.echo(f"wrote {model}" if model else f"time is up: {folder} goes on with --resume")
 
     def settings() -> type[Settings]:
         from ..training.stages.registry import stage_config
@@ -140,18 +144,23 @@ def _pool(name: str) -> click.Command:
     @options.output
     @settings_option
     @resume_option
-    def command(faces: Path, folder: Path, pairs: Sequence[str], resume: bool) -> None:
+    @minutes_option
+    def command(
+        faces: Path, folder: Path, pairs: Sequence[str], resume: bool, minutes: float | None
+    ) -> None:
         settings = read_settings(pairs)
         keep_freed_memory()
 
         def make() -> int:
             from ..training.stages.running import make_pool
 
-            stored = 0
+            stored, start = 0, time.monotonic()
             with click.progressbar(length=1, label=f"pool {name}", file=sys.stderr) as bar:
                 for stored, items in make_pool(name, settings, folder, faces, resume=resume):
                     bar.length = items
                     bar.update(stored - bar.pos)
+                    if minutes is not None and time.monotonic() - start > 60 * minutes:
+                        break
             return stored
 
         click.echo(f"wrote {_guarded(make)} items to {folder}")
@@ -172,8 +181,10 @@ train = Stages(
     help="""Train a network: `frr train STAGE --faces FOLDER --run FOLDER`.
 
     `frr train STAGE --help` lists the stage's settings. They are kept in config.json in the run's
-    folder; a stopped run goes on with --resume, with what it was started with. Several GPUs:
-    `accelerate launch -m frr.cli train ...`.
+    folder; a stopped run goes on with --resume, with what it was started with.
+
+    Several GPUs: `accelerate launch --num_processes 8 -m frr.cli train ...`; batch_size is that of
+    all together. A stopped run goes on with any number of them.
     """,
 )
 pool = Stages(

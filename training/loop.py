@@ -1,6 +1,7 @@
 """One training loop for every stage, on accelerate: CPU, one GPU, or several GPUs.
 
 Batches are functions of (seed, step, process), so that a resumed run is the run that was stopped.
+Of several processes the first writes; a run may go on with another number of them.
 """
 
 import json
@@ -23,6 +24,7 @@ from tqdm import tqdm
 
 from ..pipelines.repository.fitting import check_finite
 from .lock import locked
+from .processes import PRECISIONS, agreed, mean_terms, precision_here
 from .run_folder import RunFolder
 from .settings import Settings, setting
 
@@ -40,7 +42,9 @@ class LoopConfig(Settings):
     gradient_clip: float = setting(1.0, "largest norm of the gradient", above=0)
     ema_decay: float = setting(0.999, "limit of the average of weights", least=0, most=1)
     seed: int = setting(0, "of all draws", least=0)
-    mixed_precision: str = setting("no", "no, bf16 or fp16", choices=("no", "bf16", "fp16"))
+    mixed_precision: str = setting(
+        "no", "no, bf16, fp16, or auto: bf16 on GPUs that have it", choices=PRECISIONS
+    )
     log_every: int = setting(10, "steps between lines of log.jsonl", least=1, free=True)
     save_seconds: float = setting(120.0, "a checkpoint at least this often", least=0, free=True)
     threads: int = setting(0, "CPU threads; 0 = torch's own choice", least=0, free=True)
@@ -113,7 +117,7 @@ class Run:
         set_seed(config.seed)
         self.stage, self.config, self.folder, self.facts = stage, config, folder, facts
         self.accelerator = Accelerator(
-            mixed_precision=config.mixed_precision,
+            mixed_precision=precision_here(config.mixed_precision),
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
         )
         self.critic = find_critic(stage)
@@ -225,9 +229,10 @@ class Run:
             terms = self.advance()
             for name, value in terms.items():
                 totals.setdefault(name, []).append(value)
-            if self.step % self.config.log_every == 0 and self.main:
-                means = {name: float(np.mean(values)) for name, values in totals.items()}
-                self.folder.write_log(self.step, means)
+            if self.step % self.config.log_every == 0:
+                means = mean_terms(self.accelerator, totals)
+                if self.main:
+                    self.folder.write_log(self.step, means)
                 totals.clear()
             if time.monotonic() - saved > self.config.save_seconds:
                 self.save()
@@ -243,6 +248,7 @@ class Run:
         if self.main:
             self.folder.save_model(cast(ModelMixin, model))
         self.average.restore(model.parameters())
+        self.accelerator.wait_for_everyone()
         return self.folder.model
 
 
@@ -281,15 +287,14 @@ def train(
 
 
 def _train(run: Run, seconds: float | None) -> Path | None:
-    if seconds is not None and run.accelerator.num_processes > 1:
-        raise ValueError("a limit of time is for one process: leave it out to train on several")
     config = run.config
     start = time.monotonic()
     with tqdm(total=config.steps, initial=run.step, disable=not run.main, mininterval=5) as bar:
         for progress in run.steps():
             bar.update()
             bar.set_postfix({"loss": f"{progress.terms['loss']:.4f}"}, refresh=False)
-            if seconds is not None and time.monotonic() - start > seconds:
+            if seconds is not None and agreed(run.accelerator, time.monotonic() - start > seconds):
                 run.save()
+                run.accelerator.wait_for_everyone()
                 return run.finish() if progress.step == config.steps else None
     return run.finish()

@@ -13,7 +13,7 @@ from .spectral_stem import SpectralStem
 def degree_planes(degree: Tensor | None, view: NativeView) -> Tensor:
     """B 2: the degree in [0, 1] and whether it is known; None or NaN where it is not."""
     if degree is None:
-        return view.side.new_zeros(len(view.side), 2)
+        return view.side.new_zeros(view.side.shape[0], 2)
     known = ~degree.isnan()
     return torch.stack((degree.nan_to_num(0.0), known.to(degree.dtype)), dim=1).to(view.side.dtype)
 

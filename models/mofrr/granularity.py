@@ -101,7 +101,7 @@ class GranularityAttention(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Feature map B C h w -> group tokens and the pooled token, B groups + 1 D."""
         image = self.image_tokens(features)
-        groups = self.block(self.group_tokens.expand(len(image), -1, -1), image)
+        groups = self.block(self.group_tokens.expand(image.shape[0], -1, -1), image)
 
         logits = self.assignment_query(groups) @ self.assignment_key(image).transpose(1, 2)
         assignment = (logits / groups.shape[-1] ** 0.5).softmax(dim=1)  # over groups: B G N

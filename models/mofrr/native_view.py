@@ -51,4 +51,4 @@ def place(traces: Tensor, side: Tensor) -> Tensor:
     columns = torch.linspace(-1, 1, width, device=traces.device, dtype=traces.dtype)
     position = torch.stack(torch.broadcast_tensors(rows, columns, columns.abs() * 2 - 1))
     size = side.to(traces).view(-1, 1, 1, 1).expand(-1, 1, height, width)
-    return torch.cat((traces, position.expand(len(traces), -1, -1, -1), size), dim=1)
+    return torch.cat((traces, position.expand(traces.shape[0], -1, -1, -1), size), dim=1)

@@ -1,6 +1,7 @@
 """What a run learns from: a folder of faces or stored pools, and where they go."""
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import torch
 
 from .faces import FacesConfig, FaceSet, list_images, load_faces
+from .share import WHOLE, Share
 
 
 @dataclass(frozen=True)
@@ -18,11 +20,13 @@ class Material:
         faces: folder of aligned face crops, with their landmarks (see `load_faces`), if any.
         pools: folders of pools, if any.
         device: where faces and items go.
+        share: the part of the pools' items that this process draws from.
     """
 
     faces: Path | None = None
     pools: tuple[Path, ...] = ()
     device: torch.device | str = "cpu"
+    share: Share = WHOLE
 
     def load_faces(self, config: FacesConfig) -> FaceSet:
         """The faces, as the settings want them, on the device.
@@ -47,5 +51,7 @@ def faces_note(folder: Path) -> dict[str, Any]:
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of this name; a GPU, if there is one, for an empty name."""
-    return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+    """The device of this name; for an empty name a GPU, if there is one: this process's own."""
+    if not name and torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device(name or "cpu")

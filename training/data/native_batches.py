@@ -30,6 +30,7 @@ from .native_variation import (
     soften,
 )
 from .pools import StoredPool
+from .share import WHOLE, Share
 
 TRACE_NOISE = 0.03
 """Standard deviation of what is added to stored traces."""
@@ -92,14 +93,16 @@ class ChainPools:
     Attributes:
         folders: the pools.
         device: where batches go.
+        share: the part of the chains that is drawn from, as if there were no others.
     """
 
     folders: tuple[Path, ...]
     device: torch.device | str = "cpu"
+    share: Share = WHOLE
 
     @cached_property
     def _stored(self) -> StoredPool[Chain]:
-        return StoredPool(self.folders, Chain)
+        return StoredPool(self.folders, Chain, share=self.share)
 
     def __len__(self) -> int:
         return len(self._stored)

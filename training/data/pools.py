@@ -24,13 +24,14 @@ from safetensors.torch import save_file
 from ..settings import Settings, setting
 from ..writing import replacing, write_json
 from .material import Material, faces_note
+from .share import WHOLE, Share
 
 Batch = TypeVar("Batch", bound=tuple)  # a named tuple of tensors
 Drawn = TypeVar("Drawn", bound=tuple, covariant=True)
 Simulate = Callable[[np.random.Generator, int], Batch]
 FILE_ITEMS = 64  # items of one file
 _AT_ONCE = 8  # items simulated together
-_DESCRIPTION = "pool.json"
+DESCRIPTION = "pool.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,11 +90,13 @@ class StoredPool(Generic[Batch]):
         folders: the pools.
         kind: the named tuple whose fields the files hold.
         device: where items go.
+        share: the part of the items that is drawn from, as if there were no others.
     """
 
     folders: tuple[Path, ...]
     kind: type[Batch]
     device: torch.device | str = "cpu"
+    share: Share = WHOLE
 
     @property
     def stored(self) -> bool:
@@ -102,7 +105,7 @@ class StoredPool(Generic[Batch]):
 
     @cached_property
     def _files(self) -> list[Any]:
-        paths = [path for folder in self.folders for path in _finished_files(folder)]
+        paths = [path for folder in self.folders for path in finished_files(folder)]
         return [safe_open(path, framework="pt") for path in paths]
 
     @cached_property
@@ -116,8 +119,13 @@ class StoredPool(Generic[Batch]):
         kind: Any = self.kind
         return kind._fields
 
+    @cached_property
+    def _span(self) -> range:
+        """The places of the share's items among all."""
+        return self.share.span(self._ends[-1])
+
     def __len__(self) -> int:
-        return self._ends[-1]
+        return len(self._span)
 
     def item(self, index: int) -> Batch:
         """One item, tensors 1 ... as stored."""
@@ -125,6 +133,7 @@ class StoredPool(Generic[Batch]):
 
     def part(self, field: str, index: int, *within: int) -> torch.Tensor:
         """One item's field as stored, or what stands in it at `within`; no more is read."""
+        index = self._span[index]
         file = bisect_right(self._ends, index)
         row = index - (self._ends[file - 1] if file else 0)
         at = tuple(slice(place, place + 1) for place in (row, *within))
@@ -148,7 +157,7 @@ def describe_pool(folder: Path | str) -> dict[str, Any]:
         ValueError: there is no pool, or it is not finished.
     """
     folder = Path(folder)
-    _finished_files(folder)
+    finished_files(folder)
     return _read(folder)
 
 
@@ -159,8 +168,8 @@ def open_pool(folder: Path, config: PoolConfig, facts: Mapping[str, Any], resume
         ValueError: a pool is there that is not to be resumed or was begun in another way.
     """
     note = {**facts, "settings": config.as_json()}
-    if not (folder / _DESCRIPTION).is_file():
-        write_json(folder / _DESCRIPTION, note)
+    if not (folder / DESCRIPTION).is_file():
+        write_json(folder / DESCRIPTION, note)
         return
     if not resume:
         raise ValueError(f"{folder} holds a pool: resume it or name another folder")
@@ -240,7 +249,7 @@ def _kept(part: torch.Tensor) -> torch.Tensor:
 
 
 def _read(folder: Path) -> dict[str, Any]:
-    path = folder / _DESCRIPTION
+    path = folder / DESCRIPTION
     if not path.is_file():
         raise ValueError(f"{folder} holds no pool: make one with `frr pool`")
     return json.loads(path.read_text(encoding="utf-8"))
@@ -250,7 +259,12 @@ def _files_of(folder: Path, items: int) -> list[Path]:
     return [folder / f"items_{n:05d}.safetensors" for n in range(-(-items // FILE_ITEMS))]
 
 
-def _finished_files(folder: Path) -> list[Path]:
+def finished_files(folder: Path) -> list[Path]:
+    """The files of a pool, in order.
+
+    Raises:
+        ValueError: there is no pool, or it is not finished.
+    """
     files = _files_of(folder, _read(folder)["settings"]["items"])
     if missing := [path for path in files if not path.is_file()]:
         raise ValueError(

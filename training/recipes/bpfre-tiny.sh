@@ -5,6 +5,12 @@
 # or, with FACES, WORK and OUT set, `sh bpfre-tiny.sh`. What is finished is not done again, so a stopped
 # recipe goes on when it is started anew. It takes about five hours of one CPU core. The shipped weights
 # were made by these runs and some that were dropped (RUNS.md has them all).
+#
+# On one GPU all runs as it is: pools and runs take the GPU unless `--set device=cpu`; mixed_precision=auto is
+# bf16 there. On 8 GPUs put `accelerate launch --num_processes 8 -m frr.cli` in place of `frr` before `train`, with
+# batch_size a multiple of 8, which is the batch of all together: the rates stay those of that batch.
+# A GPU that is lent: `frr bundle --faces faces -o lent.tar.gz`, and there, again and again,
+# `frr slice bpfre-tiny --faces faces --work work -o back --minutes 9 [--processes 8]`.
 
 set -eu
 : "$FACES" "$WORK" "$OUT"

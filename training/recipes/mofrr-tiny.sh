@@ -6,6 +6,12 @@
 # recipe goes on when it is started anew. It takes about ten hours of one CPU core, and 16 GB in $WORK for
 # pools. The shipped weights were made by these stages with more detours (RUNS.md has them all); this
 # is the straight way, with the settings that were kept.
+#
+# On one GPU all runs as it is: pools and runs take the GPU unless `--set device=cpu`; mixed_precision=auto is
+# bf16 there. On 8 GPUs put `accelerate launch --num_processes 8 -m frr.cli` in place of `frr` before `train`, with
+# batch_size a multiple of 8, which is the batch of all together: the rates stay those of that batch.
+# A GPU that is lent: `frr bundle --faces faces -o lent.tar.gz`, and there, again and again,
+# `frr slice mofrr-tiny --faces faces --work work -o back --minutes 9 [--processes 8]`.
 
 set -eu
 : "$FACES" "$WORK" "$OUT"

@@ -39,7 +39,7 @@ class StageConfig(LoopConfig):
             kind: the named tuple that an item is.
         """
         if material.pools:
-            return StoredPool(material.pools, kind, material.device)
+            return StoredPool(material.pools, kind, material.device, material.share)
         return Fresh(self.simulator(material))  # pooled stages have it
 
     def network(self, kind: type[Any], part: str) -> Any:

@@ -41,7 +41,7 @@ class NativeConfig(StageConfig):
             raise ValueError(
                 "this learns from pools: make one with `frr pool native`, name it with --pool"
             )
-        return ChainPools(material.pools, material.device)
+        return ChainPools(material.pools, material.device, material.share)
 
 
 @dataclass(frozen=True, kw_only=True)

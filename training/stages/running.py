@@ -7,6 +7,7 @@ from typing import Any
 
 from ..data.material import Material, choose_device, faces_note
 from ..data.pools import describe_pool, fill_pool, open_pool
+from ..data.share import Share
 from ..loop import train
 from ..run_folder import RunFolder
 from .registry import find_stage, pool_config, refuse_foreign, simulation_settings, stage_config
@@ -22,7 +23,9 @@ def run_stage(
     resume: bool = True,
     seconds: float | None = None,
 ) -> Path | None:
-    """Trains a stage on a folder of faces or on pools.
+    """Trains a stage on a folder of faces or on pools, alone or as one of several processes.
+
+    Processes that `accelerate launch` started share each step's batch, and the pools' items.
 
     Args:
         name: a key of `STAGES`.
@@ -49,8 +52,9 @@ def run_stage(
     config = run.settle(kind, {**given, **decided}, facts, resume)
     if run.model.exists():
         return run.model
-    device = choose_device(config.device)
-    stage = config.build(replace(material, device=device))
+    device, share = choose_device(config.device), Share.of_process()
+    part = replace(config, batch_size=share.of_batch(config.batch_size))
+    stage = part.build(replace(material, device=device, share=share))
     stage.model.to(device)
     return train(stage, config, folder, facts=facts, resume=resume, seconds=seconds)
 

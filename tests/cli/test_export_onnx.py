@@ -1,0 +1,28 @@
+"""`frr export --onnx`: files that say what their networks say."""
+
+import re
+
+import pytest
+
+
+def test_networks_that_denoise_are_refused_by_name(frr, model):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    shown = frr("export", "--model", model, "-o", "made", "--onnx", status=1)
+    assert "read photos at their own size" in shown.stderr
+
+
+def test_files_agree_with_their_networks(frr):
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    from frr import hub
+
+    shown = frr("export", "--model", hub.DEFAULT, "-o", "made", "--without-code", "--onnx").stdout
+    lines = re.findall(r"(\w+)\.onnx: differs from its network by (\S+) of (\S+)", shown)
+    names = [name for name, *_ in lines]
+    assert names[0] == "router" and {"whitening_expert", "smoothing_expert"} < set(names)
+    assert all(float(largest) < 1e-3 * max(1.0, float(scale)) for _, largest, scale in lines)
+    session = runtime.InferenceSession("made/onnx/router.onnx")
+    assert [each.name for each in session.get_inputs()] == ["traces", "colour", "side"]
+    tile = runtime.InferenceSession("made/onnx/smoothing_expert.onnx").get_inputs()[0]
+    assert not any(isinstance(tile.shape[place], int) for place in (0, 2, 3))  # of any size
