@@ -141,3 +141,35 @@ def test_every_template_has_its_card(file):
 
     with Image.open(file.with_suffix(".jpg")) as card:
         assert min(card.size) >= 150
+
+
+BLUEPRINTS = sorted((ROOT / "subgraphs").glob("*.json"))
+
+
+@pytest.mark.parametrize("file", BLUEPRINTS, ids=lambda file: file.stem)
+def test_a_blueprint_holds_together(file):
+    """One node that stands for a subgraph of known nodes; its links join what they name."""
+    blueprint = json.loads(file.read_text(encoding="utf-8"))
+    (top,), (inner,) = blueprint["nodes"], blueprint["definitions"]["subgraphs"]
+    assert top["type"] == inner["id"] and inner["name"] == file.stem
+    assert inner["category"] and inner["description"].endswith(".")
+    known = json.loads((ROOT / "tests/comfy/object_info.json").read_text(encoding="utf-8"))
+    nodes = nodes_of(inner)
+    for node in nodes.values():
+        info = known[node["type"]]
+        assert [output["type"] for output in node["outputs"]] == info["output"]
+        names = {name for part in info["input_order"].values() for name in part}
+        assert {each["name"] for each in node["inputs"]} == names
+    for link in inner["links"]:
+        ends = [("origin", -10, "inputs", "outputs"), ("target", -20, "outputs", "inputs")]
+        for end, outside, shared, own in ends:
+            number, slot = link[f"{end}_id"], link[f"{end}_slot"]
+            sockets = inner[shared] if number == outside else nodes[number][own]
+            assert sockets[slot]["type"] == link["type"]
+    for number, widget in top["properties"]["proxyWidgets"]:
+        assert any(each["name"] == widget for each in nodes[int(number)]["inputs"])
+
+
+def test_the_blueprints():
+    names = ["Retouch blemishes", "Undo retouching", "Undo retouching on every face"]
+    assert [file.stem for file in BLUEPRINTS] == names
