@@ -1,4 +1,4 @@
-"""Example graphs read left to right: nothing overlaps after a run, no wire passes a foreign node."""
+"""Example graphs read left to right: nothing overlaps after a run, no wire passes a node."""
 
 import json
 from itertools import combinations
