@@ -39,6 +39,7 @@ from .photos import blend, read_image, read_mask, write_image, write_mask
 
 CATEGORY = "FRR/BPFRe"
 FEATHER = 0.1
+FAINT = 0.02  # of a map: what is weaker is not drawn stronger
 LEAST = BPFRePipeline.size_requirements.minimum
 EDGE = 0.01  # feather where only holes change: a crop's rim needs no soft edge
 
@@ -99,6 +100,13 @@ def _retouch_outputs() -> list[Any]:
             "d2g_map", tooltip="What the second stage still found on the coarse result, likewise."
         ),
         io.String.Output("report", tooltip="Which faces were found."),
+        io.Image.Output(
+            "marked",
+            tooltip=(
+                "The pictures with what was found in red, scaled to each picture's strongest "
+                "blemish, so that weak ones show too; as it came where nothing was found."
+            ),
+        ),
     ]
 
 
@@ -169,7 +177,18 @@ class BPFReRetouch(BPFReNode):
             found = _retouch_faces(model, pixels, where.frames, size, wish)
         images, coarse = (blend(pixels, each, allowed) for each in (found.images, found.coarse))
         maps = (write_mask(found.maps[:, place : place + 1]) for place in range(2))
-        return io.NodeOutput(write_image(images, alpha), write_image(coarse, alpha), *maps, report)
+        marked = write_image(_marked(pixels, found.maps), alpha)
+        whole = write_image(images, alpha), write_image(coarse, alpha)
+        return io.NodeOutput(*whole, *maps, report, marked)
+
+
+def _marked(pixels: Tensor, maps: Tensor) -> Tensor:
+    """Pictures B 3 H W with maps B P H W in red, each picture's strongest at full red."""
+    found = maps.amax(1, keepdim=True)
+    strongest = found.amax((1, 2, 3), keepdim=True)
+    share = found / strongest.clamp_min(FAINT) * (strongest > 0)
+    red = pixels.new_tensor([1.0, 0.1, 0.1])[None, :, None, None]
+    return pixels + share * (red - pixels)
 
 
 def _framed_report(empty: list[bool]) -> str:

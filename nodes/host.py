@@ -95,10 +95,12 @@ def offer_files(folder: Path) -> None:
     to is told of in the log.
     """
     home = Path(folder_paths.get_input_directory())
-    for file in sorted(path for path in folder.glob("frr_*") if path.is_file()):
+    samples = [*folder.glob("frr_*"), *folder.glob("frr_*/*")]
+    for file in sorted(path for path in samples if path.is_file()):
+        place = home / file.relative_to(folder)
         try:
-            home.mkdir(parents=True, exist_ok=True)
-            with (home / file.name).open("xb") as copy:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with place.open("xb") as copy:
                 copy.write(file.read_bytes())
         except FileExistsError:
             continue

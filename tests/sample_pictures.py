@@ -107,4 +107,8 @@ def tensor(picture: Image.Image) -> torch.Tensor:
 if __name__ == "__main__":
     for name, picture in pictures().items():
         picture.save(SAMPLES / name, optimize=True)
+    (SAMPLES / "frr_batch").mkdir(exist_ok=True)
+    for name in ("portrait", "retouched"):
+        content = (SAMPLES / f"frr_{name}.png").read_bytes()
+        (SAMPLES / "frr_batch" / f"{name}.png").write_bytes(content)
     save_film(film(), SAMPLES / "frr_clip.mp4")

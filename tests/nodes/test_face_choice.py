@@ -144,3 +144,13 @@ def test_retouching_finds_faces_too(nodes, retouch, retoucher):
     assert node[4].startswith("3 face(s)")
     node = retouch(COFFEE, retoucher)
     assert torch.equal(node[0], COFFEE) and "no face found" in node[4]
+
+
+def test_weak_findings_show_in_the_marked_picture(nodes):
+    from frr.nodes.bpfre_retouch import _marked
+
+    photo, maps = torch.full((2, 3, 8, 8), 0.5), torch.zeros(2, 2, 8, 8)
+    maps[0, 1, 2, 3] = 0.05
+    marked = _marked(photo, maps)
+    assert marked[0, :, 2, 3].tolist() == pytest.approx([1.0, 0.1, 0.1])
+    assert torch.equal(marked[1], photo[1]) and torch.equal(marked[0, :, 4:], photo[0, :, 4:])

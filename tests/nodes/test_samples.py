@@ -31,8 +31,10 @@ def offer(nodes, monkeypatch, tmp_path):
 
 def test_samples_are_copied_into_the_input_folder(offer, tmp_path):
     folder = offer(tmp_path / "new" / "input")
-    shipped = {path.name for path in SAMPLES.glob("frr_*")}
-    assert {path.name for path in folder.iterdir()} == shipped >= set(sample_pictures.pictures())
+    files = [path for path in SAMPLES.rglob("*.*") if path.name != "README.md"]
+    shipped = {path.relative_to(SAMPLES) for path in files}
+    assert {path.relative_to(folder) for path in folder.rglob("*.*")} == shipped
+    assert {path.name for path in shipped} >= set(sample_pictures.pictures())
     assert all((folder / name).read_bytes() == (SAMPLES / name).read_bytes() for name in shipped)
 
 

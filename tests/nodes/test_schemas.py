@@ -112,3 +112,41 @@ def test_sizes_too_small_for_the_networks_are_refused_at_their_input(nodes):
             assert str(size) in check(working_size=size)
     assert nodes["FaceCrop"].validate_inputs(size=0) is True
     assert "63" in nodes["FaceCrop"].validate_inputs(size=63)
+
+
+SOUGHT = {
+    "undo": "MoFRRRestore",
+    "unfilter": "MoFRRRestore",
+    "whitening": "MoFRRRestore",
+    "acne": "BPFReRetouch",
+    "blemish": "BPFReRetouch",
+    "skin": "BPFReRetouch",
+    "slim": "MoFRRRestore",
+    "big eyes": "MoFRRRestore",
+}
+
+
+@pytest.mark.parametrize("word", SOUGHT)
+def test_words_that_people_look_for_name_few_nodes(nodes, word):
+    named = [name for name in IDS if word in nodes[name].define_schema().search_aliases]
+    assert SOUGHT[word] in named and len(named) <= 3
+
+
+def test_the_frontends_presets_are_the_nodes(nodes):
+    from frr.nodes.mofrr_presets import BY_HAND, PRESETS
+
+    script = (ROOT / "web" / "js" / "presets.js").read_text(encoding="utf-8")
+    for name in set(PRESETS) - {BY_HAND}:
+        assert f'"{name}":' in script or f"\n  {name}:" in script
+    inputs = {field.id for field in nodes["MoFRRRestore"].define_schema().inputs}
+    assert {"strength", *OPERATIONS, *(f"{name}_degree" for name in OPERATIONS)} <= inputs
+
+
+def test_every_value_of_a_choice_has_a_chinese_name(schema):
+    """But for what is a name itself: models, data types and algorithms."""
+    script = (ROOT / "web" / "js" / "options.js").read_text(encoding="utf-8")
+    for field in schema.inputs:
+        if field.io_type != "COMBO" or field.id.endswith(("model_name", "dtype", "algorithm")):
+            continue
+        for value in field.options["options"]:
+            assert f'"{value}":' in script or f"\n  {value}:" in script, (field.id, value)

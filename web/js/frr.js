@@ -7,7 +7,6 @@ import { verdictView } from "./verdict.js";
 import { sliderView } from "./slider.js";
 
 const VIEWS = {
-  MoFRRRestoreVideo: verdictView,
   MoFRRRestore: verdictView,
   MoFRRRoute: verdictView,
   MoFRREditRouting: verdictView,
