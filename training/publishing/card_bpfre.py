@@ -59,7 +59,7 @@ as FFHQ's aligned crops are. Coarse result and both maps are part of the answer:
 Every loss of the slides is implemented. These weights were trained on pairs alone, with Haar-band
 distances at three scales in place of VGG features (no weights need to be fetched), a detection loss
 that the slides do not have, and without the adversarial pair. The third stage's maps were trained
-on 128 faces of 448 px and more, four fifths of them real (US Congress, public domain; rOpenSci,
+on 512 faces of 400 px and more, five sixths of them real (US Congress, public domain; rOpenSci,
 Open Life Science, Code4Lib, Openscapes and R-Ladies members, CC-BY; innovation fellows, 18F, USDS,
 CC0 or US government), a quarter with painted blemishes. The others: 1301 synthetic faces: SFHQ and
 SFHQ-T2I (MIT, SelfishGene) and faker portraits (CC0 1.0, faker-js). Judged on other faker portraits

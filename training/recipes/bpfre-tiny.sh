@@ -40,13 +40,17 @@ frr train bpfre_inpaint --faces "$FACES/train" --run "$WORK/inpaint_1" --resume 
 frr train bpfre_inpaint --faces "$FACES/train" --run "$WORK/runs/bpfre_inpaint" --resume --set crop=160 \
     --set mixed_precision=bf16 --set start="$WORK/inpaint_1" --set steps=700 --set batch_size=6 --set learning_rate=1.2e-3
 
-# Natural skin: what a classical retoucher finds with landmarks, learnt without them. The second run weighs skin more.
+# Natural skin: what a classical retoucher finds with landmarks, learnt without them; then on more people. Skin weighs more.
 frr pool natural --faces "$FACES" -o "$WORK/natural" --resume --set sources=real_train:0.8,train:0.2 --set items=128 \
     --set seed=5
+frr pool natural --faces "$FACES" -o "$WORK/natural_2" --resume --set sources=real_train:0.85,train:0.15 \
+    --set items=384 --set smallest=400 --set painted=0.3 --set seed=17
 frr train bpfre_healer --pool "$WORK/natural" --run "$WORK/healer_1" --resume --set mixed_precision=bf16 \
     --set steps=170 --set batch_size=4 --set learning_rate=4e-3
-frr train bpfre_healer --pool "$WORK/natural" --run "$WORK/runs/bpfre_healer" --resume --set mixed_precision=bf16 \
+frr train bpfre_healer --pool "$WORK/natural" --run "$WORK/healer_2" --resume --set mixed_precision=bf16 \
     --set start="$WORK/healer_1" --set steps=240 --set batch_size=4 --set learning_rate=4e-3 --set skin_weight=4 --set seed=1
+frr train bpfre_healer --pool "$WORK/natural_2" --run "$WORK/runs/bpfre_healer" --resume --set mixed_precision=bf16 \
+    --set start="$WORK/healer_2" --set steps=540 --set batch_size=4 --set learning_rate=3e-3 --set skin_weight=4 --set seed=4
 
 # Threshold, weights, results, card.
 frr export --pipeline bpfre --runs "$WORK/runs" -o "$OUT" --calibrate "$FACES/val" --limit 24 --without-code --overwrite
