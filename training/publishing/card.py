@@ -28,6 +28,7 @@ SUBJECTS = {"BPFRePipeline": "card_bpfre", "MoFRRPipeline": "card_mofrr"}
 """The module in this folder that holds the `SUBJECT` of each pipeline class."""
 USAGE = """\
 import diffusers
+
 pipe = diffusers.DiffusionPipeline.from_pretrained("{repo}", trust_remote_code=True)
 pipe(diffusers.utils.load_image("photo.jpg")).images[0].save("{result}")
 """
@@ -195,8 +196,8 @@ def make_card(
         f"## Usage\n\n```python\n{usage}```",
         "The flag lets diffusers run the pipeline's code, which is part of this repository. Where "
         "the package `frr` is installed, `import frr` before it makes the flag unnecessary.",
-        f"To try it in a browser: [the Space](https://huggingface.co/spaces/{SPACE}), or the same page "
-        "on your own machine, `pip install \"frr[app]\" && frr app`.",
+        f"To try it in a browser: [the Space](https://huggingface.co/spaces/{SPACE}), or the same "
+        'page on your own machine, `pip install "frr[app]" && frr app`.',
         f"[{EXAMPLE_NAME}]({EXAMPLE_NAME}) is a photo to try it on.",
         "## Evaluation",
         *(each.tables.strip() for each in evidence),
