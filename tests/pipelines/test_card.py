@@ -94,7 +94,7 @@ def test_the_hub_can_read_what_the_card_says(pipe, folder, files, portrait):
 def test_the_usage_runs(pipe, folder, files, portrait, tmp_path, monkeypatch):
     text = card.write_card(pipe, folder, "me/mofrr", files, portrait, "frr 9").read_text()
     code = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]
-    assert code.count("\n") == 3 and '"me/mofrr"' in code
+    assert code.count("\n") == 4 and '"me/mofrr"' in code
     monkeypatch.chdir(tmp_path)
     portrait.save("photo.jpg")
     script = tmp_path / "usage.py"

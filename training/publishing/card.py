@@ -28,6 +28,7 @@ SUBJECTS = {"BPFRePipeline": "card_bpfre", "MoFRRPipeline": "card_mofrr"}
 """The module in this folder that holds the `SUBJECT` of each pipeline class."""
 USAGE = """\
 import diffusers
+
 pipe = diffusers.DiffusionPipeline.from_pretrained("{repo}", trust_remote_code=True)
 pipe(diffusers.utils.load_image("photo.jpg")).images[0].save("{result}")
 """
