@@ -42,7 +42,7 @@ def run_slice(
     """Run the recipe's commands that are left, until the time is up.
 
     `train` and `pool` are told how much time is left; other commands are begun as long as there is
-    any, and finish. What is left off is begun by the next slice; each does one command at least.
+    any, and finish. Each slice does at least one.
 
     Args:
         steps: arguments of each `frr` command.
