@@ -1,7 +1,8 @@
-"""`--candidates` of `frr evaluate` and `frr thresholds`: do samples differ as the truth may?"""
+"""`--candidates`: what a photo may have been, and whether samples differ as the truth may."""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,13 +11,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import options
+from .photos import Job, save_photo
 
 if TYPE_CHECKING:
+    from ..pipelines.mofrr.output import MoFRRPipelineOutput
     from ..training.judging.evaluate_native import World
     from .results import Results
 
 CANDIDATE_FILES = ("candidates.jsonl", "candidates.json", "candidates.md")
 
+restored_option = click.option(
+    "--candidates",
+    type=click.IntRange(2),
+    help="Also write so many restorations beside, NAME_1 the likeliest, with degrees drawn.",
+)
 evaluated_option = click.option(
     "--candidates",
     type=click.IntRange(2),
@@ -29,6 +37,36 @@ read_option = click.option(
     multiple=True,
     help="candidates.jsonl of `frr evaluate --world real --candidates N`, of people kept for this.",
 )
+
+
+def candidate_files(job: Job, count: int) -> tuple[Path, ...]:
+    """The files beside a result that may hold its candidates."""
+    target = job.target
+    return tuple(
+        target.with_name(f"{target.stem}_{number}{target.suffix}") for number in range(1, count + 1)
+    )
+
+
+def write_candidates(
+    output: MoFRRPipelineOutput, job: Job, results: Results, profile: bytes | None
+) -> list[dict[str, Any]]:
+    """Write a photo's candidates beside its result, the likeliest first.
+
+    Returns:
+        Of each its file, degrees, likelihood and words, as the report lists them; none, and no
+        file, where the photo leaves nothing open.
+    """
+    found = output.candidates[0] if output.candidates else []
+    if len(found) < 2:
+        return []
+    records = []
+    for path, each in zip(candidate_files(job, len(found)), found, strict=True):
+        save_photo(each.image, path, results, profile)
+        degrees = options.by_name(list(each.degrees), each.degrees.values())
+        chance = round(each.likelihood, 4)
+        told = {"degrees": degrees, "likelihood": chance, "words": each.words}
+        records.append({"file": path.name, **told})
+    return records
 
 
 def evaluate_candidates(
@@ -70,7 +108,8 @@ def calibrate_candidates(folder: Path, files: Sequence[Path]) -> None:
 
     rows = [row for file in files for row in read_candidates(file)]
     fit = calibrate_draws(folder, rows)
-    names = list(dict.fromkeys(row.operation for row in rows))
-    for name, temperature, mixing, _, scale in zip(names, *fit, strict=True):
-        said = f"degree temperature {temperature:g}, prior's share {mixing:g}, spread x {scale:g}"
-        click.echo(f"{name}: {said}")
+    config = json.loads((folder / "router" / "config.json").read_text(encoding="utf-8"))
+    names = config["operations"]
+    for name, temperature, mixing, _, gain, scale in zip(names, *fit, strict=True):
+        said = f"degree temperature {temperature:g}, prior's share {mixing:g}"
+        click.echo(f"{name}: {said}, gain {gain:g}, spread x {scale:g}")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from . import options
+from .candidates import candidate_files, restored_option, write_candidates
 from .faces import Chosen, load_detector, restore_faces
 from .photos import FORMATS, Job, Problems, find, open_photo, own_files, plan, save_photo
 from .reports import References, Report, expert_files, to_do, write_expert_pictures
@@ -77,7 +78,14 @@ class Settings:
 @click.option("--degree", "degrees", multiple=True, metavar="NAME=0..1", help="A known degree.")
 @options.steps
 @click.option("--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True)
-@click.option("--samples", type=click.IntRange(1), default=1, show_default=True)
+@click.option(
+    "--samples",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="More than 1: the report says how unsure the result is.",
+)
+@restored_option
 @options.seed
 @click.option("--working-size", type=click.IntRange(0), help="Shorter side; 0: the photo's own.")
 @click.option("--always", is_flag=True, help="Run the shared expert even where nothing is found.")
@@ -95,14 +103,28 @@ def restore(paths: Sequence[Path], folder: Path, **given: Any) -> None:
     what was undone, how long it took and, given the true photo (--reference, a file, or a folder
     with files of the same names), the PSNR before and after.
 
+    With --candidates N, restorations that may be the true one are written beside it as NAME_1 to
+    NAME_N, the likeliest first, each with degrees drawn from what the router believes of them; the
+    report lists them. The result itself is not one of them: it is careful where no degree is known.
+
     A photo should be filled by one upright face. In whole photos --faces finds the faces itself (it
     needs the `identity` extra): all, the largest, or those of the given numbers, 1 the largest.
     """
     if given["faces"] and given["experts"]:
         raise click.UsageError("--experts shows what was done to a whole photo; leave out --faces")
+    if given["candidates"]:
+        if given["faces"] or given["samples"] > 1:
+            raise click.UsageError("--candidates goes with neither --faces nor --samples")
+        given["samples"] = given["candidates"]
     problems = Problems()
     photos = find(paths, problems)
-    jobs = plan(photos, folder, given["suffix"])
+    beside = given["candidates"] or 0
+    jobs = plan(
+        photos,
+        folder,
+        given["suffix"],
+        lambda job: (*own_files(job), *candidate_files(job, beside)),
+    )
     results = Results(
         folder, (*photos, given["reference"]), overwrite=given["overwrite"], resume=given["resume"]
     )
@@ -111,14 +133,15 @@ def restore(paths: Sequence[Path], folder: Path, **given: Any) -> None:
     settings = _settings(given, pipe)
     finder = (load_detector(), given["faces"]) if given["faces"] else None
 
-    context = {"model": given["model"], "settings": settings.record()}
+    asked = {"candidates": beside} if beside else {}
+    context = {"model": given["model"], "settings": {**settings.record(), **asked}}
     jobs = to_do(jobs, results, problems, **context)
     device = None if finder else pipe.device
     coming = load_ahead(jobs, lambda job: Loaded.of(job, references, device))
     reports, speed = [], Throughput()
 
     def finish(job: Job, restored: Restored) -> Report:
-        report = restored.save(pipe, job, results, given["experts"])
+        report = restored.save(pipe, job, results, given["experts"], bool(beside))
         report.write(results, **context)
         return report
 
@@ -132,7 +155,7 @@ def restore(paths: Sequence[Path], folder: Path, **given: Any) -> None:
             for job, loading in bar:
                 with problems.of(job.photo):
                     extras = expert_files(job, pipe.operations) if given["experts"] else ()
-                    results.check(*own_files(job), *extras)
+                    results.check(*own_files(job), *candidate_files(job, beside), *extras)
                     restored = _restore_one(pipe, loading, settings, finder, speed)
                     if not given["experts"]:
                         restored = restored.without_experts()
@@ -210,16 +233,21 @@ class Restored(NamedTuple):
         output = replace(self.output, expert_images=None, residuals=None, flows=None)
         return self._replace(output=output)
 
-    def save(self, pipe: MoFRRPipeline, job: Job, results: Results, experts: bool) -> Report:
+    def save(
+        self, pipe: MoFRRPipeline, job: Job, results: Results, experts: bool, candidates: bool
+    ) -> Report:
         """Write the pictures; returns the report, not yet written."""
         start, photo = time.perf_counter(), self.loaded.photo
-        save_photo(self.result, job.target, results, photo.info.get("icc_profile"))
+        profile = photo.info.get("icc_profile")
+        save_photo(self.result, job.target, results, profile)
+        found = write_candidates(self.output, job, results, profile) if candidates else None
         if experts:
             write_expert_pictures(self.output, job.extras, results)
         seconds = {"read": self.loaded.seconds, "restore": self.seconds}
         seconds["write"] = time.perf_counter() - start
         pictures = photo, self.result
-        return Report.of(pipe, job, pictures, self.output, self.loaded.truth, seconds, self.faces)
+        report = Report.of(pipe, job, pictures, self.output, self.loaded.truth, seconds, self.faces)
+        return replace(report, candidates=found)
 
 
 def _restore_one(

@@ -139,6 +139,8 @@ class NativeRouter(ModelMixin, ConfigMixin):
         degree_temperature: what degree logits are divided by where degrees are drawn; calibrated.
         degree_mixing: the share of `degree_prior` in what they are then drawn from; calibrated.
         degree_prior: how often each degree level occurs, for each operation; calibrated.
+        sample_gain: what the edits at a drawn degree are multiplied by, for each operation, since
+            experts undo less than the degree that they are told; calibrated.
         spread_scale: what samples of each operation's degree differ by is multiplied by this to be
             an error; calibrated.
     """
@@ -170,6 +172,7 @@ class NativeRouter(ModelMixin, ConfigMixin):
         degree_temperature: tuple[float, ...] | None = None,
         degree_mixing: tuple[float, ...] | None = None,
         degree_prior: tuple[tuple[float, ...], ...] | None = None,
+        sample_gain: tuple[float, ...] | None = None,
         spread_scale: tuple[float, ...] | None = None,
     ) -> None:
         super().__init__()
@@ -183,6 +186,7 @@ class NativeRouter(ModelMixin, ConfigMixin):
             ("degree_temperature", degree_temperature),
             ("degree_mixing", degree_mixing),
             ("degree_prior", degree_prior),
+            ("sample_gain", sample_gain),
             ("spread_scale", spread_scale),
         ):
             if values is not None and len(values) != count:

@@ -30,7 +30,8 @@ class ExpertBlock(MoFRRBlock):
     """
 
     takes: ClassVar[list[Any]] = [
-        *passed("pixels", "request", "routing", "acting", "edits", "draws", "drawn_edits"),
+        *passed("pixels", "request", "routing", "acting", "edits", "drawn_edits"),
+        InputParam("draws", description="from an earlier block; None with one sample"),
         InputParam("generator", description="for schedulers that draw noise in their steps"),
         InputParam("latents", description="from an earlier block"),
     ]
@@ -110,7 +111,8 @@ class MergeBlock(MoFRRBlock):
 
     about = "Applies the edits to the photos' own pixels, and fuses them."
     takes: ClassVar[list[Any]] = [
-        *passed("pixels", "request", "routing", "acting", "edits", "draws", "drawn_edits"),
+        *passed("pixels", "request", "routing", "acting", "edits", "drawn_edits"),
+        InputParam("draws", description="from an earlier block; None with one sample"),
         InputParam("latents", description="from an earlier block"),
     ]
     gives = ("restoration",)
@@ -139,7 +141,9 @@ class MergeBlock(MoFRRBlock):
             result = result._replace(images=images, edits=applied, uncertainty=spread)
         if draws is not None:
             drawn = (
-                pipeline.join(pixels, edits, routing.gates, request.strength).images
+                pipeline.join(
+                    pixels, pipeline.made_bold(edits, draws), routing.gates, request.strength
+                ).images
                 for edits in (given.drawn_edits if draws.drawn.any() else [])
             )
             spread, samples = pipeline.summarise(images, spread, drawn, draws, keep=True)

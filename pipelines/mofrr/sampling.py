@@ -6,7 +6,7 @@ the true one. The main image is not their mean, which would blur what they move 
 what the experts answer where they are told no degree.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -14,11 +14,14 @@ from torch import Tensor
 from ..photos.arrays import to_signed
 from ..room import OPEN, Room
 from .candidates import Draws, Samples, draw_degrees
-from .direct import answers_at_once, denoises
+from .direct import DirectEdit, answers_at_once, denoises
+from .edits import ExpertEdit
 from .request import Generators, Request
 from .routing import Routing
 from .stages import Stage
 from .steps import MoFRRSteps
+
+Edits = Mapping[str, ExpertEdit | DirectEdit]
 
 
 class MoFRRSampling(MoFRRSteps):
@@ -85,7 +88,17 @@ class MoFRRSampling(MoFRRSteps):
                 room=stage,
                 sight=routing.sight,
             )
+            edits = self.made_bold(edits, draws)
             yield self.join(pixels, edits, routing.gates, request.strength, room=stage).images
+
+    def made_bold(self, edits: Edits, draws: Draws) -> Edits:
+        """A sample's edits, those at drawn degrees times the router's `sample_gain`."""
+        gains = self._setting("sample_gain")
+        for place, name in enumerate(self.operations):
+            edit = edits.get(name)
+            if isinstance(edit, DirectEdit) and draws.drawn[:, place].any() and gains[place] != 1:
+                edits = {**edits, name: edit.scaled(gains[place])}
+        return edits
 
     def summarise(
         self,
@@ -120,7 +133,11 @@ class MoFRRSampling(MoFRRSteps):
 
     def _spread_scale(self, drawn: Tensor) -> Tensor:
         """B: the mean scale of the operations that were drawn, B K."""
-        config = {} if self.router is None else self.router.config
-        scales = config.get("spread_scale") or [1.0] * drawn.shape[1]
+        scales = torch.tensor(self._setting("spread_scale"))
         weights = drawn.float()
-        return (weights * torch.tensor(scales)).sum(1) / weights.sum(1).clamp_min(1)
+        return (weights * scales).sum(1) / weights.sum(1).clamp_min(1)
+
+    def _setting(self, name: str) -> Sequence[float]:
+        """A calibrated number of each operation, K: 1 where the router has none."""
+        config = {} if self.router is None else self.router.config
+        return config.get(name) or [1.0] * len(self.operations)

@@ -40,6 +40,7 @@ UNITS = {
     "eye_enlarging": "eyes, %",
 }
 COARSE = 64
+LISTS = "logits", "answers", "candidates", "doubled"
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class JudgedCandidates:
         candidates: PSNR of each candidate.
         error: root mean square error of the main image in levels of 8 bits.
         spread: likewise what the samples say it is, before `spread_scale`.
+        doubled: `answers` with edits of twice the strength; empty where they are twice as much.
     """
 
     operation: str
@@ -77,6 +79,21 @@ class JudgedCandidates:
     candidates: tuple[float, ...]
     error: float
     spread: float
+    doubled: tuple[float, ...] = ()
+
+    def undone(self, gain: float) -> Floats:
+        """`answers` with edits of `gain` times the strength.
+
+        Light and motion grow as the edit does; the energy of texture is a quadratic of it, which
+        follows from the answers at once and twice the strength.
+        """
+        answers = np.array(self.answers)
+        if gain == 1 or not self.doubled:
+            return gain * answers
+        once, twice = (10 ** (np.array(each) / 10) - 1 for each in (self.answers, self.doubled))
+        square = (twice - 2 * once) / 2
+        energy = 1 + gain * (once - square) + gain**2 * square
+        return 10 * np.log10(np.maximum(energy, 1e-3))
 
 
 class Quantity:
@@ -98,11 +115,12 @@ class Quantity:
             return self.between(self.photo.target)
         return self.photo.effects[self.operation] * STRONG[self.operation] * 100
 
-    def undone(self, answer: DirectAnswer) -> float:
-        """What an expert's answer would undo."""
+    def undone(self, answer: DirectAnswer, times: float = 1) -> float:
+        """What an expert's answer, times a factor, would undo."""
         if answer.flow is None:
             assert answer.residual is not None
-            return self.between((self.photo.image + answer.residual.cpu()).clamp(-1, 1))
+            change = times * answer.residual.cpu()
+            return self.between((self.photo.image + change).clamp(-1, 1))
         measure = eyes.effect if self.operation == "eye_enlarging" else slimming.effect
         flow = -answer.flow.float().cpu() * COARSE / 1000
         assert self.photo.points is not None
@@ -178,9 +196,9 @@ def _judged(judge: Judge, photo: Photo, face: str, split: str, count: int) -> Ju
     logits = pipe.router.judge(view).degree_logits[0, place].float().log_softmax(-1)
     quantity = Quantity(name, photo)
 
-    def undone(degree: float) -> float:
+    def undone(degree: float, times: float = 1) -> float:
         told = image.new_tensor([degree])
-        return round(quantity.undone(expert.answer(image, view, told)), 4)
+        return round(quantity.undone(expert.answer(image, view, told), times), 4)
 
     output = pipe(
         to_unit(image),
@@ -204,6 +222,7 @@ def _judged(judge: Judge, photo: Photo, face: str, split: str, count: int) -> Ju
         truth=round(quantity.true(), 4),
         point=undone(float("nan")),
         answers=tuple(map(undone, TOLD)),
+        doubled=tuple(undone(z, 2) for z in TOLD) if name == "smoothing" else (),
         decibels={"photo": decibels(image, target), "main": decibels(main, target)},
         candidates=tuple(found),
         error=round(float((main - target).square().mean().sqrt()) * 127.5, 4),
@@ -226,7 +245,7 @@ def read_candidates(path: Path) -> list[JudgedCandidates]:
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         try:
             values = json.loads(line)
-            lists = {n: tuple(values[n]) for n in ("logits", "answers", "candidates")}
+            lists = {n: tuple(values[n]) for n in LISTS}
             rows.append(JudgedCandidates(**{**values, **lists}))
         except (json.JSONDecodeError, TypeError, KeyError) as error:
             raise ValueError(f"{path}, line {number}, holds no candidates: {error}") from error

@@ -24,6 +24,7 @@ INTERVAL = 0.1, 0.9
 SHARES = 40
 TEMPERATURES = 0.5, 0.7, 0.85, 1.0, 1.25, 1.5, 2.0, 3.0
 MIXINGS = 0.0, 0.15, 0.3, 0.5, 0.75, 1.0
+GAINS = tuple(round(0.8 + 0.05 * step, 2) for step in range(25))
 ALLOWED = 0.74, 0.86
 """Coverage of 80 % intervals on validation people that is good enough to look at CRPS alone."""
 
@@ -34,6 +35,7 @@ class DrawsFit(NamedTuple):
     degree_temperature: tuple[float, ...]
     degree_mixing: tuple[float, ...]
     degree_prior: tuple[tuple[float, ...], ...]
+    sample_gain: tuple[float, ...]
     spread_scale: tuple[float, ...]
 
 
@@ -45,11 +47,23 @@ class Scores(NamedTuple):
     width: float  # standard deviation
 
 
-def quantity_samples(row: JudgedCandidates, belief: torch.Tensor, count: int = SHARES) -> Floats:
+def quantity_samples(
+    row: JudgedCandidates, belief: torch.Tensor, gain: float = 1, count: int = SHARES
+) -> Floats:
     """Equally likely quantities, count, of a distribution of degrees L."""
     shares = (torch.arange(count) + 0.5) / count
     degrees = quantiles(belief, shares).double().numpy()
-    return np.interp(degrees, (0.0, *TOLD), (0.0, *row.answers))
+    return np.interp(degrees, (0.0, *TOLD), (0.0, *row.undone(gain)))
+
+
+def gain_of(rows: Sequence[JudgedCandidates]) -> float:
+    """The gain with which, told the true degrees, experts undo what was done in the median."""
+    shares = {}
+    for gain in GAINS:
+        undone = [np.interp(r.effect, (0.0, *TOLD), (0.0, *r.undone(gain))) for r in rows]
+        truth = [max(abs(r.truth), 1e-3) for r in rows]
+        shares[gain] = abs(float(np.median(np.divide(undone, truth))) - 1)
+    return min(shares, key=lambda gain: (round(shares[gain], 3), gain))
 
 
 def score(samples: Floats, truth: float) -> Scores:
@@ -75,23 +89,24 @@ def belief_of(row: JudgedCandidates, settings: Mapping[str, tuple]) -> torch.Ten
 
 def fit_operation(
     rows: Sequence[JudgedCandidates],
-) -> tuple[float, float, tuple[float, ...], float]:
-    """Temperature, mixing, prior and scale of the spread for one operation.
+) -> tuple[float, float, tuple[float, ...], float, float]:
+    """Temperature, mixing, prior, gain and scale of the spread for one operation.
 
     Of all pairs whose intervals cover well enough that of the least CRPS; if none does, the one
     whose coverage is nearest.
     """
-    prior, tried = prior_of(rows), []
+    prior, gain, tried = prior_of(rows), gain_of(rows), []
     for temperature in TEMPERATURES:
         for mixing in MIXINGS:
             settings = _settings(temperature, mixing, prior)
-            scores = [score(quantity_samples(r, belief_of(r, settings)), r.truth) for r in rows]
+            drawn = [(quantity_samples(r, belief_of(r, settings), gain), r.truth) for r in rows]
+            scores = [score(*each) for each in drawn]
             covered = float(np.mean([each.covered for each in scores]))
             missed = max(ALLOWED[0] - covered, covered - ALLOWED[1], 0.0)
             crps = float(np.mean([each.crps for each in scores]))
             tried.append((round(missed, 2), crps, temperature, mixing))
     _, _, temperature, mixing = min(tried)
-    return temperature, mixing, prior, spread_scale(rows)
+    return temperature, mixing, prior, gain, spread_scale(rows)
 
 
 def _settings(temperature: float, mixing: float, prior: tuple[float, ...]) -> dict[str, tuple]:

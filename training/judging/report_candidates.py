@@ -53,7 +53,8 @@ def spread_row(
     names = ("degree_temperature", "degree_mixing", "degree_prior")
     own = {name: (config[name][place],) for name in names if config.get(name)}
     scale = (config.get("spread_scale") or [1.0] * len(config["operations"]))[place]
-    scores = [score(quantity_samples(r, belief_of(r, own)), r.truth) for r in rows]
+    gain = (config.get("sample_gain") or [1.0] * len(config["operations"]))[place]
+    scores = [score(quantity_samples(r, belief_of(r, own), gain), r.truth) for r in rows]
     errors = np.array([row.error for row in rows])
     spreads = np.array([row.spread for row in rows]) * scale
     return SpreadRow(
