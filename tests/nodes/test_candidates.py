@@ -25,13 +25,14 @@ def picture():
 def run(nodes, decisions, model):
     def run(image, choice=1, candidates=3, **given):
         settings = {"steps": 1, "seed": 4, "strength": 1.0, **decisions(**{**ON, **given})}
-        return nodes["MoFRRCandidates"].execute(image, model, candidates, choice, **settings)
+        out = nodes["MoFRRCandidates"].execute(image, model, candidates, choice, **settings)
+        return out[0], out[1], out[2]
 
     return run
 
 
 def test_gives_what_the_pipeline_gives(run, model, picture):
-    batch, chosen, report = run(picture, choice=2).result
+    batch, chosen, report = run(picture, choice=2)
     output = model.pipeline(
         picture[..., :3].movedim(-1, 1),
         operations={"whitening", "face_slimming"},
@@ -51,10 +52,10 @@ def test_gives_what_the_pipeline_gives(run, model, picture):
 
 def test_one_where_nothing_is_open(run, model, picture):
     told = {"whitening_degree": 0.5, "face_slimming_degree": 0.5}
-    batch, chosen, report = run(picture, choice=3, **told).result
+    batch, chosen, report = run(picture, choice=3, **told)
     assert len(batch) == 1 and torch.equal(chosen, batch) and "nothing is left open" in report
     model.pipeline.router.register_to_config(thresholds=values(2.0))
-    batch, _, _ = run(picture, whitening="auto", face_slimming="auto").result
+    batch, _, _ = run(picture, whitening="auto", face_slimming="auto")
     assert torch.equal(batch, picture)
 
 

@@ -245,7 +245,7 @@ def read_candidates(path: Path) -> list[JudgedCandidates]:
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         try:
             values = json.loads(line)
-            lists = {n: tuple(values[n]) for n in LISTS}
+            lists = {n: tuple(values.get(n, ())) for n in LISTS}
             rows.append(JudgedCandidates(**{**values, **lists}))
         except (json.JSONDecodeError, TypeError, KeyError) as error:
             raise ValueError(f"{path}, line {number}, holds no candidates: {error}") from error
