@@ -129,22 +129,25 @@ def calibrate_draws(folder: Path, rows: Sequence[JudgedCandidates]) -> DrawsFit:
 
     Args:
         folder: of a pipeline, with `router/config.json`.
-        rows: photos of validation people, of every operation of the router.
+        rows: photos of validation people; an operation that none of them has is drawn as its
+            levels say.
 
     Raises:
-        ValueError: an operation without photos, or a router without degree levels that fit.
+        ValueError: they were judged by a router of another number of degree levels.
     """
     path = folder / "router" / "config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     levels, fits = config.get("degree_levels", 8), []
     for name in config["operations"]:
         own = [row for row in rows if row.operation == name]
-        if not own or any(len(row.logits) != levels for row in own):
+        found = {len(row.logits) for row in own} or {levels}
+        if found != {levels}:
             raise ValueError(
-                f"Expected photos with {name} judged by a router of {levels} degree levels, got "
-                f"{len(own)}: evaluate this model with --world real --candidates 5"
+                f"photos with {name} were judged by a router of {found.pop()} degree levels, this "
+                f"one has {levels}: evaluate this model with --world real --candidates 5"
             )
-        fits.append(fit_operation(own))
+        plain = (1.0, 0.0, tuple(edges(levels).diff().tolist()), 1.0, 1.0)
+        fits.append(fit_operation(own) if own else plain)
     fit = DrawsFit(*zip(*fits, strict=True))
     write_json(path, {**config, **{name: list(values) for name, values in fit._asdict().items()}})
     return fit
