@@ -62,7 +62,7 @@ def _outputs() -> list[Any]:
         ),
         io.Mask.Output(
             "uncertainty",
-            tooltip="The error to be expected at each pixel, as the samples say; 0 with one sample.",
+            tooltip="The error to be expected at each pixel, as samples say; 0 with one sample.",
         ),
         RoutingSocket.Output("routing", tooltip="The verdict, for the nodes that take it."),
         io.String.Output("report", tooltip="What was found and undone, as text."),

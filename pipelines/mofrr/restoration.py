@@ -52,9 +52,10 @@ class MoFRRRestoration(MoFRRSampling):
         draws = None
         if request.output_type != "latent":
             draws = self.draw_degrees(routing, acting, generator, count)
-        noises, stage = (
-            (count, room) if draws is None else (draws.noises, Stage(room, 0, count + 1))
-        )
+        noises, stage = count, room
+        if draws is not None:
+            noises = draws.noises
+            stage = Stage(room, 0, count + 1) if draws.drawn.any() else room
         photo, degrees, running = (repeat(x, noises) for x in (photo, routing.degrees, acting))
         edits, denoised = self.run_experts(
             photo,

@@ -129,13 +129,17 @@ class MoFRRSampling(MoFRRSteps):
         scale = self._spread_scale(draws.drawn).to(images)[:, None, None, None]
         drawn = draws.drawn.any(1).to(images.device)[:, None, None, None]
         others = torch.zeros_like(squares) if spread is None else spread
-        return torch.where(drawn, squares.sqrt() * scale, others), Samples(tuple(kept), draws)
+        expected = (squares.sqrt() * scale).clamp_max(1)
+        return torch.where(drawn, expected, others), Samples(tuple(kept), draws)
 
     def _spread_scale(self, drawn: Tensor) -> Tensor:
-        """B: the mean scale of the operations that were drawn, B K."""
-        scales = torch.tensor(self._setting("spread_scale"))
-        weights = drawn.float()
-        return (weights * scales).sum(1) / weights.sum(1).clamp_min(1)
+        """B: the least scale of the operations that were drawn, B K.
+
+        A large scale is that of an operation whose samples hardly differ: beside another one they
+        make little of the spread.
+        """
+        scales = torch.tensor(self._setting("spread_scale")).expand(drawn.shape)
+        return scales.masked_fill(~drawn, torch.inf).amin(1).nan_to_num(posinf=1.0)
 
     def _setting(self, name: str) -> Sequence[float]:
         """A calibrated number of each operation, K: 1 where the router has none."""

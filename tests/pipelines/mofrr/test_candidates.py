@@ -65,8 +65,19 @@ def test_uncertainty_is_the_candidates_distance_from_the_image(native, shots):
 def test_the_spread_is_scaled_as_the_router_says(make_native, shots):
     pipeline = make_native()
     plain = call(pipeline, shots).uncertainty
-    pipeline.router.register_to_config(spread_scale=values(9.0, whitening=1.0, face_slimming=2.0))
-    assert torch.allclose(call(pipeline, shots).uncertainty, 1.5 * plain, atol=1e-6)
+    pipeline.router.register_to_config(spread_scale=values(0.5, whitening=2.0, face_slimming=3.0))
+    assert torch.allclose(call(pipeline, shots).uncertainty, 2 * plain, atol=1e-6)
+
+
+def test_edits_at_drawn_degrees_are_as_bold_as_the_router_says(make_native, shots):
+    pipeline, wishes = make_native(), {"operations": {"face_slimming"}}
+    pipeline.router.register_to_config(sample_gain=values(1.0, face_slimming=1.5))
+    once = call(pipeline, shots, **wishes, strength=0.6)
+    pipeline.router.register_to_config(sample_gain=values(1.0, face_slimming=0.9))
+    whole = call(pipeline, shots, **wishes)
+    for one, other in zip(once.candidates[0], whole.candidates[0], strict=True):
+        assert one.degrees == other.degrees
+        assert torch.allclose(one.image, other.image, atol=1e-5)
 
 
 def test_seeds_draw_and_batches_do_not_matter(native, shots):
