@@ -139,15 +139,15 @@ class MergeBlock(MoFRRBlock):
                 pixels, given.edits, routing.gates, request.strength, noises, keep_edits=True
             )
             result = result._replace(images=images, edits=applied, uncertainty=spread)
-        if draws is not None:
-            drawn = (
-                pipeline.join(
-                    pixels, pipeline.made_bold(edits, draws), routing.gates, request.strength
-                ).images
-                for edits in (given.drawn_edits if draws.drawn.any() else [])
-            )
-            spread, samples = pipeline.summarise(images, spread, drawn, draws, keep=True)
-            result = result._replace(uncertainty=spread, samples=samples)
+            if draws is not None:
+                drawn = (
+                    pipeline.join(
+                        pixels, pipeline.made_bold(edits, draws), routing.gates, request.strength
+                    ).images
+                    for edits in (given.drawn_edits if draws.drawn.any() else [])
+                )
+                spread, samples = pipeline.summarise(images, spread, drawn, draws, keep=True)
+                result = result._replace(uncertainty=spread, samples=samples)
         given.restoration = result
 
 

@@ -87,7 +87,7 @@ class JudgedCandidates:
         Light and motion grow as the edit does; the energy of texture is a quadratic of it, which
         follows from the answers at once and twice the strength.
         """
-        answers = np.array(self.answers)
+        answers: Floats = np.array(self.answers, dtype=np.float64)
         if gain == 1 or not self.doubled:
             return gain * answers
         once, twice = (10 ** (np.array(each) / 10) - 1 for each in (self.answers, self.doubled))
@@ -107,7 +107,8 @@ class Quantity:
     def __init__(self, operation: str, photo: Photo) -> None:
         self.operation, self.photo = operation, photo
         assert photo.points is not None
-        self.face = FaceRegions(photo.points, *photo.image.shape[-2:])
+        height, width = photo.image.shape[-2:]
+        self.face = FaceRegions(photo.points, height, width)
 
     def true(self) -> float:
         """What was done."""

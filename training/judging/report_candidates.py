@@ -77,7 +77,7 @@ def spearman(first: Floats, second: Floats) -> float:
     ranks = [_ranks(each) for each in (first, second)]
     if len(first) < 3 or any(each.std() == 0 for each in ranks):
         return 0.0
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
 def _ranks(values: Floats) -> Floats:

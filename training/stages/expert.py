@@ -5,7 +5,7 @@ are. The target is the photo as the other operations alone would have left it.
 """
 
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -58,10 +58,10 @@ def make_scheduler(prediction_type: str = "sample") -> DDIMScheduler:
     al., WACV 2024. From pure noise no clean sample follows from the noise in it: for those that
     predict the noise the schedule is that of Ho et al., NeurIPS 2020, and estimates are clipped.
     """
-    sample = prediction_type == "sample"
+    sample, kind = prediction_type == "sample", cast(Any, prediction_type)
     return DDIMScheduler(
         beta_schedule="linear",
-        prediction_type=prediction_type,
+        prediction_type=kind,
         rescale_betas_zero_snr=sample,
         timestep_spacing="trailing",
         clip_sample=not sample,
