@@ -12,6 +12,13 @@ import click
 
 from . import options
 from .bpfre import BPFRE_FILES, NATURAL_FILES, evaluate_bpfre, evaluate_natural, pipeline_option
+from .candidates import (
+    CANDIDATE_FILES,
+    calibrate_candidates,
+    evaluate_candidates,
+    evaluated_option,
+    read_option,
+)
 from .results import Results
 
 if TYPE_CHECKING:
@@ -73,6 +80,7 @@ faces_option = click.option(
     is_flag=True,
     help="With --world real: undo every set of operations, so that `frr thresholds` sees them all.",
 )
+@evaluated_option
 @options.overwrite
 @options.model
 def evaluate(faces_folder: Path, folder: Path, **given: Any) -> None:
@@ -92,7 +100,8 @@ def evaluate(faces_folder: Path, folder: Path, **given: Any) -> None:
     With --world real: photos of real size, each operation alone and mixed by one app, sent and
     cropped; also by native side and JPEG quality, as other files, and how honest probabilities are;
     --identity adds slimmed faces and enlarged eyes, where the extra is there. Writes real.md,
-    real.json and photos.jsonl, which `frr thresholds` reads.
+    real.json and photos.jsonl, which `frr thresholds` reads. With --candidates N: instead how well
+    samples of the degree spread. Writes candidates.md, .json and .jsonl, for `frr thresholds`, too.
     """
     real = given["world"] == "real"
     bpfre = given["pipeline"] == "bpfre"
@@ -101,7 +110,9 @@ def evaluate(faces_folder: Path, folder: Path, **given: Any) -> None:
     if bpfre:
         files = NATURAL_FILES if real else BPFRE_FILES
     elif real:
-        files = REAL_FILES
+        files = REAL_FILES if given["candidates"] is None else CANDIDATE_FILES
+    elif given["candidates"] is not None:
+        raise click.UsageError("--candidates are judged on real photos: add --world real")
     results = options.results_in(folder, files, given["overwrite"])
     if bpfre and real:
         evaluate_natural(faces_folder, results, given)
@@ -134,6 +145,9 @@ def _evaluate_real(faces_folder: Path, results: Results, given: dict[str, Any]) 
 
     sides = options.read_numbers(given["sides"], "--sides") or SIDES
     world = World(given["seed"], SPLITS[given["split"]], sides, not given["unsent"])
+    if given["candidates"] is not None:
+        evaluate_candidates(faces_folder, results, given, world, _advance)
+        return
     pipe = options.load_pipeline(given["model"], given["device"], given["dtype"])
     try:
         faces = open_faces(faces_folder, given["sources"], given["without"])
@@ -174,9 +188,9 @@ def _evaluate_real(faces_folder: Path, results: Results, given: dict[str, Any]) 
     "files",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     multiple=True,
-    required=True,
     help="photos.jsonl of `frr evaluate --world real`, of people kept for this.",
 )
+@read_option
 @click.option(
     "--touched",
     type=click.FloatRange(0, 1),
@@ -191,27 +205,43 @@ def _evaluate_real(faces_folder: Path, results: Results, given: dict[str, Any]) 
     show_default=True,
     help="What a dB lost counts, against one gained.",
 )
-def thresholds(folder: Path, files: Sequence[Path], touched: float, caution: float) -> None:
+def thresholds(
+    folder: Path, files: Sequence[Path], spreads: Sequence[Path], touched: float, caution: float
+) -> None:
     """Calibrate the router of a model: its probabilities, and where they count as found.
 
     Probabilities are made honest on the photos that the model judged; the thresholds are those of
     the largest mean gain in dB that leave enough untouched photos alone. Where AUC falls below 0.7
     in the smallest or most compressed photos, that size and quality become bounds below which the
     router says that it cannot tell.
+
+    With --candidates, too or alone: how surely degrees are drawn where nobody tells them, so that
+    80 % intervals hold 80 % of the true ones, and what `uncertainty` is multiplied by to be an
+    error. Judged again with these settings, it comes out more exactly.
     """
+    if not (files or spreads):
+        raise click.UsageError("nothing to calibrate on: pass --photos, --candidates, or both")
+    try:
+        if files:
+            _calibrate_found(folder, files, touched, caution)
+        if spreads:
+            calibrate_candidates(folder, spreads)
+    except (OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"wrote {folder / 'router' / 'config.json'}")
+
+
+def _calibrate_found(folder: Path, files: Sequence[Path], touched: float, caution: float) -> None:
+    """Calibrates probabilities, thresholds and bounds, and says so."""
     from ..training.judging.native_photos import read_photos
     from ..training.judging.native_thresholds import calibrate_folder
 
-    try:
-        photos = [photo for file in files for photo in read_photos(file)]
-        fit = calibrate_folder(folder, photos, touched_share=touched, caution=caution)
-    except (OSError, ValueError) as error:
-        raise click.ClickException(str(error)) from error
+    photos = [photo for file in files for photo in read_photos(file)]
+    fit = calibrate_folder(folder, photos, touched_share=touched, caution=caution)
     for name, *values in zip(photos[0].operations, *fit, strict=True):
         said = zip(fit._fields, values, strict=True)
         words = [f"{word} {'none' if n is None else f'{n:.4g}'}" for word, n in said]
         click.echo(f"{name}: " + ", ".join(words))
-    click.echo(f"wrote {folder / 'router' / 'config.json'}")
 
 
 def _judge(

@@ -83,9 +83,13 @@ class Report:
             their probability is no verdict.
         seconds: time to read, restore and write.
         psnr: against the true photo in dB, before and after; infinite where equal, None without.
-        uncertainty: mean spread of the samples in grey levels of 1, None with a single one.
+        uncertainty: mean error to be expected, as the samples say, in grey levels of 1, None with a
+            single sample.
+        uncertainty_levels: the same in levels of 8 bits.
         faces: what was found of each face; None where the photo was restored as one. The other
             fields then hold the strongest verdict on any face.
+        candidates: file, degrees, likelihood and words of each, the likeliest first; none where the
+            photo leaves nothing open, None where they were not asked for.
     """
 
     job: Job
@@ -100,6 +104,8 @@ class Report:
     psnr: Mapping[str, float] | None
     uncertainty: float | None
     faces: Sequence[Mapping[str, Any]] | None = None
+    uncertainty_levels: float | None = None
+    candidates: Sequence[Mapping[str, Any]] | None = None
 
     @classmethod
     def of(
@@ -132,6 +138,7 @@ class Report:
             psnr=None if truth is None else compare(*pictures, truth),
             uncertainty=spread,
             faces=faces,
+            uncertainty_levels=None if spread is None else round(255 * spread, 2),
         )
 
     def write(self, results: Results, **context: Any) -> dict[str, Any]:
@@ -157,6 +164,8 @@ class Report:
         line = f"{self.job.photo} -> {self.job.target}: {', '.join(undone) or 'nothing to undo'}"
         if silent := [name for name in self.untold if name not in self.active]:
             line += f"; {TOO_LITTLE}: {', '.join(silent)}"
+        if self.candidates:
+            line += f"; candidates: {' | '.join(each['words'] for each in self.candidates)}"
         if self.faces is not None:
             line += f"; {len(self.faces)} face(s)"
         if self.psnr is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import options
+from .candidates import candidate_files, write_candidates
 from .faces import load_detector, restore_faces
 from .photos import Job, open_photo, own_files, save_photo
 from .reports import References, Report, expert_files, write_expert_pictures
@@ -140,16 +141,19 @@ class Restored(NamedTuple):
         output = replace(self.output, expert_images=None, residuals=None, flows=None)
         return self._replace(output=output)
 
-    def save(self, pipe: MoFRRPipeline, job: Job, results: Results, experts: bool) -> Report:
+    def save(self, pipe: MoFRRPipeline, job: Job, results: Results, how: Restoring) -> Report:
         """Write the pictures; returns the report, not yet written."""
         start, photo = time.perf_counter(), self.loaded.photo
-        save_photo(self.result, job.target, results, photo.info.get("icc_profile"))
-        if experts:
+        profile = photo.info.get("icc_profile")
+        save_photo(self.result, job.target, results, profile)
+        found = write_candidates(self.output, job, results, profile) if how.candidates else None
+        if how.experts:
             write_expert_pictures(self.output, job.extras, results)
         seconds = {"read": self.loaded.seconds, "restore": self.seconds}
         seconds["write"] = time.perf_counter() - start
         pictures = photo, self.result
-        return Report.of(pipe, job, pictures, self.output, self.loaded.truth, seconds, self.faces)
+        report = Report.of(pipe, job, pictures, self.output, self.loaded.truth, seconds, self.faces)
+        return replace(report, candidates=found)
 
 
 @dataclass(frozen=True)
@@ -165,6 +169,7 @@ class Restoring:
         reference: a file with, or a folder of, true photos.
         faces: which faces of whole photos are restored; None where a photo is one face.
         experts: whether each expert's pictures are written, too.
+        candidates: how many restorations that may be the true one are written beside.
     """
 
     model: str
@@ -175,11 +180,13 @@ class Restoring:
     reference: Path | None = None
     faces: Any = None
     experts: bool = False
+    candidates: int = 0
 
     @property
     def context(self) -> dict[str, Any]:
         """What reports say of how it was done."""
-        return {"model": self.model, "settings": self.settings.record()}
+        asked = {"candidates": self.candidates} if self.candidates else {}
+        return {"model": self.model, "settings": {**self.settings.record(), **asked}}
 
     @property
     def columns(self) -> dict[str, Any]:
@@ -201,6 +208,11 @@ class Restoring:
         return Restorer(self, options.load_pipeline(self.model, self.device, self.dtype))
 
 
+def files_of(job: Job, candidates: int) -> tuple[Path, ...]:
+    """A photo's result and report, and its candidates."""
+    return (*own_files(job), *candidate_files(job, candidates))
+
+
 class Restorer:
     """Restores photos in this process.
 
@@ -217,7 +229,7 @@ class Restorer:
     def files(self, job: Job) -> Iterable[Path]:
         """All that `save` may write."""
         extras = expert_files(job, self.pipe.operations) if self.how.experts else ()
-        return (*own_files(job), *extras)
+        return (*files_of(job, self.how.candidates), *extras)
 
     def load(self, job: Job, data: bytes | None = None) -> Loaded:
         """Read the photo and, where there is one, the true photo."""
@@ -239,5 +251,5 @@ class Restorer:
 
     def save(self, job: Job, done: Restored, results: Results) -> Saved:
         """Write the picture, and the report last."""
-        report = done.save(self.pipe, job, results, self.how.experts)
+        report = done.save(self.pipe, job, results, self.how)
         return Saved(report.write(results, **self.how.context), report.line())

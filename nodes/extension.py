@@ -10,6 +10,7 @@ from .bpfre_retouch import BPFReInpaint, BPFReRetouch
 from .compare import RestorationCompare
 from .faces import FaceCrop, FacePaste
 from .host import io
+from .mofrr_candidates import MoFRRCandidates
 from .mofrr_load import MoFRRLoadModel
 from .mofrr_restore import MoFRRRestore
 from .mofrr_steps import MoFRREditRouting, MoFRRExpert, MoFRRMerge, MoFRRRoute
@@ -30,6 +31,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     RestorationCompare,
     FaceCrop,
     FacePaste,
+    MoFRRCandidates,
 )
 
 

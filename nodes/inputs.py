@@ -124,7 +124,8 @@ def samples_input() -> Any:
         min=1,
         max=16,
         advanced=True,
-        tooltip="Estimates from different noise to average; uncertainty shows their spread.",
+        tooltip="More than 1: uncertainty shows the error to be expected, from as many draws of "
+        "what is unknown.",
     )
 
 

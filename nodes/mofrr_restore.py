@@ -61,7 +61,8 @@ def _outputs() -> list[Any]:
             "difference", tooltip="How much each pixel changed: mean over the colours, 0..1."
         ),
         io.Mask.Output(
-            "uncertainty", tooltip="Spread of the samples at each pixel; 0 with one sample."
+            "uncertainty",
+            tooltip="The error to be expected at each pixel, as samples say; 0 with one sample.",
         ),
         RoutingSocket.Output("routing", tooltip="The verdict, for the nodes that take it."),
         io.String.Output("report", tooltip="What was found and undone, as text."),

@@ -136,6 +136,13 @@ class NativeRouter(ModelMixin, ConfigMixin):
             there is no such bound; measured.
         smallest_quality: likewise the JPEG quality, as it shows in the pixels; measured.
         mirrored: whether a verdict is the mean of the logits of a photo and its mirror image.
+        degree_temperature: what degree logits are divided by where degrees are drawn; calibrated.
+        degree_mixing: the share of `degree_prior` in what they are then drawn from; calibrated.
+        degree_prior: how often each degree level occurs, for each operation; calibrated.
+        sample_gain: what the edits at a drawn degree are multiplied by, for each operation, since
+            experts undo less than the degree that they are told; calibrated.
+        spread_scale: what samples of each operation's degree differ by is multiplied by this to be
+            an error; calibrated.
     """
 
     @register_to_config
@@ -162,6 +169,11 @@ class NativeRouter(ModelMixin, ConfigMixin):
         smallest_side: tuple[int | None, ...] | None = None,
         smallest_quality: tuple[int | None, ...] | None = None,
         mirrored: bool = False,
+        degree_temperature: tuple[float, ...] | None = None,
+        degree_mixing: tuple[float, ...] | None = None,
+        degree_prior: tuple[tuple[float, ...], ...] | None = None,
+        sample_gain: tuple[float, ...] | None = None,
+        spread_scale: tuple[float, ...] | None = None,
     ) -> None:
         super().__init__()
         count = len(operations)
@@ -171,11 +183,20 @@ class NativeRouter(ModelMixin, ConfigMixin):
             ("bias", bias),
             ("smallest_side", smallest_side),
             ("smallest_quality", smallest_quality),
+            ("degree_temperature", degree_temperature),
+            ("degree_mixing", degree_mixing),
+            ("degree_prior", degree_prior),
+            ("sample_gain", sample_gain),
+            ("spread_scale", spread_scale),
         ):
             if values is not None and len(values) != count:
                 raise ValueError(f"{len(values)} {name} came for {count} operations")
-        if temperature is not None and min(temperature) <= 0:
-            raise ValueError(f"temperature is {tuple(temperature)}; expected numbers above 0")
+        for name, divisors in (
+            ("temperature", temperature),
+            ("degree_temperature", degree_temperature),
+        ):
+            if divisors is not None and min(divisors) <= 0:
+                raise ValueError(f"{name} is {tuple(divisors)}; expected numbers above 0")
         if thresholds is None:
             self.register_to_config(thresholds=(0.5,) * count)
         config = ResNetConfig(

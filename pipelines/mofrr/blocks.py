@@ -17,8 +17,6 @@ from ..blocks import Block, beside, passed
 from ..operations import OPERATIONS, label
 from ..photos.arrays import read_photos, stack, to_signed
 from ..room import OpenRoom
-from .components import END, SHARED
-from .output import Restoration, make_output, repeat, unchanged, used_degrees
 from .request import Request
 from .routing import Routing
 
@@ -81,7 +79,7 @@ class ReadBlock(MoFRRBlock):
             "strength", default=1.0, description="what part of the edits is applied, 0 .. 1"
         ),
         InputParam("degrees", description="operation -> degree in [0, 1]"),
-        InputParam("num_samples", default=1, description="noises for each photo; their mean"),
+        InputParam("num_samples", default=1, description="of each photo, see MoFRRPipeline"),
         InputParam("skip_untouched", default=True, description="see MoFRRPipeline"),
         InputParam("working_size", description=f"side in pixels, or {OWN_SIZE!r} for its own size"),
         InputParam("output_type", default="pil", description="'pil', 'np', 'pt' or 'latent'"),
@@ -100,6 +98,7 @@ class ReadBlock(MoFRRBlock):
             working_size=None if size == OWN_SIZE else size,
             output_type=given.output_type,
             keep_edits=True,
+            keep_samples=True,
         )
         request.check(pipeline_class().size_requirements.minimum)
         photos = read_photos(given.image)
@@ -183,12 +182,13 @@ class NoiseBlock(MoFRRBlock):
         InputParam("generator", description="one, or a list with one for each photo"),
         InputParam("latents", description="the noise itself, instead of a draw"),
     ]
-    gives = ("latents", "acting", "edits")
+    gives = ("latents", "acting", "edits", "draws", "drawn_edits")
 
     def run(self, components: Any, given: Any) -> None:
-        """Gives latents B (K + 1) 3 h w or None, which experts act B (K + 1), and no edits yet."""
+        """Gives latents B (K + 1) 3 h w or None, which experts act, degrees drawn, no edits yet."""
         pipeline, request = present(components), given.request
         given.edits, given.acting = {}, pipeline._acting(given.routing, request)
+        given.draws, given.drawn_edits = None, [{} for _ in range(request.num_samples)]
         if given.latents is None and request.output_type != "latent" and not given.acting.any():
             return
         given.latents = pipeline.prepare_latents(
@@ -198,106 +198,7 @@ class NoiseBlock(MoFRRBlock):
             request.num_samples,
             request.working_size,
         )
-
-
-class ExpertBlock(MoFRRBlock):
-    """One expert on the photos where it acts.
-
-    Args:
-        name: an operation, or "shared".
-    """
-
-    takes: ClassVar[list[Any]] = [
-        *passed("pixels", "request", "routing", "acting", "edits"),
-        InputParam("generator", description="for schedulers that draw noise in their steps"),
-        InputParam("latents", description="from an earlier block"),
-    ]
-    gives = ("latents", "edits")
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self.name = name
-
-    @property
-    def description(self) -> str:
-        """What the block does."""
-        if self.name == SHARED:
-            return "Runs the shared expert, which helps all others."
-        return f"Runs the expert that undoes {label(self.name)}."
-
-    @property
-    def expected_components(self) -> list[ComponentSpec]:
-        """The expert, and the scheduler for one that denoises."""
-        return [network(f"{self.name}{END}"), ComponentSpec("scheduler", type_hint=DDIMScheduler)]
-
-    def run(self, components: Any, given: Any) -> None:
-        """Adds its edit to `given.edits`, and denoises its part of the latents."""
-        place, count = (*NAMES, SHARED).index(self.name), given.request.num_samples
-        if not given.acting[:, place].any():
-            return
-        alone = torch.zeros_like(given.acting)
-        alone[:, place] = given.acting[:, place]
-        generator = given.generator
-        if isinstance(generator, list):
-            generator = [each for each in generator for _ in range(count)]
-        photo, alone, degrees = (
-            repeat(each, count) for each in (to_signed(given.pixels), alone, given.routing.degrees)
-        )
-        found, given.latents = present(components).run_experts(
-            photo,
-            alone,
-            degrees,
-            given.latents,
-            given.request.num_inference_steps,
-            generator,
-            working_size=given.request.working_size,
-            room=InTurn(),
-        )
-        given.edits = {**given.edits, **found}
-
-
-class MergeBlock(MoFRRBlock):
-    """Applies all edits to the photos' own pixels and fuses them."""
-
-    about = "Applies the edits to the photos' own pixels, and fuses them."
-    takes: ClassVar[list[Any]] = [
-        *passed("pixels", "request", "routing", "acting", "edits"),
-        InputParam("latents", description="from an earlier block"),
-    ]
-    gives = ("restoration",)
-
-    @property
-    def expected_components(self) -> list[ComponentSpec]:
-        """The merger."""
-        return [network("merger")]
-
-    def run(self, components: Any, given: Any) -> None:
-        """Gives the restoration."""
-        request, pixels, routing = given.request, given.pixels, given.routing
-        pipeline, count = present(components), request.num_samples
-        if given.latents is None:
-            given.restoration = unchanged(pixels.clone(), routing, count)
-            return
-        degrees = used_degrees(given.edits, pipeline.operations, routing, count)
-        acting = given.acting[:, :-1]
-        result = Restoration(pixels, given.latents, routing, degrees, acting)
         if request.output_type != "latent":
-            images, spread, applied = pipeline.join(
-                pixels, given.edits, routing.gates, request.strength, count, keep_edits=True
+            given.draws = pipeline.draw_degrees(
+                given.routing, given.acting, given.generator, request.num_samples
             )
-            result = result._replace(images=images, edits=applied, uncertainty=spread)
-        given.restoration = result
-
-
-class DecodeBlock(MoFRRBlock):
-    """Writes the photos in the form that is asked for."""
-
-    about = "Writes the photos in the form that is asked for, and tells how they came about."
-    takes: ClassVar[list[Any]] = passed("restoration", "alphas", "request")
-    gives = ("images", "output")
-
-    def run(self, components: Any, given: Any) -> None:
-        """Gives the images, and the whole MoFRRPipelineOutput."""
-        kind = given.request.output_type
-        given.output = make_output([given.restoration], given.alphas, (*NAMES, SHARED), kind)
-        given.images = given.output.images

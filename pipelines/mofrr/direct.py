@@ -64,6 +64,12 @@ class DirectEdit(NamedTuple):
         """The edit of some photos of a batch, brought to where `rows`, their places there, are."""
         return self.each(lambda x: x.to(rows.device))._replace(rows=rows[self.rows.to(rows.device)])
 
+    def scaled(self, gain: float) -> "DirectEdit":
+        """The edit at a multiple of its strength."""
+        flow = None if self.flow is None else self.flow * gain
+        residual = None if self.residual is None else self.residual * gain
+        return self._replace(flow=flow, residual=residual)
+
     def applied(self, photo: Tensor, strength: float) -> AppliedEdit:
         """A part of the edit applied to photos B 3 H W in [-1, 1] of its size."""
         photo = take(photo, self.rows)

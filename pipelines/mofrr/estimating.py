@@ -12,6 +12,7 @@ from ..photos.arrays import to_working_size
 from ..photos.compression import estimate_quality
 from ..placement import dtype_of, onloaded
 from ..room import Room, Share
+from .beliefs import believe, unheard
 from .routing import Estimate
 from .sight import Sight, can_tell
 
@@ -34,8 +35,8 @@ def judge_photos(
         room: which may stop it.
 
     Returns:
-        Probabilities and degrees, both B K; then, of a router that reads photos at their own size,
-        the fields of the view that it had.
+        Probabilities and degrees, both B K, and what is believed of degrees, B K L; then, of a
+        router that reads photos at their own size, the fields of the view that it had.
     """
     verdicts = []
     for part in photo.split(share.photos):
@@ -47,8 +48,17 @@ def judge_photos(
             verdict = onloaded(router).judge(view)
         else:
             verdict = router(reduce(part).to(dtype_of(router)))
-        verdicts.append((verdict.probabilities.float(), verdict.degrees.float(), *view))
+        told = verdict.probabilities.float(), verdict.degrees.float(), _beliefs(router, verdict)
+        verdicts.append((*told, *view))
     return [torch.cat(fields).to(photo.device) for fields in zip(*verdicts, strict=True)]
+
+
+def _beliefs(router: Any, verdict: Any) -> Tensor:
+    """What is believed of degrees, B K L; the prior where the verdict says no more than a mean."""
+    logits = getattr(verdict, "degree_logits", None)
+    if logits is None:
+        return unheard(*verdict.probabilities.shape).to(verdict.probabilities.device)
+    return believe(logits, router.config)
 
 
 def estimate_of(
@@ -65,9 +75,10 @@ def estimate_of(
     Returns:
         The estimate, and what the router saw, where experts see the same.
     """
-    found, expected, *view = judged
+    found, expected, beliefs, *view = judged
     degree = torch.full_like(expected, ESTIMATED) if own_degrees else expected
-    estimate = Estimate(found, degree, tuple(router.config.thresholds), expected)
+    thresholds = tuple(router.config.thresholds)
+    estimate = Estimate(found, degree, thresholds, expected, beliefs=beliefs)
     if not view:
         return estimate, None
     quality = estimate_quality(photo)

@@ -19,17 +19,9 @@ from diffusers.modular_pipelines.modular_pipeline_utils import OutputParam
 
 from ..blocks import Chain, Choice
 from ..operations import label
-from .blocks import (
-    NAMES,
-    DecodeBlock,
-    ExpertBlock,
-    GivenBlock,
-    JudgedBlock,
-    MergeBlock,
-    NoiseBlock,
-    ReadBlock,
-)
+from .blocks import NAMES, GivenBlock, JudgedBlock, NoiseBlock, ReadBlock
 from .components import SHARED
+from .later_blocks import DecodeBlock, ExpertBlock, MergeBlock
 
 
 class RouteBlock(Choice):

@@ -11,8 +11,10 @@ from PIL import Image
 from torch import Tensor
 
 from ..photos.arrays import stack_images, to_unit, write_images
+from .candidates import Candidate, Samples, offered
 from .direct import DirectEdit
 from .edits import AppliedEdit, ExpertEdit
+from .request import Generators
 from .routing import Routing
 
 
@@ -26,6 +28,7 @@ class Restoration(NamedTuple):
     active: Tensor  # B K, which experts ran
     edits: Mapping[str, AppliedEdit] = {}  # of each active expert, its rows counting photos
     uncertainty: Tensor | None = None  # B 1 H W
+    samples: Samples | None = None  # where degrees were drawn
 
     @property
     def native_size(self) -> Tensor:
@@ -52,6 +55,18 @@ class Restoration(NamedTuple):
             for row, value in zip(self.edits[name].rows.tolist(), values, strict=True):
                 planes[row] = value
         return planes
+
+    def candidates(
+        self, row: int, alpha: Tensor | None, names: Sequence[str], output_type: str
+    ) -> list[Candidate]:
+        """What one photo may have been, the likeliest first; names of the K operations or more."""
+        known = zip(names, self.degrees[row].tolist(), self.active[row].tolist(), strict=False)
+        degrees = {name: degree for name, degree, acts in known if acts}
+
+        def write(image: Tensor) -> Any:
+            return write_images([image], [alpha], output_type)[0]
+
+        return offered(self.samples, row, self.images[row], degrees, names, write)
 
 
 class Joined(NamedTuple):
@@ -122,14 +137,22 @@ class MoFRRPipelineOutput(BaseOutput):
         residuals: likewise, tensors 3 H W on the [-1, 1] scale, times the strength; there,
             expert image = warp(photo, flow) + residual.
         flows: likewise, tensors 2 H W in pixels (x, y), backward.
-        uncertainty: B 1 H W in [0, 1] (a list of them where sizes differ): standard deviation over
-            the samples, root mean square over the channels; None with one sample.
+        uncertainty: B 1 H W in [0, 1] (a list of them where sizes differ; times 255 = levels of 8
+            bits), None with one sample: the error that is to be expected of `images`, root mean
+            square over the channels. Where degrees were drawn, it is how far the candidates are
+            from the image, times the router's calibrated `spread_scale`; else the standard
+            deviation over the noises.
         native_size: B, the photos' shorter side in pixels.
         quality: B, the JPEG quality at which they were last saved, as far as pixels show it (see
             `compression.estimate_quality`); NaN where they do not, or nothing looked.
         told: B K, bool: False where a photo is too small or too compressed for the router to tell
             (by the bounds in its config): its probability there is no verdict, and nothing acts
             unless it is forced on.
+        candidates: with more than one sample, of each photo the restorations that may be the true
+            one, the likeliest first: where experts that answer at once were told no degree, as many
+            as samples, each a plausible photo at degrees of its own; else one, the image itself.
+            The images are no mean of them: where no degree is known the experts hedge, and give up
+            part of what they would change. None with one sample, and for "latent".
     """
 
     images: list[Image.Image] | list[np.ndarray] | list[Tensor] | np.ndarray | Tensor
@@ -143,6 +166,7 @@ class MoFRRPipelineOutput(BaseOutput):
     native_size: Tensor | None = None
     quality: Tensor | None = None
     told: Tensor | None = None
+    candidates: list[list[Candidate]] | None = None
 
 
 def used_degrees(
@@ -174,6 +198,20 @@ def unchanged(pixels: Tensor, routing: Routing, num_samples: int) -> Restoration
 def repeat(planes: Tensor, count: int) -> Tensor:
     """Each row `count` times, one after the other; without a copy where that is once."""
     return planes if count == 1 else planes.repeat_interleave(count, 0)
+
+
+def repeat_each(generator: Generators, count: int) -> Generators:
+    """A list of generators with each `count` times; one for all stays."""
+    if not isinstance(generator, list):
+        return generator
+    return [each for each in generator for _ in range(count)]
+
+
+def with_rows(latents: Tensor, denoised: Tensor) -> Tensor:
+    """Latents of all samples, the first of each photo (or all of them) being denoised."""
+    latents = latents.clone()
+    latents[:: len(latents) // len(denoised)] = denoised
+    return latents
 
 
 def summarise_samples(
@@ -229,7 +267,24 @@ def make_output(
         residuals=by_expert("residual"),
         flows=by_expert("shown_flow"),
         uncertainty=uncertainty if len(parts) > 1 else uncertainty[0],
+        candidates=candidates_of(parts, alphas, names, output_type),
     )
+
+
+def candidates_of(
+    parts: Sequence[Restoration],
+    alphas: Sequence[Tensor | None],
+    names: Sequence[str],
+    output_type: str,
+) -> list[list[Candidate]] | None:
+    """The candidates of all photos of a call; None where it did not ask for samples."""
+    if parts[0].uncertainty is None:
+        return None
+    rows = [(part, row) for part in parts for row in range(len(part.images))]
+    return [
+        part.candidates(row, alpha, names, output_type)
+        for (part, row), alpha in zip(rows, alphas, strict=True)
+    ]
 
 
 def _joined(planes: Sequence[Tensor]) -> Tensor:

@@ -156,7 +156,11 @@ class MoFRRPipeline(MoFRRRestoration, RepositoryReader, RepositoryWriter):  # py
             degrees: name -> degree in [0, 1]; what is not named is estimated.
             generator: seeds the noise; a list has one for each photo.
             latents: the noise itself, of the shape that `prepare_latents` gives.
-            num_samples: restore each photo from as many different noises; the image is their mean.
+            num_samples: more than one gives as many `candidates` of each photo: experts that answer
+                at once draw the degrees that are not known from what the router believes of them,
+                seeded by the generator's seed (not its state), so that a photo's candidates are the
+                same alone and among others. The image is not their mean but the answer without a
+                degree; of experts that denoise it is the mean over as many noises.
             output_type: "pil", "np", "pt" or "latent".
             return_dict: False gives a plain tuple without the fields that are None.
             callback_on_step_end: called as (pipeline, index, timestep, tensors) after every step;
@@ -183,6 +187,7 @@ class MoFRRPipeline(MoFRRRestoration, RepositoryReader, RepositoryWriter):  # py
             working_size,
             output_type,
             keep_edits=True,
+            keep_samples=True,
         )
         request.check(self.size_requirements.minimum)
         on_step = read_callback(callback_on_step_end, callback_on_step_end_tensor_inputs, self)

@@ -36,6 +36,7 @@ class Request(NamedTuple):
     output_type: str = "pt"
     clip: bool = False  # the photos are frames of one clip: one verdict, one noise, one degree
     keep_edits: bool = False  # whether the edits at the photos' size come with the answer
+    keep_samples: bool = False  # whether the samples do
 
     def check(self, least: int) -> None:
         """Raises ValueError for what is out of its range; a working size is `least` or more."""

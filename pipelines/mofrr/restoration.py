@@ -9,13 +9,15 @@ from torch import Tensor
 from ..photos.arrays import to_signed
 from ..room import OPEN, Room
 from .components import SHARED
-from .output import Restoration, repeat, unchanged, used_degrees
+from .output import Restoration, repeat, repeat_each, unchanged, used_degrees, with_rows
 from .request import Generators, OnStep, Request
 from .routing import Routing
-from .steps import MoFRRSteps, keep
+from .sampling import MoFRRSampling
+from .stages import Stage
+from .steps import keep
 
 
-class MoFRRRestoration(MoFRRSteps):
+class MoFRRRestoration(MoFRRSampling):
     """The restoration as a method of a pipeline that has the parts `MoFRRPipeline` describes."""
 
     @torch.no_grad()
@@ -47,32 +49,51 @@ class MoFRRRestoration(MoFRRSteps):
             del photo  # as large as the copy that is made here
             return unchanged(pixels.clone(), routing._replace(sight=None), count)
         latents = self.prepare_latents(photo, generator, latents, count, size, request.clip)
-        if isinstance(generator, list):
-            generator = [each for each in generator for _ in range(count)]
-        photo, degrees, running = (repeat(x, count) for x in (photo, routing.degrees, acting))
-        edits, latents = self.run_experts(
+        draws = None
+        if request.output_type != "latent":
+            draws = self.draw_degrees(routing, acting, generator, count)
+        noises, stage = count, room
+        if draws is not None:
+            noises = draws.noises
+            stage = Stage(room, 0, count + 1) if draws.drawn.any() else room
+        photo, degrees, running = (repeat(x, noises) for x in (photo, routing.degrees, acting))
+        edits, denoised = self.run_experts(
             photo,
             running,
             degrees,
-            latents,
+            latents[:: count // noises],
             request.num_inference_steps,
-            generator,
+            repeat_each(generator, noises),
             on_step,
             size,
             request.clip,
-            room,
-            None if routing.sight is None else routing.sight.repeated(count),
+            stage,
+            None if routing.sight is None else routing.sight.repeated(noises),
         )
-        routing = routing._replace(sight=None)
-        used = used_degrees(edits, self.operations, routing, count)
-        result = Restoration(pixels, latents, routing, used, acting[:, :-1])
+        del photo, running
+        used = used_degrees(edits, self.operations, routing, noises)
+        result = Restoration(pixels, denoised, routing, used, acting[:, :-1])
         if request.output_type == "latent":
-            return result
+            return result._replace(routing=routing._replace(sight=None))
         images, spread, applied = self.join(
-            pixels, edits, routing.gates, request.strength, count, request.keep_edits, room
+            pixels, edits, routing.gates, request.strength, noises, request.keep_edits, stage
         )
+        samples = None
+        if draws is not None:
+            drawn = self.samples_of(
+                pixels, routing, acting, draws, latents, request, generator, room
+            )
+            spread, samples = self.summarise(images, spread, drawn, draws, request.keep_samples)
+            denoised = with_rows(latents, denoised)
         room.show(1, 1, None)
-        return result._replace(images=images, edits=applied, uncertainty=spread)
+        return result._replace(
+            images=images,
+            latents=denoised,
+            routing=routing._replace(sight=None),
+            edits=applied,
+            uncertainty=spread,
+            samples=samples,
+        )
 
     def _acting(self, routing: Routing, request: Request) -> Tensor:
         """Which experts run on which photo, the shared one last: B (K + 1), bool."""

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .beliefs import unheard
 from .sight import Sight
 
 
@@ -18,6 +19,7 @@ class Estimate(NamedTuple):
     expected: Tensor | None = None  # B K in [0, 1], the router's degrees, whoever estimates them
     quality: Tensor | None = None  # B, JPEG quality as the pixels show it; NaN = they do not
     told: Tensor | None = None  # B K bool, whether the photo lets the router know; None = all
+    beliefs: Tensor | None = None  # B K L, how likely each degree level is, see `beliefs.believe`
 
     def of_clip(self) -> "Estimate":
         """The mean of all photos for each of them: they are frames of one clip."""
@@ -27,11 +29,18 @@ class Estimate(NamedTuple):
         expected = self.expected
         if expected is not None:
             expected = expected.mean(0, keepdim=True).expand_as(expected).clone()
+        beliefs = self.beliefs
+        if beliefs is not None:
+            beliefs = beliefs.mean(0, keepdim=True).expand_as(beliefs).clone()
         told = self.told
         if told is not None:
             told = (told.float().mean(0, keepdim=True) > 0.5).expand_as(told).clone()
         return self._replace(
-            probabilities=probabilities, degrees=degrees, expected=expected, told=told
+            probabilities=probabilities,
+            degrees=degrees,
+            expected=expected,
+            told=told,
+            beliefs=beliefs,
         )
 
 
@@ -44,6 +53,7 @@ class Routing(NamedTuple):
     gates: Tensor  # B K in [0, 1], what the merger sees: probabilities, 1 or 0 where forced
     sight: Sight | None = None  # for experts that see what the router saw
     side: int | None = None  # pixels, the photos' shorter side
+    beliefs: Tensor | None = None  # B K L, of the degrees; zero where the caller gave one
 
     @property
     def probabilities(self) -> Tensor:
@@ -100,4 +110,8 @@ def decide(
             active[:, index], gates[:, index] = wish, float(wish)
     active &= torch.tensor(available, device=active.device)
     chosen = torch.where(given.isnan(), degree, given)
-    return Routing(estimate, chosen, active, gates)
+    beliefs = estimate.beliefs
+    if beliefs is None:
+        beliefs = unheard(*probabilities.shape).to(probabilities)
+    beliefs = beliefs * given.isnan()[:, None]
+    return Routing(estimate, chosen, active, gates, beliefs=beliefs)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from frr.cli import main
 from frr.commands import options
+from frr.pipelines.simulate.landmarks import canonical_mesh
 from frr.training.publishing.assemble_mofrr import fresh_pipeline
 
 SIDE = 64
@@ -79,3 +80,19 @@ def faces(tmp_path) -> Path:
     for seed in range(2):
         face_like(seed).save(folder / f"{seed}.png")
     return folder
+
+
+@pytest.fixture(scope="session")
+def people(tmp_path_factory):
+    """A folder with the folder `people` of two faces."""
+    side = 160
+    root = tmp_path_factory.mktemp("faces")
+    (root / "people").mkdir()
+    rng = np.random.default_rng(0)
+    names = ["a.png", "b.png"]
+    for name in names:
+        grain = rng.normal(150, 25, (side, side, 3)).clip(0, 255).astype(np.uint8)
+        Image.fromarray(grain).save(root / "people" / name)
+    points = np.repeat(canonical_mesh().numpy()[None] * side, 2, axis=0)
+    np.savez(root / "landmarks_people.npz", names=names, points=points)
+    return root

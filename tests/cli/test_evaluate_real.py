@@ -4,10 +4,8 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from frr.models.mofrr.flow_expert import FlowExpert
 from frr.models.mofrr.native_router import NativeRouter
@@ -15,12 +13,9 @@ from frr.models.mofrr.texture_expert import TextureExpert
 from frr.models.mofrr.tone_expert import ToneExpert
 from frr.pipelines.mofrr.pipeline import MoFRRPipeline
 from frr.pipelines.operations import OPERATIONS
-from frr.pipelines.simulate.landmarks import canonical_mesh
 from frr.training.judging.native_photos import read_photos
 from frr.training.judging.report_native import from_json
 from frr.training.stages.expert import make_scheduler
-
-SIDE = 160
 
 
 @pytest.fixture(scope="module")
@@ -40,21 +35,6 @@ def native_model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model") / "native"
     pipe.save_pretrained(folder)
     return folder
-
-
-@pytest.fixture(scope="module")
-def people(tmp_path_factory):
-    """A folder with the folder `people` of two faces."""
-    root = tmp_path_factory.mktemp("faces")
-    (root / "people").mkdir()
-    rng = np.random.default_rng(0)
-    names = ["a.png", "b.png"]
-    for name in names:
-        grain = rng.normal(150, 25, (SIDE, SIDE, 3)).clip(0, 255).astype(np.uint8)
-        Image.fromarray(grain).save(root / "people" / name)
-    points = np.repeat(canonical_mesh().numpy()[None] * SIDE, 2, axis=0)
-    np.savez(root / "landmarks_people.npz", names=names, points=points)
-    return root
 
 
 def test_a_model_is_judged_and_its_router_calibrated(frr, people, native_model, tmp_path):

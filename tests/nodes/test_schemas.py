@@ -22,6 +22,7 @@ IDS = (
     "RestorationCompare",
     "FaceCrop",
     "FacePaste",
+    "MoFRRCandidates",
 )
 
 
@@ -103,7 +104,7 @@ def test_no_language_knows_a_node_that_is_not_there(nodes):
 
 
 def test_sizes_too_small_for_the_networks_are_refused_at_their_input(nodes):
-    least = {"MoFRRRestore": 32, "MoFRRRoute": 32, "MoFRRExpert": 32}
+    least = {"MoFRRRestore": 32, "MoFRRCandidates": 32, "MoFRRRoute": 32, "MoFRRExpert": 32}
     for name, limit in {**least, "BPFReRetouch": 64, "BPFReInpaint": 64}.items():
         check = nodes[name].validate_inputs
         for size in (0, limit, None):

@@ -68,6 +68,7 @@ class Photo(NamedTuple):
         effects: by operation its effect size, 0 = not applied.
         native: side in pixels when it was retouched.
         quality: last JPEG quality, 0 for none.
+        points: 1 478 2, where the face was before it was retouched, in shares of the sides.
     """
 
     condition: str
@@ -76,6 +77,7 @@ class Photo(NamedTuple):
     effects: Mapping[str, float]
     native: int
     quality: int
+    points: Tensor | None = None
 
 
 @torch.no_grad()
@@ -105,12 +107,12 @@ def photos_of(
         )
     versions = perform(session, photo, points, list(choices.values()))
     images, quality = send(kept[1], versions.image, side, world.journeys)
-    images, _, _ = crop(kept[2], images, points)
+    images, points, _ = crop(kept[2], images, points)
     images = (images.clamp(-1, 1) * 127.5 + 127.5).round() / 127.5 - 1
     names = list(session.steps)
     for row, condition in enumerate(choices):
         effects = {n: float(versions.effects[row, names.index(n)]) for n in operations}
-        yield Photo(condition, images[row, None], images[:1], effects, side, quality)
+        yield Photo(condition, images[row, None], images[:1], effects, side, quality, points)
 
 
 class Judge:

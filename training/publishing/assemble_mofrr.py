@@ -89,12 +89,31 @@ def _join(
     kind: Any = MoFRRPipeline.for_operations(networks["router"].config.operations)
     return kind(
         router=networks["router"],
-        scheduler=make_scheduler(),
+        scheduler=make_scheduler(_predicted({**experts, "shared": networks["shared"]})),
         shared_expert=networks["shared"],
         merger=networks["merger"],
         **experts,
         **settings,
     )
+
+
+def _predicted(networks: Mapping[str, Any]) -> str:
+    """What all networks that denoise predict.
+
+    Raises:
+        ValueError: one predicts the clean sample and another the noise.
+    """
+    kinds = {
+        name: each.config.get("prediction_type", "sample")
+        for name, each in networks.items()
+        if hasattr(each, "denoise")
+    }
+    if len(set(kinds.values())) > 1:
+        raise ValueError(
+            f"networks that predict different things came ({kinds}); one scheduler steps all of "
+            "them: train them with the same prediction_type"
+        )
+    return next(iter(kinds.values()), "sample")
 
 
 def _trained(component: str, run: Path) -> Any:

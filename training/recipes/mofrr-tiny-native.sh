@@ -41,6 +41,13 @@ frr export --runs "$WORK/runs" -o "$OUT" --degree-source expert --without-code -
 frr evaluate --world real --model "$OUT" --faces "$FACES" --source real_val --without 'london*' -o "$WORK/validation" \
     --seed 1 --all-choices --overwrite
 frr thresholds --model "$OUT" --photos "$WORK/validation/photos.jsonl" --touched 0.03 --caution 2
+# How surely degrees are drawn; again with these settings, for how large errors then are.
+frr evaluate --world real --model "$OUT" --faces "$FACES" --source real_val --without 'london*' --candidates 5 \
+    --sides 300,420,512 --seed 1 -o "$WORK/draws_1" --overwrite
+frr thresholds --model "$OUT" --candidates "$WORK/draws_1/candidates.jsonl"
+frr evaluate --world real --model "$OUT" --faces "$FACES" --source real_val --without 'london*' --candidates 5 \
+    --sides 300,420,512 --seed 2 -o "$WORK/draws_2" --overwrite
+frr thresholds --model "$OUT" --candidates "$WORK/draws_2/candidates.jsonl"
 frr evaluate --world real --model "$OUT" --faces "$FACES" --source real_test --source 'real_val/london*' \
     -o "$WORK/real" --identity --overwrite
 frr evaluate --model "$OUT" --faces "$FACES/test" -o "$WORK/laboratory" --overwrite

@@ -5,7 +5,7 @@ are. The target is the photo as the other operations alone would have left it.
 """
 
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -51,27 +51,45 @@ def expert_part(operation: str) -> str:
     return "tonal_expert" if operation in bank.TONAL else "expert"
 
 
-def make_scheduler() -> DDIMScheduler:
-    """The noise schedule of all experts: zero terminal SNR, predicting the clean sample.
+def make_scheduler(prediction_type: str = "sample") -> DDIMScheduler:
+    """The noise schedule of all experts.
 
-    Rescaled by algorithm 1 of Lin et al., WACV 2024.
+    For those that predict the clean sample it ends in pure noise, rescaled by algorithm 1 of Lin et
+    al., WACV 2024. From pure noise no clean sample follows from the noise in it: for those that
+    predict the noise the schedule is that of Ho et al., NeurIPS 2020, and estimates are clipped.
     """
+    sample, kind = prediction_type == "sample", cast(Any, prediction_type)
     return DDIMScheduler(
         beta_schedule="linear",
-        prediction_type="sample",
-        rescale_betas_zero_snr=True,
+        prediction_type=kind,
+        rescale_betas_zero_snr=sample,
         timestep_spacing="trailing",
-        clip_sample=False,
+        clip_sample=not sample,
     )
 
 
 def sample_timesteps(
     rng: np.random.Generator, count: int, scheduler: DDIMScheduler
 ) -> torch.IntTensor:
-    """Half of the batch at the last timestep (pure noise, the first step), half anywhere."""
+    """Timesteps anywhere; of a schedule that ends in pure noise, half there, at the first step."""
     last = scheduler.config.num_train_timesteps - 1
     anywhere = rng.integers(0, last + 1, size=count)
-    return cast(torch.IntTensor, torch.as_tensor(np.where(rng.random(count) < 0.5, last, anywhere)))
+    first = rng.random(count) < (0.5 if scheduler.config.rescale_betas_zero_snr else 0)
+    return cast(torch.IntTensor, torch.as_tensor(np.where(first, last, anywhere)))
+
+
+def clean_estimate(
+    scheduler: DDIMScheduler, noisy: Tensor, prediction: Tensor, timesteps: Tensor
+) -> Tensor:
+    """The clean band B 3 h w (LL2 / 4, in [-1, 1]) that a prediction stands for.
+
+    For noise e it is (y_t - sqrt(1 - a_t) e) / sqrt(a_t), eq. 12 of Song et al., ICLR 2021, clipped
+    to the range that bands have: at the noisiest steps the division would blow up every error.
+    """
+    if scheduler.config.prediction_type == "sample":
+        return prediction
+    kept = scheduler.alphas_cumprod.to(noisy)[timesteps.long()].view(-1, 1, 1, 1)
+    return ((noisy - (1 - kept).sqrt() * prediction) / kept.sqrt()).clamp(-1, 1)
 
 
 def recipes_for(
@@ -116,9 +134,10 @@ class ExpertStage:
     operation: str
     batch_size: int = 12
     keep_heads: bool = False
-    scheduler: DDIMScheduler = field(default_factory=make_scheduler)
+    scheduler: DDIMScheduler = field(init=False)
 
     def __post_init__(self) -> None:
+        self.scheduler = make_scheduler(self.model.config.prediction_type)
         for part in self.kept():
             part.requires_grad_(False)
 
@@ -164,22 +183,31 @@ class ExpertStage:
     ) -> dict[str, Tensor]:
         """L_freq = L_IDEM + L_simple + L_high and L_space = hyb of one denoising step.
 
-        Noise by eq. 4 of Ho et al., NeurIPS 2020; L_simple is their eq. 14, of the sample.
+        Noise by eq. 4 of Ho et al., NeurIPS 2020; L_simple is their eq. 14, of what the expert
+        predicts: the clean band, or the noise.
         """
         clean_low, clean_details = expert.bands(target)
         timesteps = sample_timesteps(rng, len(target), self.scheduler)
         timesteps = cast(torch.IntTensor, timesteps.to(target.device))
-        noisy = self.scheduler.add_noise(clean_low, torch.randn_like(clean_low), timesteps)
+        noise = torch.randn_like(clean_low)
+        noisy = self.scheduler.add_noise(clean_low, noise, timesteps)
 
         step = expert.denoise(noisy, timesteps, condition)
-        coarse, fine = expert.refine_details(step.prediction, condition)
-        restored = expert.reconstruct_changes(step.prediction, coarse, fine, condition)
+        low = clean_estimate(self.scheduler, noisy, step.prediction, timesteps)
+        coarse, fine = expert.refine_details(low, condition)
+        restored = expert.reconstruct_changes(low, coarse, fine, condition)
         residual = (clean_low - condition.low).detach()
         high = high_bands(condition.details[0] + coarse, clean_details[0])
         high = high + high_bands(condition.details[1] + fine, clean_details[1])
         return {
             "idem": (cast(Tensor, step.idem_residual) - residual).square().mean(),
-            "simple": (step.prediction - clean_low).square().mean() * LOW_SCALE,
+            "simple": self._simple(step.prediction, clean_low, noise),
             "high": high,
             "space": hybrid(restored.image, target, edit_weight(mask)),
         }
+
+    def _simple(self, prediction: Tensor, clean: Tensor, noise: Tensor) -> Tensor:
+        """L_simple: of the clean band in the units of the others, or of the unit noise."""
+        if self.scheduler.config.prediction_type == "sample":
+            return (prediction - clean).square().mean() * LOW_SCALE
+        return (prediction - noise).square().mean()

@@ -222,11 +222,13 @@ def test_without_a_router_the_caller_decides(make_native):
     assert call(pipeline, photos, operations={"whitening"}).images.isfinite().all()
 
 
-def test_samples_of_an_answer_at_once_are_all_alike(native):
-    photos = make_photos()
-    once, thrice = call(native, photos), call(native, photos, num_samples=3)
+def test_where_every_degree_is_told_samples_are_all_alike(native):
+    photos, degrees = make_photos(), dict.fromkeys(OPERATIONS, 0.5)
+    once = call(native, photos, degrees=degrees)
+    thrice = call(native, photos, degrees=degrees, num_samples=3)
     assert torch.allclose(once.images, thrice.images, atol=1e-5)
-    assert thrice.uncertainty.abs().max() < 1e-5
+    assert not thrice.uncertainty.any()
+    assert [len(found) for found in thrice.candidates] == [1, 1]
 
 
 class Bar:

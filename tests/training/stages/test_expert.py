@@ -7,7 +7,12 @@ import pytest
 import torch
 
 from frr.models.mofrr.expert import WaveFRRExpert
-from frr.training.stages.expert import ExpertStage, make_scheduler, sample_timesteps
+from frr.training.stages.expert import (
+    ExpertStage,
+    clean_estimate,
+    make_scheduler,
+    sample_timesteps,
+)
 from frr.training.stages.running import run_stage
 
 SIZE = 64
@@ -17,6 +22,37 @@ def test_half_of_the_timesteps_are_pure_noise():
     steps = sample_timesteps(np.random.default_rng(0), 2000, make_scheduler())
     assert 0.45 < (steps == 999).float().mean() < 0.55
     assert steps.min() >= 0
+
+
+def test_the_clean_band_follows_from_the_true_noise():
+    scheduler = make_scheduler("epsilon")
+    generator = torch.Generator().manual_seed(0)
+    clean = torch.rand(5, 3, 4, 4, generator=generator) * 2 - 1
+    noise = torch.randn(clean.shape, generator=generator)
+    steps = torch.tensor([0, 10, 300, 700, 999])
+    noisy = scheduler.add_noise(clean, noise, steps)
+    found = clean_estimate(scheduler, noisy, noise, steps)
+    assert torch.allclose(found, clean, atol=1e-3)
+    wrong = clean_estimate(scheduler, noisy, noise + 1, steps)
+    assert wrong.abs().max() <= 1 and wrong.isfinite().all()
+    assert clean_estimate(make_scheduler(), noisy, noise, steps) is noise
+
+
+def test_an_expert_that_predicts_noise_is_compared_with_the_noise(source, monkeypatch):
+    torch.manual_seed(0)
+    expert = WaveFRRExpert(prediction_type="epsilon")
+    stage = ExpertStage(expert, source, "whitening", batch_size=2)
+    assert stage.scheduler.config.prediction_type == "epsilon"
+    assert stage.scheduler.alphas_cumprod[-1] > 0
+    drawn = []
+    whole = torch.randn_like
+    monkeypatch.setattr(torch, "randn_like", lambda like: drawn.append(whole(like)) or drawn[-1])
+    losses = stage.losses(np.random.default_rng(0))
+    assert all(loss.isfinite() for loss in losses.values())
+    # an untrained denoiser ends in a layer that is not far from zero: what is left is the noise
+    assert losses["simple"].item() == pytest.approx(drawn[0].square().mean().item(), rel=0.5)
+    sum(losses.values()).backward()
+    assert any(p.grad is not None and p.grad.any() for p in expert.denoiser.parameters())
 
 
 @pytest.mark.parametrize(("head", "operation"), [("warp", "face_slimming"), ("tone", "whitening")])
