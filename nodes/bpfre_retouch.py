@@ -172,8 +172,8 @@ class BPFReRetouch(BPFReNode):
             found = _kept(_retouch(model, pixels, size, wish), pixels, empty)
             found = found._replace(maps=_unit_maps(found.maps))
         else:
-            report = f"{where.count} face(s), found by {where.by}"
-            report = report if where.count else f"{NO_FACE} by {where.by}: nothing was done"
+            report = f"{where.number} face(s), found by {where.by}"
+            report = report if where.number else f"{NO_FACE} by {where.by}: nothing was done"
             found = _retouch_faces(model, pixels, where.frames, size, wish)
         images, coarse = (blend(pixels, each, allowed) for each in (found.images, found.coarse))
         maps = (write_mask(found.maps[:, place : place + 1]) for place in range(2))

@@ -47,7 +47,7 @@ class FoundFaces(NamedTuple):
     by: str  # what found them
 
     @property
-    def count(self) -> int:
+    def number(self) -> int:
         """Of faces in all pictures."""
         return sum(map(len, self.frames))
 
@@ -127,7 +127,7 @@ def find_faces(
     if choice.faces == IN_BOXES:
         frames = _inside(frames, boxes, len(pixels))
     found = found._replace(frames=[choice.of(frame) for frame in frames])
-    if not found.count and choice.no_face == FAIL:
+    if not found.number and choice.no_face == FAIL:
         raise ValueError(
             f"{NO_FACE}; connect boxes or landmarks that name one, choose other faces, or set "
             f"no_face to {PASS}"

@@ -120,8 +120,8 @@ class FaceCrop(io.ComfyNode):
         found = find_faces(pixels, choice, boxes, landmarks, margin)
         assert found is not None
         cut = cut_faces(pixels, found.frames, size)
-        crops = cut.crops if found.count else _nothing(pixels, size)
-        return io.NodeOutput(write_image(crops), cut, found.count, _report(cut, found.by))
+        crops = cut.crops if found.number else _nothing(pixels, size)
+        return io.NodeOutput(write_image(crops), cut, found.number, _report(cut, found.by))
 
 
 def _nothing(pixels: Tensor, size: int) -> Tensor:

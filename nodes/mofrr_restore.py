@@ -147,9 +147,9 @@ class MoFRRRestore(MoFRRNode):
             decided = any(wishes[0].values())  # by hand: then a face need not be found
             empty = [False] * len(pixels) if decided else faceless(pixels, choice, request.clip)
             result = restore_photos(model, pixels, request, seed, wishes, empty)
-        elif found.count:
+        elif found.number:
             result = restore_faces(model, pixels, found.frames, request, seed, wishes)
-            told = f"{found.count} face(s), found by {found.by}\n"
+            told = f"{found.number} face(s), found by {found.by}\n"
         else:
             result = Restored(pixels, None, None, [])
             told = f"{NO_FACE} by {found.by}: nothing was done"

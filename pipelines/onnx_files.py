@@ -21,9 +21,8 @@ from ..models.mofrr.native_router import NativeRouter
 from ..models.mofrr.native_view import COLOUR_SIDE, NativeView
 from ..models.mofrr.texture_expert import TextureExpert
 from ..models.mofrr.tone_expert import ToneExpert
-from ..models.native_traces import CHANNELS
+from ..models.native_traces import CHANNELS, FINE_GRID, GRID, SPECTRUM
 
-GRID = 32  # sides of the traces
 TILE = 128  # of the example of a tile; any that 8 divides will do
 OPSET = 18
 TILES = 3  # of the comparison
@@ -43,37 +42,45 @@ class Difference(NamedTuple):
     scale: float
 
 
-class _Router(nn.Module):
-    """Traces 1 59 32 32, colour 1 3 128 128 and side 1 -> the verdict's three logits."""
+class _Answers(nn.Module):
+    """A network's answer with its inputs and outputs by name."""
 
-    inputs = ("traces", "colour", "side")
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+class _Router(_Answers):
+    """The fields of a view of one photo -> the verdict's three logits."""
+
+    inputs = NativeView._fields
     outputs = ("presence_logits", "degree_logits", "location_logits")
 
     def __init__(self, router: NativeRouter) -> None:
         super().__init__()
         self.router = router
 
-    def forward(self, traces: Tensor, colour: Tensor, side: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, *view: Tensor) -> tuple[Tensor, ...]:
         """See `NativeRouter.judge`."""
-        return tuple(self.router.judge(NativeView(traces, colour, side)))
+        return tuple(self.router.judge(NativeView(*view)))
 
 
-class _Expert(nn.Module):
+class _Expert(_Answers):
     """The same view and the degree 1, NaN where it is not known -> flow or grid, as applied."""
 
-    inputs = ("traces", "colour", "side", "degree")
+    inputs = (*NativeView._fields, "degree")
     outputs = ("edit",)
 
     def __init__(self, expert: FlowExpert | ToneExpert) -> None:
         super().__init__()
         self.expert, self.share = expert, float(expert.config.unknown_share)
 
-    def forward(self, traces: Tensor, colour: Tensor, side: Tensor, degree: Tensor) -> Tensor:
+    def forward(self, *given: Tensor) -> Tensor:
         """See the expert's `answer`."""
-        return hedge(self.expert(NativeView(traces, colour, side), degree), degree, self.share)
+        *view, degree = given
+        return hedge(self.expert(NativeView(*view), degree), degree, self.share)
 
 
-class _Texture(nn.Module):
+class _Texture(_Answers):
     """A tile B 3 h w in [-1, 1], 8 | h, w, and condition B 2 (degree, whether it is known)."""
 
     inputs = ("tile", "condition")
@@ -107,7 +114,8 @@ def write_onnx(pipe: Any, folder: Path) -> Iterator[Difference]:
 
     folder.mkdir(parents=True, exist_ok=True)
     for name, network in _networks(pipe).items():
-        module = _module_of(name, network).eval()
+        module = _module_of(name, network)
+        module.eval()
         path = folder / f"{name}.onnx"
         _export(module, path)
         yield _compare(module, path)
@@ -119,7 +127,7 @@ def _networks(pipe: Any) -> dict[str, nn.Module]:
     return {name: network for name, network in networks.items() if network is not None}
 
 
-def _module_of(name: str, network: nn.Module) -> nn.Module:
+def _module_of(name: str, network: nn.Module) -> _Answers:
     if isinstance(network, NativeRouter):
         return _Router(network)
     if isinstance(network, FlowExpert | ToneExpert):
@@ -132,7 +140,7 @@ def _module_of(name: str, network: nn.Module) -> nn.Module:
     )
 
 
-def _example(module: nn.Module, tiles: int = 2, degree: float = 0.5) -> dict[str, Tensor]:
+def _example(module: _Answers, tiles: int = 2, degree: float = 0.5) -> dict[str, Tensor]:
     """Inputs of a module by name: a photo, or tiles."""
     made = torch.Generator().manual_seed(tiles)
 
@@ -146,11 +154,13 @@ def _example(module: nn.Module, tiles: int = 2, degree: float = 0.5) -> dict[str
         "traces": noise(1, CHANNELS, GRID, GRID),
         "colour": noise(1, 3, COLOUR_SIDE, COLOUR_SIDE) * 2 - 1,
         "side": noise(1) * 2,
+        "spectrum": noise(1, SPECTRUM, GRID, GRID),
+        "fine": noise(1, 3, FINE_GRID, FINE_GRID),
     }
     return view if isinstance(module, _Router) else {**view, "degree": torch.tensor([degree])}
 
 
-def _export(module: nn.Module, path: Path) -> None:
+def _export(module: _Answers, path: Path) -> None:
     inputs, shapes = _example(module), None
     if isinstance(module, _Texture):
         tiles = torch.export.Dim("tiles", min=1, max=1024)
@@ -173,14 +183,16 @@ def _export(module: nn.Module, path: Path) -> None:
 
 
 @torch.no_grad()
-def _compare(module: nn.Module, path: Path) -> Difference:
+def _compare(module: _Answers, path: Path) -> Difference:
     from onnxruntime import InferenceSession
 
     session = InferenceSession(str(path), providers=["CPUExecutionProvider"])
     largest = scale = 0.0
     for degree in (0.8, float("nan")):
         inputs = _example(module, TILES, degree)
-        theirs = session.run(None, {name: value.numpy() for name, value in inputs.items()})
+        asked = {each.name for each in session.get_inputs()}  # not what the network does not read
+        fed = {name: value.numpy() for name, value in inputs.items() if name in asked}
+        theirs = session.run(None, fed)
         answers = module(*inputs.values())
         ours = answers if isinstance(answers, tuple) else (answers,)
         for mine, other in zip(ours, theirs, strict=True):

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 GRID = 32
-BLURRED = 0.4
+BLURRED = 0.5
 """Share of the photos that are made softer around the face, or here and there."""
 _FREQUENCIES = (0.0, 1.0, 2.5, 4.5, 6.5)  # of the bands of a block spectrum, in sixteenths
 _BAND_LOSS = [
@@ -118,11 +118,13 @@ def draw_blur(rng: np.random.Generator, count: int) -> Tensor:
     """
     at = np.linspace(-1, 1, GRID)
     y, x = np.meshgrid(at, at, indexing="ij")
-    wide, high, edge = (
-        rng.uniform(low, top, (count, 1, 1)) for low, top in ((0.4, 0.7), (0.5, 0.9), (4, 12))
+    wide, high, edge, right, down = (
+        rng.uniform(low, top, (count, 1, 1))
+        for low, top in ((0.35, 0.7), (0.45, 0.9), (4, 16), (-0.1, 0.1), (-0.05, 0.15))
     )
-    radius = np.sqrt((x / wide) ** 2 + ((y - 0.05) / high) ** 2)
-    around = np.abs(rng.normal(0, 1.2, (count, 1, 1))) / (1 + np.exp(-edge * (radius - 1)))
+    radius = np.sqrt(((x - right) / wide) ** 2 + ((y - down) / high) ** 2)
+    far = np.exp(rng.normal(0.2, 1.0, (count, 1, 1))).clip(0, 10)
+    around = far / (1 + np.exp(-edge * (radius - 1)))
     local = F.interpolate(smooth_fields(rng, count), (GRID, GRID), mode="bicubic")[:, 0].numpy()
     anywhere = rng.uniform(0, 0.8, (count, 1, 1)) * local.clip(0, 1)
     kind = rng.random((count, 1, 1))

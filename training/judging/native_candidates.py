@@ -93,7 +93,8 @@ class JudgedCandidates:
         once, twice = (10 ** (np.array(each) / 10) - 1 for each in (self.answers, self.doubled))
         square = (twice - 2 * once) / 2
         energy = 1 + gain * (once - square) + gain**2 * square
-        return 10 * np.log10(np.maximum(energy, 1e-3))
+        levels: Floats = np.log10(np.maximum(energy, 1e-3))
+        return 10 * levels
 
 
 class Quantity:
