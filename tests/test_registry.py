@@ -14,9 +14,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 COMFY = shutil.which("comfy")
 TOP = {
-    ".comfyignore", ".gitignore", "LICENSE", "README.md", "__init__.py", "cli.py", "commands",
+    ".comfyignore", ".gitignore", "LICENSE", "README.md", "__init__.py", "app", "cli.py", "commands",
     "hub", "locales", "models", "nodes", "pipelines", "py.typed", "pyproject.toml",
-    "requirements.txt", "training", "web", "workflows",
+    "requirements.txt", "samples", "subgraphs", "training", "web", "workflows",
 }  # fmt: skip
 
 if importlib.util.find_spec("tomllib"):
@@ -101,7 +101,7 @@ def test_comfy_cli_packs_the_same(tmp_path):
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
 CORE = {
     "LoadImage", "SaveImage", "MarkdownNote", "LoadVideo", "GetVideoComponents", "CreateVideo",
-    "SaveVideo", "MaskPreview",
+    "SaveVideo", "MaskPreview", "LoadImageDataSetFromFolder", "Reroute",
 }  # fmt: skip
 
 

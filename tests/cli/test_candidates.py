@@ -25,7 +25,7 @@ def stirred(tmp_path_factory):
     torch.manual_seed(0)
     pipe = MoFRRPipeline(
         scheduler=make_scheduler(),
-        router=NativeRouter(**NATIVE_ROUTER),
+        router=NativeRouter(OPERATIONS, **NATIVE_ROUTER),
         whitening_expert=ToneExpert(**SMALL),
         smoothing_expert=TextureExpert(width=8, context_width=8),
         face_slimming_expert=FlowExpert("face_slimming", **SMALL),

@@ -96,6 +96,18 @@ def retoucher():
 
 
 @pytest.fixture
+def retouch(nodes):
+    """`retouch(pictures, model, strength=..., mask=...)`: runs BPFReRetouch."""
+
+    def run(image, model, **given):
+        return nodes["BPFReRetouch"].execute(
+            image, model, **{"strength": 1.0, "working_size": 0, **given}
+        )
+
+    return run
+
+
+@pytest.fixture
 def bpfre(retoucher):
     """The same networks as a pipeline: to the bit holds for the same weights only."""
     return retoucher.pipeline

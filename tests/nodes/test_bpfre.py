@@ -6,18 +6,6 @@ import torch
 
 
 @pytest.fixture
-def retouch(nodes):
-    """`retouch(pictures, model, strength=..., mask=...)`: runs BPFReRetouch."""
-
-    def run(image, model, **given):
-        return nodes["BPFReRetouch"].execute(
-            image, model, **{"strength": 1.0, "working_size": 0, **given}
-        )
-
-    return run
-
-
-@pytest.fixture
 def inpaint(nodes):
     """`inpaint(pictures, mask, model)`: runs BPFReInpaint."""
 

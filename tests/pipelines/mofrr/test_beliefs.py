@@ -82,8 +82,8 @@ def test_a_seed_counts_and_not_what_was_drawn_from_it():
 
 
 def test_the_routers_settings_are_optional_and_checked():
-    assert NativeRouter(**NATIVE_ROUTER).config.degree_temperature is None
+    assert NativeRouter(OPERATIONS, **NATIVE_ROUTER).config.degree_temperature is None
     with pytest.raises(ValueError, match="degree_temperature"):
-        NativeRouter(**NATIVE_ROUTER, degree_temperature=(1.0, 0.0, 1.0, 1.0))
+        NativeRouter(OPERATIONS, **NATIVE_ROUTER, degree_temperature=(1.0, 0.0, 1.0, 1.0))
     with pytest.raises(ValueError, match="2 degree_mixing came for 4"):
-        NativeRouter(**NATIVE_ROUTER, degree_mixing=(0.5, 0.5))
+        NativeRouter(OPERATIONS, **NATIVE_ROUTER, degree_mixing=(0.5, 0.5))

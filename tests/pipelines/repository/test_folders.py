@@ -26,13 +26,15 @@ NAMES = {
     "models/mofrr": (
         *("coarse_encoder", "coarse_head", "contract", "degrees", "denoising", "expert"),
         *("flow_expert", "granularity", "hfcam", "idem", "merger", "native_router", "native_view"),
-        *("router", "shared", "stem", "texture_expert", "tone_expert", "tone_path", "warping"),
+        *("router", "shared", "spectral_stem", "stem", "texture_expert", "tone_expert", "tone_path"),
+        "warping",
     ),
     "pipelines": ("arguments", "blocks", "operations", "placement", "room"),
     "pipelines/mofrr": (
-        *("blocks", "components", "direct", "edits", "estimating", "experts", "joining", "merging"),
-        *("modular", "output", "pipeline", "request", "restoration", "routing", "running"),
-        *("sight", "steps", "tiled"),
+        *("beliefs", "blocks", "candidates", "components", "direct", "edits", "estimating"),
+        *("experts", "joining", "later_blocks", "merging", "modular", "output", "pipeline"),
+        *("request", "restoration", "routing", "running", "sampling", "sight", "stages", "steps"),
+        "tiled",
     ),
     "pipelines/photos": ("arrays", "compression", "tiles"),
     "pipelines/repository": (
