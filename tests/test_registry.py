@@ -14,8 +14,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 COMFY = shutil.which("comfy")
 TOP = {
-    ".comfyignore", ".gitignore", "LICENSE", "README.md", "__init__.py", "app", "cli.py", "commands",
-    "hub", "locales", "models", "nodes", "pipelines", "py.typed", "pyproject.toml",
+    ".comfyignore", ".gitignore", "LICENSE", "README.md", "__init__.py", "app", "cli.py",
+    "commands", "hub", "locales", "models", "nodes", "pipelines", "py.typed", "pyproject.toml",
     "requirements.txt", "samples", "subgraphs", "training", "web", "workflows",
 }  # fmt: skip
 
@@ -122,7 +122,11 @@ def test_a_workflow_uses_known_nodes_and_has_its_picture(file):
     assert "MarkdownNote" in kinds, "a workflow says what it does"
     assert file.with_suffix(".jpg").stat().st_size > 10_000
     copy = json.loads((ROOT / "tests/comfy/workflows" / file.name).read_text(encoding="utf-8"))
-    named = {str(n["id"]): n["type"] for n in graph["nodes"] if n["type"] != "MarkdownNote"}
+    named = {
+        str(n["id"]): n["type"]
+        for n in graph["nodes"]
+        if n["type"] not in ("MarkdownNote", "Reroute")
+    }
     assert {node: entry["class_type"] for node, entry in copy.items()} == named
 
 

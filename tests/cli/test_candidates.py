@@ -14,6 +14,7 @@ from frr.models.mofrr.native_router import NativeRouter
 from frr.models.mofrr.texture_expert import TextureExpert
 from frr.models.mofrr.tone_expert import ToneExpert
 from frr.pipelines.mofrr.pipeline import MoFRRPipeline
+from frr.pipelines.operations import OPERATIONS
 from frr.training.stages.expert import make_scheduler
 
 SMALL = {"widths": (8, 8, 8), "fine": 8}

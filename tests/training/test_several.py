@@ -11,7 +11,9 @@ from frr.training.run_folder import RunFolder
 from frr.training.stages.running import run_stage
 
 SETTINGS = {"steps": 4, "batch_size": 2, "log_every": 1, "warmup": 0, "learning_rate": 1e-4}
-LAUNCH = "-m torch.distributed.run --standalone --nproc_per_node 2 -m -- frr.cli train native_router"
+LAUNCH = (
+    "-m torch.distributed.run --standalone --nproc_per_node 2 -m -- frr.cli train native_router"
+)
 
 
 def test_two_processes_share_a_run_which_one_finishes(native_pool, tmp_path):

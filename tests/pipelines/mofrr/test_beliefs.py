@@ -14,6 +14,7 @@ from frr.pipelines.mofrr.beliefs import (
     seeds_of,
     spread_out,
 )
+from frr.pipelines.operations import OPERATIONS
 
 TWO = torch.tensor([0.25, 0.75])
 

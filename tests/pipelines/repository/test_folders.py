@@ -26,7 +26,15 @@ NAMES = {
     "models/mofrr": (
         *("coarse_encoder", "coarse_head", "contract", "degrees", "denoising", "expert"),
         *("flow_expert", "granularity", "hfcam", "idem", "merger", "native_router", "native_view"),
-        *("router", "shared", "spectral_stem", "stem", "texture_expert", "tone_expert", "tone_path"),
+        *(
+            "router",
+            "shared",
+            "spectral_stem",
+            "stem",
+            "texture_expert",
+            "tone_expert",
+            "tone_path",
+        ),
         "warping",
     ),
     "pipelines": ("arguments", "blocks", "operations", "placement", "room"),
