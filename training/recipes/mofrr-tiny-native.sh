@@ -40,7 +40,7 @@ frr train native_flow --pool "$WORK/pools/native" --run "$WORK/runs/eye_enlargin
 frr export --runs "$WORK/runs" -o "$OUT" --degree-source expert --without-code --overwrite
 frr evaluate --world real --model "$OUT" --faces "$FACES" --source real_val --without 'london*' -o "$WORK/validation" \
     --seed 1 --all-choices --overwrite
-frr thresholds --model "$OUT" --photos "$WORK/validation/photos.jsonl" --touched 0.03 --caution 2
+frr thresholds --model "$OUT" --photos "$WORK/validation/photos.jsonl" --touched 0.01 --caution 4
 # How surely degrees are drawn; again with these settings, for how large errors then are.
 frr evaluate --world real --model "$OUT" --faces "$FACES" --source real_val --without 'london*' --candidates 5 \
     --sides 300,420,512 --seed 1 -o "$WORK/draws_1" --overwrite
