@@ -36,6 +36,6 @@ def test_two_processes_share_a_run_which_one_finishes(native_pool, tmp_path):
         for path in (two.path, tmp_path / "one")
     ]
     assert len(losses[0]) == len(losses[1]) == SETTINGS["steps"]
-    spread = torch.tensor(losses[1]).std() + 0.2 * losses[1][0]
+    spread = torch.tensor(losses[1]).std() + 0.5 * losses[1][0]
     assert losses[0][0] != losses[1][0]  # two drew
     assert abs(losses[0][0] - losses[1][0]) < spread  # other chains of the same pool
