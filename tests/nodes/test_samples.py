@@ -18,12 +18,12 @@ SAMPLES = sample_pictures.SAMPLES
 @pytest.fixture
 def offer(nodes, monkeypatch, tmp_path):
     """`offer(input folder)`: what the pack does when it is loaded."""
-    from frr.nodes import host
-    from frr.nodes.extension import FRRExtension
+    from frr.nodes import extension, host
 
     def load(folder: Path) -> Path:
         monkeypatch.setattr(host.folder_paths, "get_input_directory", lambda: str(folder))
-        asyncio.run(FRRExtension().on_load())
+        monkeypatch.setattr(extension, "SAMPLES", SAMPLES)  # the checkout's: no wheel holds them
+        asyncio.run(extension.FRRExtension().on_load())
         return folder
 
     return load
