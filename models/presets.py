@@ -12,7 +12,12 @@ PRESETS: dict[str, dict[str, dict]] = {
         "tonal_expert": _TONE | {"coarse_channels": (48, 64, 96, 128)},
         "shared": {},
         "merger": {},
-        "native_router": {"tone_width": 32, "spectral_width": 48, "mirrored": True},
+        "native_router": {
+            "tone_width": 32,
+            "spectral_width": 48,
+            "parts_width": 128,
+            "mirrored": True,
+        },
         "flow_expert": {},
         "tone_expert": {},
         "texture_expert": {},
@@ -54,6 +59,8 @@ PRESETS: dict[str, dict[str, dict]] = {
         "native_router": {
             "tone_width": 64,
             "spectral_width": 96,
+            "parts_width": 256,
+            "finder_width": 16,
             "mirrored": True,
             "stem_width": 96,
             "colour_width": 32,

@@ -16,6 +16,8 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 from transformers import ResNetBackbone, ResNetConfig
 
+from ..native_traces import CHANNELS
+from .face_parts import FaceParts
 from .granularity import GranularityAttention, TransformerBlock, max_over_map, mean_over_map
 from .native_view import OWN_SIZE, PLACED, NativeView, both_ways, look, place
 from .spectral_stem import GROUPS, SpectralStem, convolution
@@ -129,6 +131,9 @@ class NativeRouter(ModelMixin, ConfigMixin):
         tone_width: channels of the path that reads tone without normalising it; 0 = there is none.
         spectral_width: channels of the path that reads block spectra and the finest details; 0 =
             there is none.
+        parts_width: width of the features of the parts of the face, see `FaceParts`; 0 = there are
+            none.
+        finder_width: channels of what finds these parts.
         dropout: share of the pooled features dropped in training.
         temperature: what presence logits are divided by; calibrated.
         bias: what is added to them then, one for each operation; calibrated.
@@ -163,6 +168,8 @@ class NativeRouter(ModelMixin, ConfigMixin):
         map_width: int = 8,
         tone_width: int = 0,
         spectral_width: int = 0,
+        parts_width: int = 0,
+        finder_width: int = 8,
         dropout: float = 0.3,
         temperature: tuple[float, ...] | None = None,
         bias: tuple[float, ...] | None = None,
@@ -230,6 +237,11 @@ class NativeRouter(ModelMixin, ConfigMixin):
             self.tone = TonePath(tone_width)
             self.tone_head = nn.Linear(self.tone.size, count * (1 + degree_levels))
             nn.init.zeros_(self.tone_head.weight)
+        if parts_width:
+            self.parts = FaceParts(finder_width, parts_width)
+            self.parts_head = nn.Linear(parts_width, count * (1 + degree_levels))
+            nn.init.zeros_(self.parts_head.weight)
+            nn.init.zeros_(self.parts_head.bias)
         self.size_requirements = OWN_SIZE
 
     @property
@@ -277,8 +289,18 @@ class NativeRouter(ModelMixin, ConfigMixin):
         direct = self.direct_head(features)
         if self.config.tone_width:
             direct = direct + self.tone_head(self.drop(self.tone(view.colour)))
+        if self.config.parts_width:
+            direct = direct + self.parts_head(self.drop(self._look_at_parts(view)))
         answer = answer + direct.unflatten(1, (count, -1))
         return NativeRouterOutput(self._calibrated(answer[..., 0]), answer[..., 1:], location)
+
+    def _look_at_parts(self, view: NativeView) -> Tensor:
+        traces = self.stem.standardization(place(view.traces, view.side))[:, :CHANNELS]
+        spectral = self.stem.spectral
+        spectrum = view.spectrum
+        if spectral is not None:
+            spectrum = spectral.spectrum_standardization(spectrum)
+        return self.parts(view, traces, spectrum)
 
     def _calibrated(self, logits: Tensor) -> Tensor:
         if self.training:

@@ -16,8 +16,10 @@ from torch.nn import functional as F
 from ...models.mofrr.native_view import NativeView
 from ...pipelines.operations import OPERATIONS
 from ...pipelines.simulate.effects import FELT
+from ...models.mofrr.face_parts import MAPS, PARTS
+from .face_parts import part_maps
 from .faces import to_signed
-from .native_chains import FLOW_GRID, GEOMETRIC, TILES, VERSIONS, Chain, unpack_traces
+from .native_chains import FLOW_GRID, GEOMETRIC, POINTS, TILES, VERSIONS, Chain, unpack_traces
 from .native_variation import (
     draw_blur,
     draw_frames,
@@ -36,6 +38,7 @@ TRACE_NOISE = 0.03
 """Standard deviation of what is added to stored traces."""
 MEASURED = ("traces", "spectrum", "fine")
 """What of a view was measured on the photo's own pixels."""
+NO_PARTS = torch.zeros(0, len(PARTS), MAPS, MAPS)
 Kind = TypeVar("Kind", bound=tuple)
 
 
@@ -50,6 +53,7 @@ class ChainBatch(NamedTuple):
     fine: Tensor  # B V 3 128 128
     colour: Tensor  # B V 3 128 128 in [-1, 1]
     flows: Tensor  # B V 2 2 64 64, thousandths of the side: slimming, eyes
+    parts: Tensor  # n P 64 64 in [0, 1], see `part_maps`, of the first n <= B chains
     about: Tensor  # B 4
 
     def view(self) -> NativeView:
@@ -113,9 +117,20 @@ class ChainPools:
         return torch.stack([self._stored.part(field, *map(int, place)) for place in places])
 
     def at(
-        self, index: Sequence[int], first: Sequence[int] | None = None, versions: int = VERSIONS
+        self,
+        index: Sequence[int],
+        first: Sequence[int] | None = None,
+        versions: int = VERSIONS,
+        parts: int = 0,
     ) -> ChainBatch:
-        """The chains at `index` as they are kept: `versions` of each, from `first` (B) on."""
+        """The chains at `index` as they are kept.
+
+        Args:
+            index: which ones.
+            first: the first version of each, B; the untouched one if not given.
+            versions: of each.
+            parts: of how many of them the parts of the face are drawn too.
+        """
         rows = torch.tensor(first or [0] * len(index))[:, None] + torch.arange(versions)
 
         def read(field: str) -> Tensor:
@@ -131,6 +146,7 @@ class ChainPools:
             unpack_traces(read("fine")),
             to_signed(read("colour")),
             read("flows").float(),
+            part_maps(self._part("points", index[:parts]).float() / POINTS) if parts else NO_PARTS,
             self._part("about", index).float(),
         )
 
@@ -140,6 +156,7 @@ class ChainPools:
         count: int,
         versions: int = VERSIONS,
         strangers: float = 0.0,
+        parts: int = 0,
     ) -> ChainBatch:
         """Neighbouring versions of `count` chains in another framing, shape and light.
 
@@ -150,10 +167,11 @@ class ChainPools:
             strangers: up to this share of what is seen of a face, place by place, is another
                 one's, untouched and the same in all its versions: people differ from each other
                 by far more than an operation changes them, and few of them are known.
+            parts: of how many chains the parts of the face are drawn too.
         """
         index = rng.integers(len(self), size=count).tolist()
         first = rng.integers(VERSIONS - versions + 1, size=count).tolist()
-        batch = self.at(index, first, versions)
+        batch = self.at(index, first, versions, parts)
         frames, shapes = draw_frames(rng, count), draw_shapes(rng, count)
         fields = (*MEASURED, "colour")
         seen = {name: reframe(getattr(batch, name), frames, shapes) for name in fields}
@@ -166,7 +184,11 @@ class ChainPools:
         seen |= {name: _noisy(each) for name, each in zip(MEASURED, softer, strict=True)}
         seen["colour"] = relight(seen["colour"], rng)
         return self._placed(
-            batch._replace(**seen, flows=reframe_flows(batch.flows, frames, shapes))
+            batch._replace(
+                **seen,
+                flows=reframe_flows(batch.flows, frames, shapes),
+                parts=reframe(batch.parts, frames[:parts], shapes[:parts]),
+            )
         )
 
     def versions(self, index: Sequence[int], rows: Sequence[int], operation: int) -> VersionBatch:

@@ -17,12 +17,15 @@ from torch import Tensor
 
 from ...pipelines.simulate.byproducts import phone_camera
 from ...pipelines.simulate.capture import Framing, sample_framing, shoot
+from ...pipelines.simulate.focus import out_of_focus, sample_focus
 from ...pipelines.simulate.journey import Journey, sample_journey, travel
 from ...pipelines.simulate.landmarks import FaceRegions
 from .faces import list_images, load_landmarks, open_rgb
 
 MARGIN = 1.12
 """A face may be a little larger in the photo than it is stored."""
+FOCUSED = 0.4
+"""Share of the photos that are out of focus around the face."""
 SMALLEST = 160
 """Side in pixels to which smaller faces are enlarged."""
 
@@ -143,8 +146,11 @@ def take(rng: np.random.Generator, face: Face, side: int) -> tuple[Tensor, Tenso
         1 3 side side in [-1, 1] on whole levels, and 1 478 2 mesh points in shares of the side.
     """
     framing = sample_framing(rng, side)
-    photo = shoot(framing.image(face.pixels[None].float() / 127.5 - 1), rng)
+    photo = framing.image(face.pixels[None].float() / 127.5 - 1)
     points = framing.points(face.points)[None]
+    if rng.random() < FOCUSED:
+        photo = out_of_focus(photo, points[0], sample_focus(rng), rng)
+    photo = shoot(photo, rng)
     if rng.random() < 0.3:
         photo = _through_phone(rng, photo, points)
     photo = (photo * 127.5 + 127.5).round().div_(127.5).sub_(1)

@@ -45,6 +45,8 @@ logger = logging.getLogger(__name__)
 FLOW_GRID = 64
 TILE = 128
 TILES = 3
+POINTS = 10_000
+"""Steps in which mesh points are kept, along a side."""
 GEOMETRIC = ("face_slimming", "eye_enlarging")
 VERSIONS = len(OPERATIONS) + 1
 _TRIES = 3
@@ -66,6 +68,7 @@ class Chain(NamedTuple):
             side; zeros where not applied.
         tiles: 2 3 3 128 128 uint8, tiles before and after smoothing is added, the first two on
             skin, the last one anywhere.
+        points: 478 2, mesh points of the untouched photo in ten-thousandths of the side.
         about: 4 int32: native side, side of the photo, last JPEG quality (0 = none), face.
     """
 
@@ -77,6 +80,7 @@ class Chain(NamedTuple):
     colour: Tensor
     flows: Tensor
     tiles: Tensor
+    points: Tensor
     about: Tensor
 
 
@@ -132,6 +136,7 @@ def make_chain(
         to_bytes(colour),
         _flows(versions, places, cut, effects),
         _tiles(rng, images[link : link + 2], points),
+        (points[0] * POINTS).round().to(torch.int16),
         torch.tensor([side, images.shape[-1], quality, number], dtype=torch.int32),
     )
 

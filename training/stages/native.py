@@ -55,6 +55,13 @@ class NativeExpertConfig(NativeConfig):
         most=1,
     )
 
+    decibels: float = setting(
+        0.3,
+        "weight of the error's logarithm beside the error itself: more of it makes edits that are "
+        "not sure smaller",
+        least=0,
+    )
+
     def expert(self, kind: type[Any], part: str, operation: str) -> Any:
         """The expert for an operation, with random weights or those that `start` names.
 

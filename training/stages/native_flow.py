@@ -36,7 +36,7 @@ class NativeFlowConfig(NativeExpertConfig):
         expert = self.expert(FlowExpert, "flow_expert", self.operation)
         if not self.start:
             survey_all(chains, expert.encoder.standardizations)
-        return NativeFlowStage(expert, chains, self.operation, self.batch_size)
+        return NativeFlowStage(expert, chains, self.operation, self.batch_size, self.decibels)
 
 
 @dataclass
@@ -48,12 +48,14 @@ class NativeFlowStage:
         chains: what it learns from.
         operation: which one it undoes.
         count: photos of one step.
+        decibels: weight of the error's logarithm.
     """
 
     model: FlowExpert
     chains: ChainPools
     operation: str
     count: int = 24
+    decibels: float = 0.3
 
     def losses(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """The loss terms of one batch; thousandths of the sides for motion."""
@@ -72,7 +74,7 @@ class NativeFlowStage:
         return {
             "motion": 0.15 * (motion * weight).mean(),
             "pixels": 300 * (pixels * weight).mean(),
-            "decibels": 0.3 * (((pixels + FLOOR) / (before + FLOOR)).log() * counts).mean(),
+            "decibels": self.decibels * (((pixels + FLOOR) / (before + FLOOR)).log() * counts).mean(),
         }
 
 

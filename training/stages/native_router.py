@@ -21,6 +21,10 @@ from ..settings import setting
 from .native import NativeConfig, learning, survey_all
 
 
+PARTS_SEEN = 8
+"""Photos of a batch in which the parts of the face are learned."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class NativeRouterConfig(NativeConfig):
     """Settings of stage `native_router`."""
@@ -63,7 +67,8 @@ class NativeRouterStage:
 
     def losses(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """The loss terms of one batch."""
-        batch = self.chains.draw(rng, self.count, self.versions, self.strangers)
+        parts = min(PARTS_SEEN, self.count) if self.model.config.parts_width else 0
+        batch = self.chains.draw(rng, self.count, self.versions, self.strangers, parts)
         router = learning(self.model, *self.model.standardizations.values())
         verdict = router.judge(batch.view())
         shape = batch.effects.shape
@@ -80,6 +85,7 @@ class NativeRouterStage:
             "degree": 0.3 * (degree * counted).sum() / counted.sum().clamp_min(1),
             **_order_losses(logits, batch, weights),
             "place": 0.3 * _place_loss(location, batch),
+            **({"parts": _parts_loss(router, batch)} if parts else {}),
         }
 
 
@@ -120,3 +126,9 @@ def _place_loss(logits: Tensor, batch: ChainBatch) -> Tensor:
     motion = F.avg_pool2d(batch.flows.square().sum(3).sqrt().flatten(0, 1), 4)
     moved = (motion.view_as(location) / 1.5).clamp(0, 1)
     return F.binary_cross_entropy_with_logits(location, moved)
+
+
+def _parts_loss(router: NativeRouter, batch: ChainBatch) -> Tensor:
+    """Where the parts of the face are, in the first version of each chain for which it is known."""
+    logits = router.parts.finder(batch.colour[: len(batch.parts), 0])
+    return F.binary_cross_entropy_with_logits(logits, batch.parts)

@@ -28,7 +28,7 @@ class NativeTextureConfig(NativeExpertConfig):
     def build(self, material: Material) -> NativeTextureStage:
         """The stage, its network and pools loaded."""
         expert = self.expert(TextureExpert, "texture_expert", SMOOTHING)
-        return NativeTextureStage(expert, self.chains(material), self.batch_size)
+        return NativeTextureStage(expert, self.chains(material), self.batch_size, self.decibels)
 
 
 @dataclass
@@ -39,11 +39,13 @@ class NativeTextureStage:
         model: the expert.
         chains: what it learns from.
         count: tiles of one step.
+        decibels: weight of the error's logarithm.
     """
 
     model: TextureExpert
     chains: ChainPools
     count: int = 16
+    decibels: float = 0.3
 
     def losses(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """The loss terms of one batch."""
@@ -58,5 +60,5 @@ class NativeTextureStage:
         before = wanted[inside].square().mean((1, 2, 3))
         return {
             "pixels": 300 * (error * (0.2 + 0.8 * counts)).mean(),
-            "decibels": 0.3 * (((error + 1e-5) / (before + 1e-5)).log() * counts).mean(),
+            "decibels": self.decibels * (((error + 1e-5) / (before + 1e-5)).log() * counts).mean(),
         }

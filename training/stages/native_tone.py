@@ -34,7 +34,7 @@ class NativeToneConfig(NativeExpertConfig):
         expert = self.expert(ToneExpert, "tone_expert", self.operation)
         if not self.start:
             survey_all(chains, expert.encoder.standardizations)
-        return NativeToneStage(expert, chains, self.operation, self.batch_size)
+        return NativeToneStage(expert, chains, self.operation, self.batch_size, self.decibels)
 
 
 @dataclass
@@ -46,12 +46,14 @@ class NativeToneStage:
         chains: what it learns from.
         operation: which one it undoes.
         count: photos of one step.
+        decibels: weight of the error's logarithm.
     """
 
     model: ToneExpert
     chains: ChainPools
     operation: str = TONAL[0]
     count: int = 24
+    decibels: float = 0.3
 
     def losses(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """The loss terms of one batch."""
@@ -66,6 +68,6 @@ class NativeToneStage:
         rough = grid[..., 1:] - grid[..., :-1], grid[..., 1:, :] - grid[..., :-1, :]
         return {
             "pixels": 100 * (error * (0.1 + 0.9 * counts)).mean(),
-            "decibels": 0.3 * (((error + 2e-4) / (before + 2e-4)).log() * counts).mean(),
+            "decibels": self.decibels * (((error + 2e-4) / (before + 2e-4)).log() * counts).mean(),
             "smooth": 0.5 * torch.stack([each.square().mean() for each in rough]).sum(),
         }

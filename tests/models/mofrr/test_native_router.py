@@ -78,16 +78,19 @@ def test_any_size(size):
 
 
 @pytest.mark.parametrize("spectral_width", [0, 16])
-def test_every_weight_learns(spectral_width):
-    router = small(spectral_width=spectral_width).train()
+@pytest.mark.parametrize("parts_width", [0, 16])
+def test_every_weight_learns(spectral_width, parts_width):
+    router = small(spectral_width=spectral_width, parts_width=parts_width).train()
     if spectral_width:  # zero at the beginning, and so what is before it
         torch.nn.init.normal_(router.trunk.embedder.spectral.join[-1].weight)
     output = router(photos(64, 80))
     torch.nn.init.normal_(router.head.weight)  # zero at the beginning, and so what is before it
+    if parts_width:
+        torch.nn.init.normal_(router.parts_head.weight)
     output = router(photos(64, 80))
     (sum(field.square().mean() for field in output) + output.degrees.mean()).backward()
     still = [name for name, p in router.named_parameters() if p.grad is None or not p.grad.any()]
-    assert not still
+    assert all(name.startswith("parts.finder.") for name in still)  # learns from meshes alone
 
 
 def test_the_spectral_path_begins_as_if_it_were_not_there():
@@ -97,6 +100,16 @@ def test_the_spectral_path_begins_as_if_it_were_not_there():
     for with_it, without in zip(grown(photo), plain(photo), strict=True):
         assert torch.equal(with_it, without)
     torch.nn.init.normal_(grown.trunk.embedder.spectral.join[-1].weight)
+    assert not torch.allclose(grown(photo).presence_logits, plain(photo).presence_logits)
+
+
+def test_the_parts_of_the_face_begin_as_if_they_were_not_there():
+    plain, photo = small(spectral_width=16), photos(64, 80)
+    grown = small(spectral_width=16, parts_width=16)
+    grown.load_state_dict(plain.state_dict(), strict=False)
+    for with_it, without in zip(grown(photo), plain(photo), strict=True):
+        assert torch.equal(with_it, without)
+    torch.nn.init.normal_(grown.parts_head.weight)
     assert not torch.allclose(grown(photo).presence_logits, plain(photo).presence_logits)
 
 

@@ -70,7 +70,7 @@ def test_weights_of_presence_leave_nothing_to_the_others(versions):
 
 def native_batch(order, effects, rest, first=0):
     rows = torch.as_tensor(first).expand(len(order))[:, None] + torch.arange(effects.shape[1])
-    return ChainBatch(order, rows, effects, *[rest] * 6)
+    return ChainBatch(order, rows, effects, *[rest] * 7)
 
 
 def test_a_span_of_a_chain_is_what_stands_there(chains):
