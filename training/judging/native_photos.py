@@ -10,9 +10,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from ...pipelines.simulate.effects import FELT
 from ..writing import write_text
 
 JOIN = "+"
+FAINTEST = 0.08
+"""The least effect that is felt, of operations that `FELT` does not know."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,11 @@ class JudgedPhoto:
     def applied(self) -> tuple[str, ...]:
         """The operations that were applied."""
         return tuple(name for name in self.operations if self.effects[name] > 0)
+
+    @property
+    def felt(self) -> bool:
+        """Whether any operation changed so much that it can be felt, see `effects`."""
+        return any(self.effects[name] >= FELT.get(name, FAINTEST) for name in self.applied)
 
     def found(self, thresholds: Mapping[str, float]) -> tuple[str, ...]:
         """The operations whose probability is at least the threshold, if it says anything."""

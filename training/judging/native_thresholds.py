@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ...pipelines.simulate.effects import FELT
 from ..writing import write_json
 from .native_bounds import Bounds, bounds_of, untold
-from .native_photos import JudgedPhoto
+from .native_photos import FAINTEST, JudgedPhoto
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -58,7 +58,7 @@ def balanced(photos: Sequence[JudgedPhoto], operation: str) -> tuple[Bools, Floa
     """
     effects = np.array([photo.effects[operation] for photo in photos])
     others = np.array([len({*photo.applied} - {operation}) for photo in photos])
-    present, felt = effects > 0, effects >= FELT.get(operation, 0.08)
+    present, felt = effects > 0, effects >= FELT.get(operation, FAINTEST)
     weights = np.zeros(len(photos))
     for count in np.unique(others):
         with_it = (others == count) & present & felt

@@ -13,6 +13,8 @@ from .native_photos import JudgedPhoto
 from .native_thresholds import balanced, calibration_error
 
 IMPROVED, HARMED = 0.05, -0.3  # dB
+FAINT = ", faint"
+"""Stands behind a condition for the photos on which it changed nothing that can be felt."""
 SIZES = (0, 300, 420, 600, 850)
 QUALITIES = (1, 70, 80, 90, 96)
 Thresholds = Mapping[str, float]
@@ -25,7 +27,8 @@ class LiftRow:
 
     Attributes:
         split: "seen" or "unseen" algorithms.
-        condition: an operation, or "mixed".
+        condition: an operation, or "mixed"; with `FAINT` behind it the photos that the app changed
+            too little to be felt, all of them otherwise.
         routing: "given", what was applied is undone, or "router", what is found.
         photos: how many.
         copy: mean PSNR in dB of the photos as they came.
@@ -125,7 +128,7 @@ class BinRow:
 
 
 def lift_rows(photos: Sequence[JudgedPhoto], thresholds: Thresholds) -> Iterator[LiftRow]:
-    """Each condition of each split, operations given, then the router deciding; last all of it."""
+    """Each condition of each split, operations given, then the router deciding."""
     choices: dict[str, Undone] = {
         "given": lambda photo: photo.applied,
         "router": lambda photo: photo.found(thresholds),
@@ -134,8 +137,13 @@ def lift_rows(photos: Sequence[JudgedPhoto], thresholds: Thresholds) -> Iterator
         retouched = [each for each in photos if each.split == split and each.applied]
         for condition in _unique(photo.condition for photo in retouched):
             rows = [photo for photo in retouched if photo.condition == condition]
-            for routing, undone in choices.items():
-                yield _lift_row(split, condition, routing, rows, undone)
+            parts = {
+                condition: [photo for photo in rows if photo.felt],
+                condition + FAINT: [photo for photo in rows if not photo.felt],
+            }
+            for name, part in parts.items():
+                for routing, undone in choices.items() if part else ():
+                    yield _lift_row(split, name, routing, part, undone)
 
 
 def _lift_row(

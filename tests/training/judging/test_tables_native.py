@@ -1,5 +1,7 @@
 """Figures on judged photos, worked by hand."""
 
+from dataclasses import replace
+
 import pytest
 
 from frr.training.judging.native_photos import JudgedPhoto
@@ -52,6 +54,13 @@ def test_lifts_by_hand():
     assert found.lift == pytest.approx(1.0)
     assert (found.improved, found.harmed) == (0.5, 0.5)
     assert rows["mixed", "given"].lift == 2 and rows["mixed", "router"].lift == 1
+
+
+def test_what_cannot_be_felt_stands_in_rows_of_its_own():
+    faint = replace(PHOTOS[2], effects={"tan": 0.07, "blur": 0.0}, decibels={"": 100, "tan": 50})
+    rows = {(r.condition, r.routing): r for r in lift_rows([*PHOTOS, faint], HALF)}
+    assert rows["tan", "given"].photos == 2 and rows["tan", "given"].lift == pytest.approx(1.6)
+    assert rows["tan, faint", "given"].photos == 1 and rows["tan, faint", "given"].lift == -50
 
 
 def test_what_the_router_knows_by_hand():
