@@ -1,8 +1,8 @@
 """FaceParts: where skin, eyes, lips, jaw and neck are, and what photos are like there.
 
 How light skin is says little of whitening, since people and light differ; how light it is beside
-the whites of the eyes, the lips and the neck of the same photo says more. A place along the jaw that
-is softer than the forehead may have been moved. So parts are found first, and then compared.
+the whites of the eyes, the lips and the neck of the same photo says more. A place along the jaw
+that is softer than the forehead may have been moved. So parts are found first, and then compared.
 """
 
 import torch
@@ -56,7 +56,9 @@ class PartFinder(nn.Module):
     def forward(self, colour: Tensor) -> Tensor:
         """B P 64 64."""
         at = torch.linspace(-1, 1, colour.shape[-1], device=colour.device, dtype=colour.dtype)
-        places = torch.stack(torch.broadcast_tensors(at[:, None], at)).expand(len(colour), -1, -1, -1)
+        places = torch.stack(torch.broadcast_tensors(at[:, None], at)).expand(
+            len(colour), -1, -1, -1
+        )
         fine = self.fine(torch.cat((colour, places), dim=1))
         middle = self.middle(fine)
         coarse = F.interpolate(self.coarse(middle), scale_factor=2.0, mode="bilinear")

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ...models.mofrr.face_parts import MAPS, PARTS
 from ...models.mofrr.native_view import NativeView
 from ...pipelines.operations import OPERATIONS
 from ...pipelines.simulate.effects import FELT
-from ...models.mofrr.face_parts import MAPS, PARTS
 from .face_parts import part_maps
 from .faces import to_signed
 from .native_chains import FLOW_GRID, GEOMETRIC, POINTS, TILES, VERSIONS, Chain, unpack_traces
@@ -24,6 +24,7 @@ from .native_variation import (
     draw_blur,
     draw_frames,
     draw_shapes,
+    framed_side,
     mix,
     reframe,
     reframe_flows,
@@ -188,6 +189,7 @@ class ChainPools:
                 **seen,
                 flows=reframe_flows(batch.flows, frames, shapes),
                 parts=reframe(batch.parts, frames[:parts], shapes[:parts]),
+                about=_reframed(batch.about, frames),
             )
         )
 
@@ -231,7 +233,11 @@ class ChainPools:
         small, before = relight(pair, rng).unbind(dim=1)
         seen = {name: _noisy(reframe(getattr(batch, name), frames)) for name in MEASURED}
         flow = reframe_flows(batch.flow, frames)
-        return self._placed(batch._replace(**seen, small=small, before=before, flow=flow))
+        return self._placed(
+            batch._replace(
+                **seen, small=small, before=before, flow=flow, about=_reframed(batch.about, frames)
+            )
+        )
 
     def draw_tiles(self, rng: np.random.Generator, count: int, operation: int) -> TileBatch:
         """`count` tiles of the version that adds an operation of texture, some mirrored."""
@@ -253,6 +259,13 @@ class ChainPools:
     def _placed(self, batch: Kind) -> Kind:
         kind = cast(type, type(batch))
         return kind(*(part.to(self.device) for part in batch))
+
+
+def _reframed(about: Tensor, frames: Tensor) -> Tensor:
+    """What is kept about chains B 4, with the side of the photo as its framing shows it."""
+    about = about.clone()
+    about[:, 1] *= framed_side(frames)
+    return about
 
 
 def _noisy(planes: Tensor) -> Tensor:

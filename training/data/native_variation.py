@@ -20,8 +20,13 @@ _BAND_LOSS = [
 ][1:]
 _LEVEL_LOSS = (0.9, 0.45, 0.15)
 """What a blur of one pixel takes from the logs of the three levels, as measured on faces."""
-REFRAMED = 0.5
+REFRAMED = 0.75
 """Share of the photos that are seen in another framing; the rest is at most mirrored."""
+ROUGH = 0.5
+"""Share of these framings that are as people crop by hand: far off, turned, mostly tighter."""
+_SPREADS = (0.05, 0.06, 0.05, 0.025, 0.025)  # of turn, zoom, stretch, right, down
+_ROUGH_SPREADS = (0.14, 0.16, 0.06, 0.07, 0.07)
+_ROUGH_ZOOM = -0.1
 RESHAPED = 0.7
 """Share of the faces that are given another shape where a router learns."""
 
@@ -30,11 +35,14 @@ def draw_frames(rng: np.random.Generator, count: int) -> Tensor:
     """Framings B 2 3: centred shares (-1 to 1) of the new photo -> those of the stored one.
 
     Half of them are mirrored; `REFRAMED` of them are also turned, moved, and stretched, so that
-    the same photo stands for narrower and broader faces.
+    the same photo stands for narrower and broader faces, `ROUGH` of these by far more.
     """
+    rough = (rng.random(count) < ROUGH).astype(float)
     turn, zoom, stretch, right, down = (
-        rng.normal(0, spread, size=count) for spread in (0.05, 0.06, 0.05, 0.025, 0.025)
+        rng.normal(0, 1, size=count) * (narrow + rough * (wide - narrow))
+        for narrow, wide in zip(_SPREADS, _ROUGH_SPREADS, strict=True)
     )
+    zoom = (zoom + _ROUGH_ZOOM * rough).clip(-0.6, 0.25)
     cosine, sine = np.cos(turn), np.sin(turn)
     x, y = np.exp(zoom + stretch), np.exp(zoom - stretch)
     frames = np.stack((x * cosine, -y * sine, right, x * sine, y * cosine, down), axis=1)
@@ -42,6 +50,11 @@ def draw_frames(rng: np.random.Generator, count: int) -> Tensor:
     frames[rng.random(count) >= REFRAMED] = np.eye(2, 3)
     frames[:, :, 0] *= np.where(rng.random(count) < 0.5, -1, 1)[:, None]
     return torch.as_tensor(frames, dtype=torch.float32)
+
+
+def framed_side(frames: Tensor) -> Tensor:
+    """What the side of a photo in pixels is multiplied by in framings B 2 3: B."""
+    return torch.linalg.det(frames[:, :, :2]).abs().sqrt()
 
 
 def draw_shapes(rng: np.random.Generator, count: int) -> Tensor:

@@ -74,7 +74,8 @@ class NativeFlowStage:
         return {
             "motion": 0.15 * (motion * weight).mean(),
             "pixels": 300 * (pixels * weight).mean(),
-            "decibels": self.decibels * (((pixels + FLOOR) / (before + FLOOR)).log() * counts).mean(),
+            "decibels": self.decibels
+            * (((pixels + FLOOR) / (before + FLOOR)).log() * counts).mean(),
         }
 
 

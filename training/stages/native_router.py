@@ -20,7 +20,6 @@ from ..data.native_chains import GEOMETRIC, VERSIONS
 from ..settings import setting
 from .native import NativeConfig, learning, survey_all
 
-
 PARTS_SEEN = 8
 """Photos of a batch in which the parts of the face are learned."""
 
