@@ -146,9 +146,10 @@ def to_markdown(evaluation: NativeEvaluation) -> str:
 
 _NOTE = (
     "copy = the photo as it came, against the same photo without retouching, sent and cropped "
-    "alike; faint = changed too little to be felt, which no other row holds. improved: by more than 0.05 dB; harmed: by more than 0.3 dB. AUC: photos with an "
-    "operation that can be felt, against untouched ones; within photos where something else was "
-    "done; and against all without it. A PSNR above 100 dB counts as 100."
+    "alike. faint: the app changed too little to be felt; the other rows hold no such photos. "
+    "improved: by more than 0.05 dB; harmed: by more than 0.3 dB. AUC: photos with an operation "
+    "that can be felt, against untouched ones; within photos where something else was done; and "
+    "against all without it. A PSNR above 100 dB counts as 100."
 )
 _LIFTS: Columns = {
     "algorithms": lambda row: row.split,
