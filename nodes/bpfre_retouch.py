@@ -238,7 +238,7 @@ def _retouch(model: BPFReModel, pixels: Tensor, size: int | None, wish: Wish) ->
     allowed = pixels.new_full((1, 1, 1, 1), first)
     room = host.HostRoom(model)
     found = model.pipeline.retouch(pixels, allowed, size, room)
-    return model.pipeline.heal(found, wish.amounts, pixels.new_ones(1, 1, 1, 1), room)
+    return model.pipeline.heal(found, pixels, wish.amounts, pixels.new_ones(1, 1, 1, 1), room)
 
 
 def _retouch_faces(

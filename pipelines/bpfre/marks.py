@@ -26,9 +26,13 @@ _LEAST = 0.02  # contrast of the faintest spot, on the scale of [-1, 1]
 _PLAIN = 0.1  # contrast of an evident one
 _LEAST_Z = 2.0  # the same in deviations of the skin's own unrest
 _PLAIN_Z = 6.0
-_MOLE = (0.12, 0.25)  # darker than this, and less red than this share of it: a mole
+_MOLE = (0.22, 0.25)
+"""A mole is darker than the skin around by this share of its light, and less red than this share of
+how much darker it is."""
+_AROUND = (0.012, 0.09)  # sigmas of the skin around; the darker mean counts, so that glare does not
+_OPEN = 0.5  # share of skin from which a mole may be there; spots need more of it around
 _SLIMMEST = 0.45  # ratio of axes of what is still a spot
-_MOST = 250  # peaks looked at
+_MOST = 300  # peaks looked at
 
 
 class Marks(NamedTuple):
@@ -38,7 +42,7 @@ class Marks(NamedTuple):
         spots: share of each place that is a spot's.
         salience: how evident that spot is.
         lines: fine lines.
-        moles: what is to be kept.
+        moles: what is to be kept, also where no spot is sought.
     """
 
     spots: Tensor
@@ -61,11 +65,13 @@ def find_marks(photo: Tensor, skin: Tensor) -> Marks:
     unrest = mean_around(contrast.clamp_max(0.04).square(), skin + 1e-4, 0.05 * side).sqrt()
     z = contrast / (unrest + 0.005)
 
-    spots, salience, moles = (np.zeros(photo.shape[-2:], np.float32) for _ in range(3))
-    planes = [each[0, 0].numpy() for each in (contrast, z, away.dark, away.red, away.scale)]
-    for row, column in _peaks(contrast, z, deep):
-        _judge(planes, row, column, side, spots, salience, moles)
-    grown = [_grown(each, side) for each in (spots, salience, moles)]
+    depth = _depth(photo, skin, side)
+    seen = (contrast, z, away.dark, away.red, away.scale, depth, deep)
+    planes = [each[0, 0].numpy() for each in seen]
+    made = [np.zeros(photo.shape[-2:], np.float32) for _ in range(3)]
+    for row, column in _peaks(contrast, z, skin > _OPEN):
+        _judge(planes, row, column, side, *made)
+    grown = [_grown(each, side) for each in made]
     keep = 1 - (2 * grown[2]).clamp(0, 1)
     lines = _lines(photo, skin * deep, side)
     return Marks(grown[0] * keep, grown[1] * keep, lines * keep, grown[2])
@@ -124,6 +130,14 @@ def _ring(radius: float) -> list[tuple[int, int]]:
     return [(round(radius * math.sin(a)), round(radius * math.cos(a))) for a in angles]
 
 
+def _depth(photo: Tensor, skin: Tensor, side: int) -> Tensor:
+    """How much darker a pixel is than the skin around, as a share of that skin's light: B 1 h w."""
+    light = (luma(photo) + 1) / 2
+    near, wide = (mean_around(light, skin + 1e-4, share * side) for share in _AROUND)
+    around = torch.minimum(near, wide).clamp_min(0.02)
+    return 1 - light / around
+
+
 def _peaks(contrast: Tensor, z: Tensor, allowed: Tensor) -> list[tuple[int, int]]:
     """Allowed places (row, column) where contrast is highest around, the highest first."""
     highest = F.max_pool2d(contrast, 7, 1, 3)
@@ -143,7 +157,7 @@ def _judge(
     moles: NDArray,
 ) -> None:
     """Enters the mark at a peak where it belongs, if it is a mark at all."""
-    contrast, z, dark, red, scale = planes
+    contrast, z, dark, red, scale, depth, deep = planes
     sigma = SCALES[int(scale[row, column])] * side
     reach = max(3, round(3.2 * sigma))
     rows = slice(max(0, row - reach), row + reach + 1)
@@ -153,8 +167,11 @@ def _judge(
     core = _region(seen, row - rows.start, column - columns.start)
     if _touches_border(core) or _slimness(core) < _SLIMMEST:
         return
-    if dark[row, column] > _MOLE[0] and red[row, column] < _MOLE[1] * dark[row, column]:
+    darkest = depth[rows, columns][core].max()
+    if darkest > _MOLE[0] and red[row, column] < _MOLE[1] * dark[row, column]:
         moles[rows, columns] = np.maximum(moles[rows, columns], core)
+        return
+    if not deep[row, column]:
         return
     strong = (peak - _LEAST) / (_PLAIN - _LEAST)
     clear = (float(z[row, column]) - _LEAST_Z) / (_PLAIN_Z - _LEAST_Z)

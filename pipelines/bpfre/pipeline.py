@@ -168,7 +168,7 @@ class BPFRePipeline(RepositoryReader, RepositoryWriter):  # pyright: ignore
             first = strength if amounts[0] > 0 else 0.0
             allowed = allowed_share(pixels, first, chosen, preserved)
             found = self.retouch(pixels, allowed, size)
-            return self.heal(found, amounts, allowed_share(pixels, 1.0, chosen, preserved))
+            return self.heal(found, pixels, amounts, allowed_share(pixels, 1.0, chosen, preserved))
 
         return self._answer(photos, act, output_type, return_dict)
 
@@ -228,12 +228,20 @@ class BPFRePipeline(RepositoryReader, RepositoryWriter):  # pyright: ignore
 
     @torch.no_grad()
     def heal(
-        self, found: Retouched, amounts: Tensor, allowed: Tensor, room: Room = OPEN
+        self,
+        found: Retouched,
+        pixels: Tensor,
+        amounts: Tensor,
+        allowed: Tensor,
+        room: Room = OPEN,
     ) -> Retouched:
         """The third stage on what the first two made; without a healer nothing is done.
 
+        Moles that the first two took away come back.
+
         Args:
             found: photos of one size.
+            pixels: B 3 H W in [0, 1], the photos themselves.
             amounts: 5 in [0, 1], by `kinds.KINDS`.
             allowed: what part of the healing is applied, 0 .. 1, B 1 H W or broadcast to it.
             room: the memory to do it in.
@@ -241,7 +249,7 @@ class BPFRePipeline(RepositoryReader, RepositoryWriter):  # pyright: ignore
         if self.healer is None:
             return found
         size = self.config["healing_size"]
-        healed = heal_photos(self.healer, found.images, amounts, size, room)
+        healed = heal_photos(self.healer, found.images, pixels, amounts, size, room)
         images = restrict(found.images, healed.images, allowed)
         return found._replace(images=images, findings=healed.findings)
 

@@ -77,14 +77,28 @@ def amounts_of(strength: float, kinds: Sequence[str] | None = None) -> Tensor:
     return torch.tensor([amounts[kind] if kind in wanted else 0.0 for kind in KINDS])
 
 
+class Seen(NamedTuple):
+    """What is where on one face.
+
+    Attributes:
+        maps: where to heal.
+        moles: 1 1 h w in [0, 1], what every stage keeps.
+    """
+
+    maps: SkinMaps
+    moles: Tensor
+
+
 def heal_photos(
-    healer: Any, pixels: Tensor, amounts: Tensor, working_size: int, room: Room
+    healer: Any, pixels: Tensor, before: Tensor, amounts: Tensor, working_size: int, room: Room
 ) -> Healed:
     """Heals photos of one size, each filled by one face.
 
     Args:
         healer: a SkinHealer.
         pixels: B 3 H W in [0, 1].
+        before: of the same shape, the photos before earlier stages: marks are sought there, and
+            moles that are gone come back from there.
         amounts: 5 in [0, 1], by `KINDS`.
         working_size: shorter side of what the healer looks at; smaller photos keep theirs.
         room: the memory to do it in.
@@ -96,9 +110,9 @@ def heal_photos(
     def run(share: Share) -> Healed:
         device = share.device or pixels.device
         images, findings = [], []
-        for photo in pixels.split(1):
+        for photo, first in zip(pixels.split(1), before.split(1), strict=True):
             room.check()
-            image, found = _heal_one(healer, photo, amounts, working_size, device)
+            image, found = _heal_one(healer, photo, first, amounts, working_size, device)
             images.append(image)
             findings.append(found)
         return Healed(torch.cat(images), findings)
@@ -107,28 +121,37 @@ def heal_photos(
 
 
 def _heal_one(
-    healer: Any, pixels: Tensor, amounts: Tensor, working_size: int, device: torch.device
+    healer: Any,
+    pixels: Tensor,
+    before: Tensor,
+    amounts: Tensor,
+    working_size: int,
+    device: torch.device,
 ) -> tuple[Tensor, list[Finding]]:
     """One photo 1 3 H W in [0, 1]."""
+    size = pixels.shape[-2:]
+    first = to_signed(to_working_size(before, working_size))
+    maps, moles = look(healer, first, amounts, device)
+    pixels = restrict(before, pixels, 1 - moles)
     small = to_signed(to_working_size(pixels, working_size))
-    maps = maps_of(healer, small, amounts, device)
     healing = plan(small, maps, amounts[None], min(small.shape[-2:]))
     image = pixels.clone()
 
     def read(rows: Tensor, columns: Tensor) -> Tensor:
         return to_signed(pixels.index_select(2, rows).index_select(3, columns))
 
-    size = pixels.shape[-2:]
     for window, change in changes(read, size, healing, min(size)):
         part = image[..., window.top : window.bottom, window.left : window.right]
         add_residual(part, change, out=part)
+    gone = maps.spots * (small - first).abs().amax(1, keepdim=True)  # by earlier stages
+    torch.maximum(healing.full[:, :1], gone, out=healing.full[:, :1])
     return image, list_findings(healing, maps, amounts, size)
 
 
 @torch.no_grad()
-def maps_of(
+def look(
     healer: Any, small: Tensor, amounts: Tensor, device: torch.device | None = None
-) -> SkinMaps:
+) -> Seen:
     """Where to heal a photo 1 3 h w in [-1, 1]: marks by contrast, which the healer confirms.
 
     Contrast finds marks exactly but does not know what belongs to a face; the healer does.
@@ -139,13 +162,15 @@ def maps_of(
     side = min(small.shape[-2:])
     spot = wanted_spots(marks, float(amounts[0])).to(small)[None, None]
     line = LINE_SHARE * marks.lines.to(small)[None, None]
-    keep = 1 - (2 * marks.moles.to(small)[None, None]).clamp(0, 1)
+    moles = marks.moles.to(small)[None, None]
+    keep = 1 - (2 * moles).clamp(0, 1)
     line = line * gate(blur(spots, _NEAR * side), *CONFIRMED)  # none at eyes, brows and lips
-    return SkinMaps(
+    maps = SkinMaps(
         skin * keep,
         spot * gate(_evidence(spots, spot, side), *CONFIRMED),
         line * gate(_evidence(lines, line, side), *CONFIRMED_LINES),
     )
+    return Seen(maps, 1 - keep)
 
 
 def _evidence(share: Tensor, where: Tensor, side: int) -> Tensor:

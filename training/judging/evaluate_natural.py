@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...pipelines.bpfre.skin import amounts_of, maps_of
+from ...pipelines.bpfre.skin import amounts_of, look
 from ...pipelines.photos.arrays import to_shape
 from ...pipelines.simulate.natural.retoucher import maps_of as naturally
 from ...pipelines.simulate.natural.retoucher import retouch_naturally, survey, to_working
@@ -89,7 +89,7 @@ def judge_face(pipe: Any, face: Face, strength: float) -> NaturalRow:
     edited, left = edit >= EDITED, edit < LEFT
     moles = to_shape(found.marks.moles[None, None], photo.shape[-2:]) > 0.5
     small = to_working(photo)
-    mine = maps_of(pipe.healer, small, amounts, pipe.healer.device).spots.cpu() > 0.3
+    mine = look(pipe.healer, small, amounts, pipe.healer.device).maps.spots.cpu() > 0.3
     theirs = naturally(found, float(amounts[0])).spots > 0.3
     return NaturalRow(
         face.name,

@@ -58,6 +58,7 @@ class BPFReConfig(BlemishConfig):
     unpaired: bool = setting(False, "learn from the other faces too")
     detection_only: bool = setting(False, "encoder and E2D map alone: a quick first phase")
     keep_detection: bool = setting(False, "all but encoder and E2D map: the last phase")
+    coarse_only: bool = setting(False, "without the style generator: to see what it is worth")
     detection: str = setting("", "run or model folder whose encoder and E2D map to start from")
     adversarial: float = setting(0.002, "weight of the critic's verdict; 0 = none", least=0)
 
@@ -65,6 +66,8 @@ class BPFReConfig(BlemishConfig):
         super().__post_init__()
         if self.detection_only and self.keep_detection:
             raise ValueError("detection_only and keep_detection leave nothing to train: choose one")
+        if self.coarse_only and self.adversarial > 0:
+            raise ValueError("the critic judges refined photos: with coarse_only set adversarial=0")
 
     def build(self, material: Material) -> "BPFReStage":
         """The stage, its networks and data loaded."""
@@ -77,6 +80,7 @@ class BPFReConfig(BlemishConfig):
             unpaired=self.unpaired,
             detection_only=self.detection_only,
             keep_detection=self.keep_detection,
+            coarse_only=self.coarse_only,
             features=self.features(material),
             adversarial_weight=self.adversarial,
         )
@@ -113,7 +117,8 @@ class BPFReStage:
     without a target, and the clean ones have no source; else all faces come from the pairs. With
     `detection_only` encoder and E2D map learn alone, from pairs and clean faces: to find blemishes
     takes more steps than to paint them over. With `keep_detection` these two stay as they are, and
-    the rest learns.
+    the rest learns. With `coarse_only` the refined result has no losses, so that D2G attention and
+    generator do not learn and nothing learns through them.
     """
 
     model: BlemishRetoucher
@@ -123,6 +128,7 @@ class BPFReStage:
     unpaired: bool = False
     detection_only: bool = False
     keep_detection: bool = False
+    coarse_only: bool = False
     features: FeatureLoss = haar_features
     feature_weight: float = 0.5
     detect_weight: float = 0.2
@@ -185,17 +191,26 @@ class BPFReStage:
         map_weight = edit_weight(batch.mask[:, 0], share=0.75)  # else the median is no blemish
         coarse_truth = difference(batch.photo, batch.target)
         refined_truth = difference(output.coarse.detach(), batch.target)
-        return {
+        terms = {
             "map_coarse": ((output.coarse_map - coarse_truth).abs() * map_weight).mean(),
-            "map_refined": ((output.refined_map - refined_truth).abs() * map_weight).mean(),
             "detect": self.detect_weight
             * detection(self.model.openness, output.coarse_map, batch.mask, weight),
             "coarse": self._distance(output.coarse, batch.target, weight),
+        }
+        if self.coarse_only:
+            return terms
+        return terms | {
+            "map_refined": ((output.refined_map - refined_truth).abs() * map_weight).mean(),
             "refined": self._distance(output.refined, batch.target, weight),
         }
 
     def _clean_terms(self, output: RetouchOutput, clean: Tensor) -> dict[str, Tensor]:
         """Clean faces stay as they are."""
+        if self.coarse_only:
+            return {
+                "clean": self._distance(output.coarse, clean),
+                "map_clean": self.clean_map_weight * output.coarse_map.mean(),
+            }
         return {
             "clean": self._distance(output.coarse, clean) + self._distance(output.refined, clean),
             "map_clean": self.clean_map_weight * (output.coarse_map + output.refined_map).mean(),

@@ -8,6 +8,7 @@ from frr.models.bpfre.healer import SkinHealer
 from frr.models.bpfre.healing import SkinMaps
 from frr.models.bpfre.kinds import KINDS
 from frr.pipelines.bpfre.memory import bytes_for_picture
+from frr.pipelines.bpfre.output import Retouched
 from frr.pipelines.bpfre.pipeline import BPFRePipeline
 from frr.pipelines.bpfre.regions import boxes_of
 from frr.pipelines.bpfre.skin import SPOTS_ONLY, amounts_of
@@ -90,6 +91,18 @@ def test_findings_say_what_and_where(pipe, photo, scale):
     left, top, right, bottom = (edge / scale for edge in spots[0].box)
     assert 134 <= left <= 140 and 103 <= top <= 109 and 145 <= right <= 151 and 114 <= bottom <= 120
     assert tiny_bpfre.pipeline()(photo, output_type="pt").findings is None
+
+
+def test_a_mole_that_earlier_stages_took_away_comes_back(pipe, photo):
+    mole = photo.clone()
+    mole[(..., *SPOT)] = torch.tensor([0.35, 0.26, 0.21])[None, :, None, None]
+    gone = photo.clone()
+    gone[(..., *SPOT)] = torch.tensor([0.75, 0.55, 0.45])[None, :, None, None]
+    empty = torch.zeros(1, 2, HEIGHT, WIDTH)
+    everywhere = torch.ones(1, 1, 1, 1)
+    found = pipe.heal(Retouched(gone, gone, empty), mole, pipe.amounts(1.0), everywhere)
+    assert float((found.images - mole)[(..., *SPOT)].abs().max()) < 0.02
+    assert torch.equal(gone[(..., *SPOT)].amax((2, 3)), torch.tensor([[0.75, 0.55, 0.45]]))
 
 
 def test_masks_bound_the_healing(pipe, photo):

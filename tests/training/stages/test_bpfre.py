@@ -57,6 +57,17 @@ def test_detection_alone_teaches_encoder_and_e2d_only(squares):
     assert learning == {"stem", "encoder", "e2d"}
 
 
+def test_without_the_generator_nothing_behind_the_decoder_learns(squares):
+    made = stage(squares, coarse_only=True, adversarial_weight=0.0)
+    terms = made.losses(np.random.default_rng(0))
+    assert set(terms) == {"map_coarse", "detect", "coarse", "clean", "map_clean"}
+    sum(terms.values()).backward()
+    learning = {
+        name.split(".")[0] for name, p in made.model.named_parameters() if p.grad is not None
+    }
+    assert learning == {"stem", "encoder", "e2d", "decoder", "coarse_head"}
+
+
 def test_a_second_phase_leaves_the_map_as_it_is(squares, tmp_path):
     made = stage(squares, keep_detection=True, adversarial_weight=0.0)
     before = {name: value.clone() for name, value in made.model.state_dict().items()}
