@@ -28,7 +28,7 @@ class TextureExpert(ModelMixin, ConfigMixin):
         unknown_share: part of the edit that is kept where the degree is not known; calibrated.
         diffusion_width: channels of the diffusion that draws what the answer, a mean, leaves out;
             0 = there is none, and samples are answers.
-        diffusion_steps: its steps.
+        diffusion_steps: its steps, at least 2.
     """
 
     @register_to_config
@@ -42,6 +42,8 @@ class TextureExpert(ModelMixin, ConfigMixin):
         diffusion_steps: int = 4,
     ) -> None:
         super().__init__()
+        if diffusion_steps < 2:
+            raise ValueError(f"diffusion_steps is {diffusion_steps}; one step draws but the mean")
         self.entry = nn.Conv2d(12, width, 3, padding=1)
         self.context = nn.Sequential(
             nn.Conv2d(width, context_width, 4, 4),
