@@ -103,9 +103,7 @@ def ways(paper: Path, ours: Path, operation: str) -> Iterator[Way]:
     yield Way("shipped", 1, restoring(shipped, operation, 1))
 
 
-def photos(
-    faces: FaceSet, operation: str, split: str, seed: int
-) -> tuple[Tensor, Tensor]:
+def photos(faces: FaceSet, operation: str, split: str, seed: int) -> tuple[Tensor, Tensor]:
     """Retouched photos and what they were, N 3 S S in [0, 1]."""
     rng = np.random.default_rng(seed)
     recipes = [sample_recipe(rng, [operation], split=split) for _ in range(len(faces))]

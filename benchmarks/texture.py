@@ -13,6 +13,7 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,7 @@ def power(cut: Tensor) -> Tensor:
     spectrum = torch.fft.fft2(flat).abs().square().mean(0)
     axis = torch.fft.fftfreq(SIDE)
     radius = (axis.square() + axis.square()[:, None]).sqrt()
-    places = zip(EDGES, EDGES[1:], strict=False)
-    bands = [(radius >= low) & (radius < high) for low, high in places]
+    bands = [(radius >= low) & (radius < high) for low, high in pairwise(EDGES)]
     every = (radius >= EDGES[0]) & (radius <= EDGES[-1])
     return torch.stack([spectrum[band].mean() for band in (*bands, every)])
 
@@ -77,7 +77,8 @@ def variants(
     degree = image.new_tensor([photo.effects[NAME]])
     unknown = torch.full_like(degree, torch.nan)
     answer: Tensor = expert.answer(image, view, degree).residual
-    gain = dict(zip(pipe.operations, pipe.router.config.get("sample_gain") or [1] * 9, strict=False))
+    gains = pipe.router.config.get("sample_gain") or [1.0] * len(pipe.operations)
+    gain = gains[pipe.operations.index(NAME)]
 
     def drawn(count: int) -> Tensor:
         before = expert.config.diffusion_steps
@@ -100,7 +101,7 @@ def variants(
     yield "as it came", lambda: image
     yield "image", lambda: image + expert.answer(image, view, unknown).residual
     yield "answer, degree told", lambda: image + answer
-    yield "answer, sample_gain", lambda: image + gain[NAME] * answer
+    yield "answer, sample_gain", lambda: image + gain * answer
     if expert.diffusion is not None:
         yield "noise of that scale", of_scale_alone
         for count in steps:

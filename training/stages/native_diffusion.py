@@ -97,7 +97,7 @@ class NativeDiffusionStage:
 
     @torch.no_grad()
     def draw(self, rng: np.random.Generator) -> Remainders:
-        """Crops of drawn tiles, told their degrees with small errors, as samples are told theirs."""
+        """Crops of drawn tiles, whose degrees are told with small errors."""
         batch = self.chains.draw_tiles(rng, self.count, OPERATIONS.index(SMOOTHING))
         error = torch.as_tensor(rng.normal(1, 0.05, size=self.count)).to(batch.effects)
         degree = (batch.effects * error).clamp(0, 1)
