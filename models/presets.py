@@ -85,5 +85,14 @@ PRESETS: dict[str, dict[str, dict]] = {
 }
 for _preset in PRESETS.values():
     _preset["inpainter"] = _preset["retoucher"] | {"inpainting": True}
+_NOISE = {"prediction_type": "epsilon"}
+for _name, _sizes in (("paper", "base"), ("paper_tiny", "tiny")):
+    # The paper's setting at those sizes: experts predict the noise in the absolute low band, 200
+    # timesteps, ten steps; nothing goes before them, neither a flow nor a correction of tone.
+    _experts = ("expert", "geometric_expert", "tonal_expert")
+    PRESETS[_name] = PRESETS[_sizes] | {
+        **dict.fromkeys(_experts, PRESETS[_sizes]["expert"] | _NOISE),
+        "shared": PRESETS[_sizes]["shared"] | _NOISE,
+    }
 PRESETS["base"]["geometric_expert"] = PRESETS["base"]["expert"] | _GEOMETRY
 PRESETS["base"]["tonal_expert"] = PRESETS["base"]["expert"] | _TONE

@@ -10,6 +10,12 @@ from ..sizes import LATENT_STRIDE, SizeRequirements
 from .contract import ESTIMATED, DenoiserOutput, ExpertOutput, known_degrees
 
 
+def check_prediction(kind: str) -> None:
+    """Raises ValueError unless an expert can predict this."""
+    if kind not in ("sample", "epsilon"):
+        raise ValueError(f"prediction_type is {kind!r}; expected 'sample' or 'epsilon'")
+
+
 class DenoisingExpert(ModelMixin, ConfigMixin):
     """An expert that denoises a band at 1 / `LATENT_STRIDE` of the photo's sides."""
 

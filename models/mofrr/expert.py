@@ -20,7 +20,7 @@ from ..wavelets import WaveletTransform
 from .coarse_head import CoarseHead
 from .contract import DenoiserOutput, ExpertOutput
 from .degrees import DegreeEstimator, as_plane, expected_degree
-from .denoising import DenoisingExpert
+from .denoising import DenoisingExpert, check_prediction
 from .hfcam import HFCAM
 from .idem import IDEM
 from .warping import upsample_flow, warp
@@ -92,10 +92,7 @@ class WaveFRRExpert(DenoisingExpert):
         degree_resnet: dict | None = None,
     ) -> None:
         super().__init__()
-        if prediction_type not in ("sample", "epsilon"):
-            raise ValueError(
-                f"prediction_type is {prediction_type!r}; expected 'sample' or 'epsilon'"
-            )
+        check_prediction(prediction_type)
         tiny_resnet = {
             "embedding_size": 32,
             "hidden_sizes": [32, 48, 64],

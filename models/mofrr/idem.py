@@ -36,22 +36,26 @@ class IDEM(nn.Module):
         R^ = MCA(F + y_t)  * y_t  + (1 - MCA(F + y_t))  * F
 
     (the paper's first and second equation of IDEM; each is eq. 4 of Dai et al.) on features of z,
-    x_LL and y_t; R^ is projected back to three channels.
+    x_LL and y_t; R^ is projected back to their channels.
+
+    Args:
+        width: channels of the features.
+        channels: of the bands.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, channels: int = 3) -> None:
         super().__init__()
-        self.low_features = nn.Conv2d(3, width, 3, padding=1)
-        self.noisy_features = nn.Conv2d(3, width, 3, padding=1)
+        self.low_features = nn.Conv2d(channels, width, 3, padding=1)
+        self.noisy_features = nn.Conv2d(channels, width, 3, padding=1)
         self.degree_features = nn.Sequential(
             nn.Conv2d(1, width, 1), nn.SiLU(), nn.Conv2d(width, width, 1)
         )
         self.degree_attention = ChannelAttention(width)
         self.noisy_attention = ChannelAttention(width)
-        self.projection = nn.Conv2d(width, 3, 3, padding=1)
+        self.projection = nn.Conv2d(width, channels, 3, padding=1)
 
     def forward(self, degree_plane: Tensor, low: Tensor, noisy_low: Tensor) -> Tensor:
-        """Degree B 1 h w, low bands B 3 h w -> R^ B 3 h w, trained to clean minus retouched."""
+        """Degree B 1 h w, bands B C h w -> R^ B C h w, trained to clean minus retouched."""
         z, x = self.degree_features(degree_plane), self.low_features(low)
         y = self.noisy_features(noisy_low)
         weight = self.degree_attention(z + x)

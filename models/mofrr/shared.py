@@ -14,7 +14,7 @@ from torch import Tensor
 from ..sizes import LATENT_STRIDE, SizeRequirements
 from ..unets import make_unet
 from .contract import DenoiserOutput, ExpertOutput
-from .denoising import DenoisingExpert
+from .denoising import DenoisingExpert, check_prediction
 
 
 class SharedCondition(NamedTuple):
@@ -31,6 +31,7 @@ class SharedExpert(DenoisingExpert):
         channels: widths of the U-Net's levels; each level halves the side.
         layers: residual blocks a level.
         attention_levels: levels with self-attention.
+        prediction_type: "sample" (clean = photo's reduced image + correction) or "epsilon".
     """
 
     @register_to_config
@@ -39,8 +40,10 @@ class SharedExpert(DenoisingExpert):
         channels: tuple[int, ...] = (16, 32, 64),
         layers: int = 1,
         attention_levels: tuple[int, ...] = (2,),
+        prediction_type: str = "sample",
     ) -> None:
         super().__init__()
+        check_prediction(prediction_type)
         self.denoiser = make_unet(6, 3, channels, layers, attention_levels)
         self.size_requirements = SizeRequirements(1, LATENT_STRIDE * 2 ** (len(channels) - 1))
 
@@ -54,9 +57,12 @@ class SharedExpert(DenoisingExpert):
     def denoise(
         self, latents: Tensor, timestep: Tensor | int, condition: SharedCondition
     ) -> DenoiserOutput:
-        """One step: noisy reduced image B 3 h w at `timestep` (int or B) -> clean reduced image."""
+        """One step: noisy reduced image B 3 h w at `timestep` (int or B) -> prediction."""
         features = torch.cat((latents, condition.low), dim=1)
-        return DenoiserOutput(condition.low + self.denoiser(features, timestep).sample)
+        prediction = self.denoiser(features, timestep).sample
+        if self.config.prediction_type == "sample":
+            prediction = condition.low + prediction
+        return DenoiserOutput(prediction)
 
     def reconstruct(self, low: Tensor, condition: SharedCondition) -> ExpertOutput:
         """Brings the change of the reduced image back to full size and adds it to the photo."""

@@ -1,5 +1,7 @@
 """TextureExpert: undoes smoothing by detail of the photo's own scale, in the light it came with."""
 
+from collections.abc import Callable, Sequence
+
 import torch
 import torch.nn.functional as F
 from diffusers import ConfigMixin, ModelMixin
@@ -9,6 +11,7 @@ from torch import Tensor, nn
 from .coarse_encoder import degree_planes, hedge
 from .contract import DirectAnswer
 from .native_view import OWN_SIZE, NativeView
+from .texture_diffusion import BANDS, TextureDiffusion
 
 MULTIPLE = 8
 LIGHT = 0.012
@@ -23,6 +26,9 @@ class TextureExpert(ModelMixin, ConfigMixin):
         width: channels at half the photo's sides.
         context_width: channels at an eighth.
         unknown_share: part of the edit that is kept where the degree is not known; calibrated.
+        diffusion_width: channels of the diffusion that draws what the answer, a mean, leaves out;
+            0 = there is none, and samples are answers.
+        diffusion_steps: its steps, at least 2.
     """
 
     @register_to_config
@@ -32,8 +38,12 @@ class TextureExpert(ModelMixin, ConfigMixin):
         width: int = 24,
         context_width: int = 32,
         unknown_share: float = 1.0,
+        diffusion_width: int = 0,
+        diffusion_steps: int = 4,
     ) -> None:
         super().__init__()
+        if diffusion_steps < 2:
+            raise ValueError(f"diffusion_steps is {diffusion_steps}; one step draws but the mean")
         self.entry = nn.Conv2d(12, width, 3, padding=1)
         self.context = nn.Sequential(
             nn.Conv2d(width, context_width, 4, 4),
@@ -51,6 +61,7 @@ class TextureExpert(ModelMixin, ConfigMixin):
         self.exit = nn.Conv2d(width, 12, 3, padding=1)
         for parameter in self.exit.parameters():
             nn.init.zeros_(parameter)
+        self.diffusion = TextureDiffusion(diffusion_width) if diffusion_width else None
         self.size_requirements = OWN_SIZE
 
     def answer(self, photo: Tensor, view: NativeView, degree: Tensor | None) -> DirectAnswer:
@@ -58,9 +69,41 @@ class TextureExpert(ModelMixin, ConfigMixin):
         height, width = photo.shape[-2:]
         padded = F.pad(photo, (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="replicate")
         change = self(padded, degree_planes(degree, view))
-        side = photo.new_full((len(photo),), min(height, width), dtype=torch.float32)
-        change = hedge(without_light(change, side), degree, self.config.unknown_share)
+        change = without_light(change, _sides(photo))
+        change = hedge(change, degree, self.config.unknown_share)
         return DirectAnswer(residual=change[..., :height, :width])
+
+    def draw(
+        self,
+        photo: Tensor,
+        change: Tensor,
+        degree: Tensor,
+        generators: Sequence[torch.Generator],
+        check: Callable[[], None] = lambda: None,
+    ) -> Tensor:
+        """What the answer to a told degree leaves out, drawn: B 3 H W, to be added to it.
+
+        Args:
+            photo: B 3 H W in [-1, 1], of any size.
+            change: B 3 H W, the answer.
+            degree: B in [0, 1], as told.
+            generators: of each photo, on the CPU: draws are the same wherever the network runs.
+            check: called before every step.
+
+        Raises:
+            ValueError: the expert has no diffusion.
+        """
+        if self.diffusion is None:
+            raise ValueError("this expert draws no texture: its diffusion_width is 0")
+        height, width = photo.shape[-2:]
+        odd = (0, width % 2, 0, height % 2)
+        padded, changed = (F.pad(x, odd, mode="replicate") for x in (photo, change))
+        shape = BANDS, padded.shape[-2] // 2, padded.shape[-1] // 2
+        noise = torch.stack([torch.randn(shape, generator=each) for each in generators])
+        noise, steps = noise.to(photo), self.config.diffusion_steps
+        drawn = self.diffusion.draw(padded, changed, degree, noise, steps, check)
+        drawn = without_light(F.pad(drawn, (0, -width % 4, 0, -height % 4)), _sides(photo))
+        return drawn[..., :height, :width]
 
     def forward(self, tile: Tensor, condition: Tensor) -> Tensor:
         """The change of B 3 h w in [-1, 1] (sides divisible by 8), before its blur is taken off."""
@@ -72,6 +115,10 @@ class TextureExpert(ModelMixin, ConfigMixin):
         for layer in self.layers:
             features = features + F.silu(layer(features))
         return F.pixel_shuffle(self.exit(features), 2) * 0.1
+
+
+def _sides(photo: Tensor) -> Tensor:
+    return photo.new_full((len(photo),), min(photo.shape[-2:]), dtype=torch.float32)
 
 
 def without_light(change: Tensor, side: Tensor) -> Tensor:

@@ -23,8 +23,8 @@ class Candidate:
             where an expert worked without one.
         likelihood: how dense the distribution of degrees is at these, as a share of the sum over
             the photo's candidates.
-        words: the degrees in which candidates differ, as "whitening .52, smoothing .31"; empty
-            where the photo leaves nothing open.
+        words: the degrees in which candidates differ, as "whitening .52, smoothing .31"; "texture"
+            where that alone is drawn; empty where the photo leaves nothing open.
     """
 
     image: Any
@@ -40,6 +40,13 @@ class Draws(NamedTuple):
     drawn: Tensor  # B K bool, on the CPU: whose degrees were; the others' are not to be used
     likelihoods: Tensor  # B n, their sum over the samples is 1
     noises: int  # of how many noises the main image is the mean
+    textured: Tensor  # B bool, on the CPU: whose texture is drawn, too
+    seeds: tuple[int, ...]  # B, of each photo's draws; none where nothing is drawn
+
+    @property
+    def varied(self) -> Tensor:
+        """The photos whose samples differ, B bool."""
+        return self.drawn.any(1) | self.textured
 
     def told(self, sample: int, degrees: Tensor) -> Tensor:
         """The degrees B K that experts are told for one sample: those drawn, else `degrees`."""
@@ -48,7 +55,11 @@ class Draws(NamedTuple):
 
     def acting(self, acting: Tensor) -> Tensor:
         """The experts B (K + 1) that act in a sample: none where nothing was drawn."""
-        return acting & self.drawn.any(1, keepdim=True).to(acting.device)
+        return acting & self.varied[:, None].to(acting.device)
+
+    def noise_of(self, row: int, sample: int) -> torch.Generator:
+        """What draws a photo's texture in a sample: alone and among others the same."""
+        return torch.Generator().manual_seed((self.seeds[row] * 1_000_003 + sample) % 2**63)
 
 
 class Samples(NamedTuple):
@@ -59,13 +70,19 @@ class Samples(NamedTuple):
 
 
 def draw_degrees(
-    routing: Routing, open_degrees: Tensor, generator: Generators, count: int, noises: int
+    routing: Routing,
+    open_degrees: Tensor,
+    textured: Tensor,
+    generator: Generators,
+    count: int,
+    noises: int,
 ) -> Draws | None:
     """Draws degrees from what is believed of them; None where one sample is asked for.
 
     Args:
         routing: of B photos; its beliefs are zero where the caller gave a degree.
         open_degrees: B K bool, the operations that an expert undoes which can be told a degree.
+        textured: B bool, where an expert acts that draws texture.
         generator: its seed is that of the draws, see `beliefs.seeds_of`.
         count: samples of each photo.
         noises: of how many noises the main image is the mean.
@@ -78,14 +95,15 @@ def draw_degrees(
     photos, operations = drawn.shape
     degrees = torch.zeros(photos, count, operations)
     weights = torch.zeros(photos, count)
-    seeds = seeds_of(generator, photos) if drawn.any() else []
+    textured = textured.cpu()
+    seeds = seeds_of(generator, photos) if drawn.any() or textured.any() else []
     for photo, seed in enumerate(seeds):
         shares = spread_out(seed, operations, count)
         for k in drawn[photo].nonzero()[:, 0].tolist():
             belief = beliefs[photo, k]
             degrees[photo, :, k] = quantiles(belief, shares[k])
             weights[photo] += density(belief, degrees[photo, :, k]).clamp_min(1e-9).log()
-    return Draws(degrees, drawn, weights.softmax(1), noises)
+    return Draws(degrees, drawn, weights.softmax(1), noises, textured, tuple(seeds))
 
 
 def offered(
@@ -106,14 +124,14 @@ def offered(
         names: of all K operations, others behind them.
         write: brings an image to the form that was asked for.
     """
-    if samples is None or not samples.images or not samples.draws.drawn[row].any():
+    if samples is None or not samples.images or not samples.draws.varied[row]:
         return [Candidate(write(image), degrees, 1.0, "")]
     draws, found = samples.draws, []
     for n in draws.likelihoods[row].argsort(descending=True, stable=True).tolist():
         told = zip(names, draws.degrees[row, n].tolist(), draws.drawn[row].tolist(), strict=False)
         mine = {name: degree for name, degree, drawn in told if drawn}
         made, chance = write(samples.images[n][row]), float(draws.likelihoods[row, n])
-        found.append(Candidate(made, {**degrees, **mine}, chance, wording(mine)))
+        found.append(Candidate(made, {**degrees, **mine}, chance, wording(mine) or "texture"))
     return found
 
 

@@ -12,6 +12,7 @@ from ...models.mofrr.native_view import NativeView, look
 from ...models.mofrr.warping import warp_smoothly
 from ..photos.arrays import to_working_size
 from ..placement import dtype_of, onloaded
+from ..room import Room, Share
 from .edits import AppliedEdit, put, take
 from .experts import Task
 
@@ -24,6 +25,11 @@ def answers_at_once(expert: Any) -> TypeGuard[DirectExpert]:
 def denoises(expert: Any) -> TypeGuard[Expert]:
     """Whether an expert (or None) is of the other kind."""
     return expert is not None and not answers_at_once(expert)
+
+
+def draws_texture(expert: Any) -> bool:
+    """Whether an expert (or None) draws texture beyond its answer."""
+    return getattr(expert, "diffusion", None) is not None
 
 
 class DirectEdit(NamedTuple):
@@ -69,6 +75,34 @@ class DirectEdit(NamedTuple):
         flow = None if self.flow is None else self.flow * gain
         residual = None if self.residual is None else self.residual * gain
         return self._replace(flow=flow, residual=residual)
+
+    def textured(
+        self,
+        expert: Any,
+        photo: Tensor,
+        noise_of: Callable[[int], torch.Generator],
+        room: Room,
+        share: Share,
+    ) -> "DirectEdit":
+        """The edit of one sample with the texture that its expert draws.
+
+        Args:
+            expert: whose edit it is.
+            photo: B 3 H W in [-1, 1], of the edit's size.
+            noise_of: what draws the texture of the photo at a row.
+            room: asked before every step whether to go on.
+            share: how many photos at once, and where.
+        """
+        assert self.residual is not None
+        dtype, place, drawn = dtype_of(expert), share.device or photo.device, []
+        for some in torch.arange(len(self.rows), device=self.rows.device).split(share.photos):
+            rows = self.rows[some]
+            fields = take(photo, rows), take(self.residual, some), self.degree[some]
+            fields = [field.to(place, dtype) for field in fields]
+            noises = [noise_of(row) for row in rows.tolist()]
+            texture = onloaded(expert).draw(*fields, noises, room.check)
+            drawn.append(texture.to(self.residual))
+        return self._replace(residual=self.residual + torch.cat(drawn))
 
     def applied(self, photo: Tensor, strength: float) -> AppliedEdit:
         """A part of the edit applied to photos B 3 H W in [-1, 1] of its size."""

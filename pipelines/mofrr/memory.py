@@ -17,6 +17,7 @@ EXPERT_CHANNEL = 16  # a channel of HFCAM's fine level, at half side
 SHARED_CHANNEL = 2  # a channel of the first level, at a quarter of the side
 MERGER_EXPERT = 100  # an expert's residual, at full size
 TEXTURE_CHANNEL = 4  # a channel of the texture expert, at half side
+TEXTURE_DIFFUSION = 10  # a channel of the texture diffusion, at half side
 TONES = 60  # the tone expert's colour matrices, at full size
 
 
@@ -50,5 +51,6 @@ def _at_own_size(network: Any) -> int:
     Most of it is measured on the photo itself, in float32 whatever the weights' dtype.
     """
     if isinstance(network, TextureExpert):
-        return TEXTURE_CHANNEL * network.config.width
+        config = network.config
+        return max(TEXTURE_CHANNEL * config.width, TEXTURE_DIFFUSION * config.diffusion_width)
     return TONES if isinstance(network, ToneExpert) else 0

@@ -55,7 +55,7 @@ class MoFRRRestoration(MoFRRSampling):
         noises, stage = count, room
         if draws is not None:
             noises = draws.noises
-            stage = Stage(room, 0, count + 1) if draws.drawn.any() else room
+            stage = Stage(room, 0, count + 1) if draws.varied.any() else room
         photo, degrees, running = (repeat(x, noises) for x in (photo, routing.degrees, acting))
         edits, denoised = self.run_experts(
             photo,

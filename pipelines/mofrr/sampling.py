@@ -1,20 +1,22 @@
 """The step that seeds are for where experts answer at once: samples of what nobody tells.
 
 Of a retouched photo it is first unknown how strong each operation was. A sample draws the degrees
-that the caller does not give, and the experts undo as much: each is a whole restoration that may be
-the true one. The main image is not their mean, which would blur what they move differently, but
+that the caller does not give, and the experts undo as much; an expert with a diffusion also draws
+the texture that its answer, a mean, leaves out. Each sample is a whole restoration that may be the
+true one. The main image is not their mean, which would blur what they move differently, but
 what the experts answer where they are told no degree.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from ..photos.arrays import to_signed
-from ..room import OPEN, Room
+from ..room import OPEN, Room, Work
 from .candidates import Draws, Samples, draw_degrees
-from .direct import DirectEdit, answers_at_once, denoises
+from .direct import DirectEdit, answers_at_once, denoises, draws_texture
 from .edits import ExpertEdit
 from .request import Generators, Request
 from .routing import Routing
@@ -39,13 +41,17 @@ class MoFRRSampling(MoFRRSteps):
             count: samples of each photo.
         """
         direct = [answers_at_once(self._expert(name)) for name in self.operations]
-        open_degrees = acting[:, :-1].cpu() & torch.tensor(direct)
+        own = acting[:, :-1].cpu()
+        open_degrees = own & torch.tensor(direct)
+        lively = torch.tensor([draws_texture(self._expert(name)) for name in self.operations])
+        textured = (own & lively).any(1)
         acts = acting.any(0).tolist()
         noisy = any(
             on and denoises(self._expert(name))
             for name, on in zip(self.expert_names, acts, strict=True)
         )
-        return draw_degrees(routing, open_degrees, generator, count, count if noisy else 1)
+        noises = count if noisy else 1
+        return draw_degrees(routing, open_degrees, textured, generator, count, noises)
 
     @torch.no_grad()
     def samples_of(
@@ -71,7 +77,7 @@ class MoFRRSampling(MoFRRSteps):
             generator: as for `__call__`.
             room: the memory to do it in.
         """
-        if not draws.drawn.any():
+        if not draws.varied.any():
             return
         photo, count = to_signed(pixels), request.num_samples
         for sample in range(count):
@@ -89,15 +95,42 @@ class MoFRRSampling(MoFRRSteps):
                 sight=routing.sight,
             )
             edits = self.made_bold(edits, draws)
+            edits = self.with_texture(photo, edits, draws, sample, stage)
             yield self.join(pixels, edits, routing.gates, request.strength, room=stage).images
 
     def made_bold(self, edits: Edits, draws: Draws) -> Edits:
-        """A sample's edits, those at drawn degrees times the router's `sample_gain`."""
+        """A sample's edits, those at drawn degrees times the router's `sample_gain`.
+
+        The gain makes up for the energy that a mean lacks: texture that is drawn needs none.
+        """
         gains = self._setting("sample_gain")
         for place, name in enumerate(self.operations):
-            edit = edits.get(name)
-            if isinstance(edit, DirectEdit) and draws.drawn[:, place].any() and gains[place] != 1:
-                edits = {**edits, name: edit.scaled(gains[place])}
+            edit, gain = edits.get(name), gains[place]
+            if draws_texture(self._expert(name)) or gain == 1:
+                continue
+            if isinstance(edit, DirectEdit) and draws.drawn[:, place].any():
+                edits = {**edits, name: edit.scaled(gain)}
+        return edits
+
+    def with_texture(
+        self, photo: Tensor, edits: Edits, draws: Draws, sample: int, room: Room = OPEN
+    ) -> Edits:
+        """A sample's edits with the texture that experts draw beyond their answers.
+
+        Args:
+            photo: B 3 H W in [-1, 1].
+            edits: of the sample, at the photos' own size.
+            draws: from `draw_degrees`.
+            sample: which.
+            room: asked before every step whether to go on.
+        """
+        for name in self.operations:
+            edit, expert = edits.get(name), self._expert(name)
+            if isinstance(edit, DirectEdit) and draws_texture(expert):
+                noise_of = partial(draws.noise_of, sample=sample)
+                work = Work(f"{name}_expert", len(edit.rows), *photo.shape[-2:], tiles=False)
+                run = partial(edit.textured, expert, photo, noise_of, room)
+                edits = {**edits, name: room.split(work, run)}
         return edits
 
     def summarise(
@@ -127,7 +160,7 @@ class MoFRRSampling(MoFRRSteps):
             if keep:
                 kept.append(each)
         scale = self._spread_scale(draws.drawn).to(images)[:, None, None, None]
-        drawn = draws.drawn.any(1).to(images.device)[:, None, None, None]
+        drawn = draws.varied.to(images.device)[:, None, None, None]
         others = torch.zeros_like(squares) if spread is None else spread
         expected = (squares.sqrt() * scale).clamp_max(1)
         return torch.where(drawn, expected, others), Samples(tuple(kept), draws)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...models.mofrr.contract import DirectAnswer
+from ...pipelines.mofrr.direct import draws_texture
 from ...pipelines.photos.arrays import to_unit
 from ...pipelines.simulate import eyes, slimming
 from ...pipelines.simulate.colour import luma, rgb_to_lab, unit
@@ -63,6 +64,7 @@ class JudgedCandidates:
         error: root mean square error of the main image in levels of 8 bits.
         spread: likewise what the samples say it is, before `spread_scale`.
         doubled: `answers` with edits of twice the strength; empty where they are twice as much.
+        textured: whether the expert draws texture beyond its answers, which counts in `answers`.
     """
 
     operation: str
@@ -80,6 +82,7 @@ class JudgedCandidates:
     error: float
     spread: float
     doubled: tuple[float, ...] = ()
+    textured: bool = False
 
     def undone(self, gain: float) -> Floats:
         """`answers` with edits of `gain` times the strength.
@@ -196,17 +199,23 @@ def _judged(judge: Judge, photo: Photo, face: str, split: str, count: int) -> Ju
     assert routing.sight is not None
     view, expert = routing.sight.view, getattr(pipe, f"{name}_expert")
     logits = pipe.router.judge(view).degree_logits[0, place].float().log_softmax(-1)
-    quantity = Quantity(name, photo)
+    quantity, textured = Quantity(name, photo), draws_texture(expert)
+    seed = face_seed(0, split, face, name)
 
     def undone(degree: float, times: float = 1) -> float:
         told = image.new_tensor([degree])
-        return round(quantity.undone(expert.answer(image, view, told), times), 4)
+        answer = expert.answer(image, view, told)
+        if textured and degree == degree:
+            noise = [torch.Generator().manual_seed(seed)]
+            drawn = expert.draw(image, answer.residual, told, noise)
+            answer = answer._replace(residual=answer.residual + drawn)
+        return round(quantity.undone(answer, times), 4)
 
     output = pipe(
         to_unit(image),
         operations={name},
         num_samples=count,
-        generator=torch.Generator().manual_seed(face_seed(0, split, face, name)),
+        generator=torch.Generator().manual_seed(seed),
         output_type="pt",
     )
     target = photo.target.to(image)
@@ -224,11 +233,12 @@ def _judged(judge: Judge, photo: Photo, face: str, split: str, count: int) -> Ju
         truth=round(quantity.true(), 4),
         point=undone(float("nan")),
         answers=tuple(map(undone, TOLD)),
-        doubled=tuple(undone(z, 2) for z in TOLD) if name == "smoothing" else (),
+        doubled=tuple(undone(z, 2) for z in TOLD) if name == "smoothing" and not textured else (),
         decibels={"photo": decibels(image, target), "main": decibels(main, target)},
         candidates=tuple(found),
         error=round(float((main - target).square().mean().sqrt()) * 127.5, 4),
         spread=round(float(output.uncertainty.square().mean().sqrt()) * 255 / scales[place], 4),
+        textured=textured,
     )
 
 

@@ -57,7 +57,12 @@ def quantity_samples(
 
 
 def gain_of(rows: Sequence[JudgedCandidates]) -> float:
-    """The gain with which, told the true degrees, experts undo what was done in the median."""
+    """The gain with which, told the true degrees, experts undo what was done in the median.
+
+    It is 1 for experts that draw the texture which their answers lack: nothing scales those.
+    """
+    if any(row.textured for row in rows):
+        return 1.0
     shares = {}
     for gain in GAINS:
         undone = [np.interp(r.effect, (0.0, *TOLD), (0.0, *r.undone(gain))) for r in rows]

@@ -23,6 +23,7 @@ from .base import StageConfig
 
 ABSENT_SHARE = 0.1  # photos without the operation
 MIXED_SHARE = 0.25  # photos with the operation among others
+PAPER_TIMESTEPS = 200  # T of the paper's published code
 HEADS = ("trace_standardization", "degree_estimator", "warp_head", "tone_head")
 
 
@@ -56,10 +57,12 @@ def make_scheduler(prediction_type: str = "sample") -> DDIMScheduler:
 
     For those that predict the clean sample it ends in pure noise, rescaled by algorithm 1 of Lin et
     al., WACV 2024. From pure noise no clean sample follows from the noise in it: for those that
-    predict the noise the schedule is that of Ho et al., NeurIPS 2020, and estimates are clipped.
+    predict the noise the schedule is the paper's, 200 steps of the betas of Ho et al., NeurIPS
+    2020, of which a seventh of the signal's energy is left at the last, and estimates are clipped.
     """
     sample, kind = prediction_type == "sample", cast(Any, prediction_type)
     return DDIMScheduler(
+        num_train_timesteps=1000 if sample else PAPER_TIMESTEPS,
         beta_schedule="linear",
         prediction_type=kind,
         rescale_betas_zero_snr=sample,
@@ -90,6 +93,15 @@ def clean_estimate(
         return prediction
     kept = scheduler.alphas_cumprod.to(noisy)[timesteps.long()].view(-1, 1, 1, 1)
     return ((noisy - (1 - kept).sqrt() * prediction) / kept.sqrt()).clamp(-1, 1)
+
+
+def simple_loss(
+    scheduler: DDIMScheduler, prediction: Tensor, clean: Tensor, noise: Tensor
+) -> Tensor:
+    """L_simple: of the clean band in the units of the others, or of the unit noise."""
+    if scheduler.config.prediction_type == "sample":
+        return (prediction - clean).square().mean() * LOW_SCALE
+    return (prediction - noise).square().mean()
 
 
 def recipes_for(
@@ -201,13 +213,7 @@ class ExpertStage:
         high = high + high_bands(condition.details[1] + fine, clean_details[1])
         return {
             "idem": (cast(Tensor, step.idem_residual) - residual).square().mean(),
-            "simple": self._simple(step.prediction, clean_low, noise),
+            "simple": simple_loss(self.scheduler, step.prediction, clean_low, noise),
             "high": high,
             "space": hybrid(restored.image, target, edit_weight(mask)),
         }
-
-    def _simple(self, prediction: Tensor, clean: Tensor, noise: Tensor) -> Tensor:
-        """L_simple: of the clean band in the units of the others, or of the unit noise."""
-        if self.scheduler.config.prediction_type == "sample":
-            return (prediction - clean).square().mean() * LOW_SCALE
-        return (prediction - noise).square().mean()

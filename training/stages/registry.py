@@ -40,6 +40,12 @@ STAGES = {
     "native_texture": Entry(
         "native_texture", "NativeTextureConfig", "The same: an expert for detail.", "native"
     ),
+    "native_diffusion": Entry(
+        "native_diffusion",
+        "NativeDiffusionConfig",
+        "The same: texture that samples of such an expert draw.",
+        "native",
+    ),
     "bpfre": Entry("bpfre", "BPFReConfig", "BPFRe: find blemishes and retouch them."),
     "bpfre_healer": Entry(
         "bpfre_healer",

@@ -13,7 +13,7 @@ from ..data.material import Material
 from ..data.retouching import RetouchConfig, RetouchSource, random_subset, retouch_and_target
 from ..losses import hybrid
 from .base import StageConfig
-from .expert import make_scheduler, sample_timesteps
+from .expert import clean_estimate, make_scheduler, sample_timesteps, simple_loss
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,10 @@ class SharedStage:
     source: RetouchSource
     batch_size: int = 16
     untouched_share: float = 0.1
-    scheduler: DDIMScheduler = field(default_factory=make_scheduler)
+    scheduler: DDIMScheduler = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.scheduler = make_scheduler(self.model.config.prediction_type)
 
     def losses(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """L_simple of one denoising step and L_space of the photo it gives."""
@@ -55,10 +58,12 @@ class SharedStage:
         condition, clean = expert.prepare(photos.image), expert.prepare(target)
         timesteps = sample_timesteps(rng, self.batch_size, self.scheduler)
         timesteps = cast(torch.IntTensor, timesteps.to(target.device))
-        noisy = self.scheduler.add_noise(clean.low, torch.randn_like(clean.low), timesteps)
-        step = expert.denoise(noisy, timesteps, condition)
-        restored = expert.reconstruct(step.prediction, condition)
+        noise = torch.randn_like(clean.low)
+        noisy = self.scheduler.add_noise(clean.low, noise, timesteps)
+        prediction = expert.denoise(noisy, timesteps, condition).prediction
+        low = clean_estimate(self.scheduler, noisy, prediction, timesteps)
+        restored = expert.reconstruct(low, condition)
         return {
-            "simple": (step.prediction - clean.low).square().mean() * 4,
+            "simple": simple_loss(self.scheduler, prediction, clean.low, noise),
             "space": hybrid(restored.image, target),
         }

@@ -4,6 +4,7 @@ import pytest
 import torch
 from by_operation import values
 
+from frr.models.mofrr.texture_expert import TextureExpert
 from frr.pipelines.mofrr.candidates import Candidate, differences, wording
 from frr.pipelines.operations import OPERATIONS
 
@@ -161,3 +162,44 @@ def test_words():
     ]
     assert differences(pair) == "skin whitening .30 / .51"
     assert differences(pair[:1]) == differences([]) == ""
+
+
+@pytest.fixture
+def textured(make_native):
+    """Its smoothing expert draws texture."""
+    torch.manual_seed(0)
+    expert = TextureExpert(width=8, context_width=8, diffusion_width=8).eval()
+    for layer in (expert.exit, expert.diffusion.exit):
+        torch.nn.init.normal_(layer.weight, std=0.05)
+    return make_native(smoothing_expert=expert)
+
+
+def test_texture_is_drawn_in_samples_and_the_image_stays(textured, shots):
+    wishes = {"operations": {"smoothing"}, "degrees": {"smoothing": 0.5}}
+    once, output = call(textured, shots, num_samples=1, **wishes), call(textured, shots, **wishes)
+    assert torch.equal(output.images, once.images)
+    for place, found in enumerate(output.candidates):
+        assert [each.words for each in found] == ["texture"] * 4
+        assert all(each.degrees == {"smoothing": 0.5} for each in found)
+        images = torch.stack([each.image for each in found])
+        assert images.std(0).mean() > 1e-4
+        assert (images - output.images[place]).abs().max() > 1e-3
+        assert output.uncertainty[place].max() > 0
+
+
+def test_texture_hangs_on_the_seed_and_not_on_the_batch(textured, shots):
+    wishes = {"operations": {"smoothing"}}
+    output, alone = call(textured, shots, **wishes), call(textured, shots[1:], **wishes)
+    for one, two in zip(output.candidates[1], alone.candidates[0], strict=True):
+        assert torch.allclose(one.image, two.image, atol=1e-5)
+    other = call(textured, shots[1:], seed=9, **wishes)
+    assert not torch.allclose(other.candidates[0][0].image, alone.candidates[0][0].image, atol=1e-4)
+
+
+def test_drawn_texture_is_not_made_bolder(textured, shots):
+    textured.router.register_to_config(sample_gain=values(1.0, smoothing=1.7))
+    bold = call(textured, shots, operations={"smoothing"})
+    textured.router.register_to_config(sample_gain=values(1.0))
+    plain = call(textured, shots, operations={"smoothing"})
+    for one, two in zip(bold.candidates[0], plain.candidates[0], strict=True):
+        assert torch.equal(one.image, two.image)

@@ -22,7 +22,16 @@ from frr.training.judging.native_draws import (
 from frr.training.judging.report_candidates import spearman, spread_rows, to_markdown
 
 
-def photo(effect, believed, gain=1.0, operation="whitening", error=2.0, spread=1.0, split="seen"):
+def photo(
+    effect,
+    believed,
+    gain=1.0,
+    operation="whitening",
+    error=2.0,
+    spread=1.0,
+    split="seen",
+    textured=False,
+):
     """A photo whose expert undoes `gain` times 10 units a degree; the router believes a level."""
     logits = np.full(8, -4.0)
     logits[int(np.clip(round(believed * 8) - 1, 0, 7))] = 4.0
@@ -41,6 +50,7 @@ def photo(effect, believed, gain=1.0, operation="whitening", error=2.0, spread=1
         candidates=(30.5, 32.0),
         error=error,
         spread=spread,
+        textured=textured,
     )
 
 
@@ -51,6 +61,12 @@ def rows():
     effects = rng.uniform(0.3, 0.8, 40)
     wrong = rng.choice([-0.25, 0.0, 0.0, 0.25], 40)
     return [photo(e, np.clip(e + w, 0.13, 1)) for e, w in zip(effects, wrong, strict=True)]
+
+
+def test_edits_with_drawn_texture_get_no_gain():
+    weak = [photo(e, e, gain=0.5) for e in (0.3, 0.5, 0.7)]
+    assert gain_of(weak) == pytest.approx(2.0)
+    assert gain_of([photo(e, e, gain=0.5, textured=True) for e in (0.3, 0.5, 0.7)]) == 1
 
 
 def test_scores_by_hand():

@@ -13,6 +13,7 @@ from frr.models.presets import PRESETS
 from frr.pipelines.operations import OPERATIONS
 from frr.training.data.native_batches import ChainPools
 from frr.training.stages.native import known_degree, survey
+from frr.training.stages.native_diffusion import NativeDiffusionStage
 from frr.training.stages.native_flow import NativeFlowStage, move
 from frr.training.stages.native_router import NativeRouterStage, two_hot_loss
 from frr.training.stages.native_texture import NativeTextureStage
@@ -57,6 +58,23 @@ def test_stages_run_and_keep_the_pools_statistics(name, native_pool, tmp_path):
     assert run_stage(name, again, tmp_path / "next", pools=[native_pool])
 
 
+def test_a_diffusion_is_added_to_an_expert_that_stays_as_it_is(native_pool, tmp_path):
+    torch.manual_seed(0)
+    expert = TextureExpert(unknown_share=0.5)
+    torch.nn.init.normal_(expert.exit.weight, std=0.05)
+    expert.save_pretrained(tmp_path / "expert")
+    given = {"steps": 2, "batch_size": 2, "width": 8, "start": str(tmp_path / "expert")}
+    folder = run_stage("native_diffusion", given, tmp_path / "run", pools=[native_pool])
+    trained = TextureExpert.from_pretrained(folder)
+    assert trained.config.diffusion_width == 8 and trained.config.unknown_share == 0.5
+    for name, value in expert.state_dict().items():
+        assert torch.equal(trained.state_dict()[name], value)
+    again = {"steps": 1, "batch_size": 2, "start": str(tmp_path / "run")}
+    assert run_stage("native_diffusion", again, tmp_path / "next", pools=[native_pool])
+    with pytest.raises(ValueError, match="needs start=FOLDER"):
+        run_stage("native_diffusion", {"steps": 1}, tmp_path / "none", pools=[native_pool])
+
+
 def test_an_expert_for_another_operation_is_no_start(native_pool, tmp_path):
     FlowExpert(operation="eye_enlarging").save_pretrained(tmp_path / "eyes")
     given = {"steps": 1, "start": str(tmp_path / "eyes")}
@@ -72,7 +90,7 @@ def test_faces_alone_are_not_enough(native_faces, tmp_path):
 def learnt(stage, steps, rate=3e-3):
     """Sums of the losses over the first and the last steps."""
     torch.manual_seed(0)
-    optimiser = torch.optim.Adam(stage.model.parameters(), rate)
+    optimiser = torch.optim.Adam([p for p in stage.model.parameters() if p.requires_grad], rate)
     sums = []
     for step in range(steps):
         loss = sum(stage.losses(np.random.default_rng(step % 3)).values())
@@ -83,7 +101,7 @@ def learnt(stage, steps, rate=3e-3):
     return np.mean(sums[:3]), np.mean(sums[-3:])
 
 
-@pytest.mark.parametrize("kind", ["router", "flow", "tone", "texture"])
+@pytest.mark.parametrize("kind", ["router", "flow", "tone", "texture", "diffusion"])
 def test_losses_fall(chains, kind):
     torch.manual_seed(0)
     stage = {
@@ -91,6 +109,7 @@ def test_losses_fall(chains, kind):
         "flow": lambda: NativeFlowStage(FlowExpert(), chains, "face_slimming", 4),
         "tone": lambda: NativeToneStage(ToneExpert(), chains, count=4),
         "texture": lambda: NativeTextureStage(TextureExpert(), chains, 2),
+        "diffusion": lambda: NativeDiffusionStage(TextureExpert(diffusion_width=8), chains, 2),
     }[kind]()
     first, last = learnt(stage, 12)
     assert last < first
