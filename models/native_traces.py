@@ -46,6 +46,11 @@ def native_traces(photo: Tensor) -> Tensor:
         at 256 pixels, each around zero; the share of grey details of the finest level that are
         next to nothing (three orientations), and the shares of pixels near white and near black.
     """
+    return traces_and_details(photo)[0]
+
+
+def traces_and_details(photo: Tensor) -> tuple[Tensor, Tensor]:
+    """`native_traces` and `fine_details` of the same photo, from one transform."""
     native, fine = _energies(photo)
     side = RELATIVE_SIDE
     if max(photo.shape[-2:]) >= side * 1.02 or min(photo.shape[-2:]) <= side / 1.02:
@@ -54,7 +59,8 @@ def native_traces(photo: Tensor) -> Tensor:
     else:
         relative = native
     flat = to_grid((fine.abs() < 1.5 / 255).to(photo.dtype))
-    return torch.cat((native, relative, flat, to_grid(_extremes(photo))), dim=1)
+    traces = torch.cat((native, relative, flat, to_grid(_extremes(photo))), dim=1)
+    return traces, _details(fine)
 
 
 def block_spectrum(photo: Tensor) -> Tensor:
@@ -94,10 +100,13 @@ def fine_details(photo: Tensor) -> Tensor:
     Returns:
         Half the log of the mean square of three orientations, around zero.
     """
-    grey = photo.mean(1, keepdim=True)
-    waves = _waves().to(photo)[:, None]
-    energy = to_grid(F.conv2d(grey, waves, stride=2).square(), FINE_GRID)
-    return energy.add(_FLOOR).log() / 2 + 4.5
+    return _details(_split(photo, True)[1][:, ::3])
+
+
+def _details(fine: Tensor) -> Tensor:
+    """Log energies of the finest grey details B 3 h w on the finer grid."""
+    energy = to_grid(fine.square(), FINE_GRID)
+    return energy.add_(_FLOOR).log_().div_(2).add_(4.5)
 
 
 @lru_cache(maxsize=8)

@@ -82,10 +82,11 @@ class CoarseEncoder(nn.Module):
 
     def forward(self, view: NativeView, condition: Tensor) -> tuple[Tensor, Tensor]:
         """Features B C 32 32, and those of the colour image B F 64 64."""
-        fine = self.colour(view.colour)
+        layout = torch.channels_last  # a seventh less time on a CPU
+        fine = self.colour(view.colour.contiguous(memory_format=layout))
         traces = self.standardization(place(view.traces, view.side))
         local = 2 * (traces - traces.mean((2, 3), keepdim=True))  # what is not the whole file's
-        traces = torch.cat((traces, local), dim=1)
+        traces = torch.cat((traces, local), dim=1).contiguous(memory_format=layout)
         features = F.silu(self.reduce(fine) + self.traces(traces))
         skips = []
         for level, block in enumerate(self.blocks):

@@ -267,7 +267,9 @@ class NativeRouter(ModelMixin, ConfigMixin):
         return self._judge(view)
 
     def _judge(self, view: NativeView) -> NativeRouterOutput:
-        view = NativeView(*(field.to(self.dtype) for field in view))
+        if self.map.weight.dtype != view.traces.dtype:  # `self.dtype` looks through all layers
+            dtype = self.dtype
+            view = NativeView(*(field.to(dtype) for field in view))
         features = self.stem(view)
         stages = self.trunk.encoder(features, output_hidden_states=True).hidden_states[1:]
         location = self.locate(stages[0])

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..native_traces import CHANNELS, LEVELS, block_spectrum, fine_details, native_traces
+from ..native_traces import CHANNELS, LEVELS, block_spectrum, traces_and_details
 from ..sizes import SizeRequirements
 
 COLOUR_SIDE = 128
@@ -33,9 +33,8 @@ def look(photo: Tensor) -> NativeView:
     photo = F.pad(photo, (0, right, 0, bottom), mode="replicate") if bottom or right else photo
     colour = F.interpolate(photo, (COLOUR_SIDE, COLOUR_SIDE), mode="bilinear", antialias=True)
     side = photo.new_full((len(photo),), min(photo.shape[-2:]) / 256).log2()
-    return NativeView(
-        native_traces(photo), colour, side, block_spectrum(photo), fine_details(photo)
-    )
+    traces, fine = traces_and_details(photo)
+    return NativeView(traces, colour, side, block_spectrum(photo), fine)
 
 
 def both_ways(view: NativeView) -> NativeView:

@@ -107,7 +107,9 @@ class TextureExpert(ModelMixin, ConfigMixin):
 
     def forward(self, tile: Tensor, condition: Tensor) -> Tensor:
         """The change of B 3 h w in [-1, 1] (sides divisible by 8), before its blur is taken off."""
-        features = F.silu(self.entry(F.pixel_unshuffle(tile, 2)))
+        folded = F.pixel_unshuffle(tile, 2)
+        folded = folded.contiguous(memory_format=torch.channels_last)  # a tenth less time on a CPU
+        features = F.silu(self.entry(folded))
         context = self.context(features)
         context = F.interpolate(context, features.shape[-2:], mode="bilinear")
         scale, shift = self.condition(condition)[..., None, None].chunk(2, dim=1)

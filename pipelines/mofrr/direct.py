@@ -4,16 +4,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeGuard
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ...models.mofrr.contract import DirectExpert, Expert
 from ...models.mofrr.native_view import NativeView, look
 from ...models.mofrr.warping import warp_smoothly
+from ...models.resampling import line_matrix
 from ..photos.arrays import to_working_size
 from ..placement import dtype_of, onloaded
 from ..room import Room, Share
-from .edits import AppliedEdit, put, take
+from .edits import AppliedEdit, take
 from .experts import Task
 
 
@@ -107,20 +107,21 @@ class DirectEdit(NamedTuple):
     def applied(self, photo: Tensor, strength: float) -> AppliedEdit:
         """A part of the edit applied to photos B 3 H W in [-1, 1] of its size."""
         photo = take(photo, self.rows)
-        residual, flow, warped = photo.new_zeros(1).expand_as(photo), None, photo
-        if self.residual is not None:
-            residual = self.residual * strength
-        if self.flow is not None:
-            flow = spread(self.flow * strength, photo)
-            warped = warp_smoothly(photo, flow)
-        return AppliedEdit(self.rows, warped, flow, residual, self.degree, direct=True)
+        edit = self if strength == 1 else self.scaled(strength)
+        residual = photo.new_zeros(1).expand_as(photo) if edit.residual is None else edit.residual
+        flow = None if edit.flow is None else spread(edit.flow, photo)
+        return AppliedEdit(self.rows, photo, flow, residual, self.degree, direct=True)
 
 
 def spread(flow: Tensor, photo: Tensor) -> Tensor:
     """A flow n 2 h w in thousandths of the sides -> n 2 H W in pixels of the photo, bicubic."""
     height, width = photo.shape[-2:]
-    whole = F.interpolate(flow, (height, width), mode="bicubic")
-    return whole * whole.new_tensor([width, height]).view(1, 2, 1, 1) / 1000
+    pixels = flow * (flow.new_tensor([width, height]) / 1000).view(1, 2, 1, 1)
+    rows, columns = (
+        line_matrix(before, after, "bicubic", flow.device, flow.dtype)
+        for before, after in zip(flow.shape[-2:], (height, width), strict=True)
+    )
+    return (rows @ pixels) @ columns.T
 
 
 def answer_at_once(experts: Mapping[int, DirectExpert], task: Task) -> dict[int, DirectEdit]:
@@ -164,13 +165,22 @@ def compose(photo: Tensor, edits: Mapping[str, AppliedEdit]) -> Tensor:
     Returns:
         B 3 H W, the change on the [-1, 1] scale; exactly zero where no expert ran.
     """
-    edited, flow = photo.clone(), None
+    edited, flow, moves = photo, None, []
     for edit in edits.values():
-        put(edited, edit.rows, take(edited, edit.rows) + edit.residual)
+        if edit.adds:
+            edited = _added(edited, edit.rows, edit.residual)
         if edit.flow is not None:
-            flow = photo.new_zeros(len(photo), 2, *photo.shape[-2:]) if flow is None else flow
-            put(flow, edit.rows, take(flow, edit.rows) + edit.flow)
+            moves.append(edit.rows)
+            if flow is None and len(edit.rows) < len(photo):
+                flow = photo.new_zeros(len(photo), 2, *photo.shape[-2:])
+            flow = edit.flow if flow is None else _added(flow, edit.rows, edit.flow)
     if flow is not None:
-        moved = flow.flatten(1).any(1).nonzero()[:, 0]
-        put(edited, moved, warp_smoothly(take(edited, moved), take(flow, moved)))
+        moved = torch.cat(moves).unique()
+        warped = warp_smoothly(take(edited, moved), take(flow, moved))
+        edited = warped if len(moved) == len(photo) else edited.index_copy(0, moved, warped)
     return edited - photo
+
+
+def _added(planes: Tensor, rows: Tensor, values: Tensor) -> Tensor:
+    """A batch with values added to some of its rows."""
+    return planes + values if len(rows) == len(planes) else planes.index_add(0, rows, values)

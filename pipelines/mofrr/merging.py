@@ -44,9 +44,10 @@ def merge(
     if merger is None:
         return added(photo, edits)
     if tile is not None:
+        moved = {name: edit.moved() for name, edit in edits.items()}
 
         def run(place: Window) -> Tensor:
-            parts = {name: edit.cut(place) for name, edit in edits.items()}
+            parts = {name: edit.cut(place) for name, edit in moved.items()}
             return merge(place.of(photo), parts, gates, merger, names)
 
         places = windows(photo.shape[-2:], tile, OVERLAP)

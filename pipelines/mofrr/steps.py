@@ -167,8 +167,10 @@ class MoFRRSteps(MoFRRJoining):
             return {}, latents
         denoisers = [each for each in experts.values() if denoises(each)]
         check_scheduler(self.scheduler, denoisers)
-        scheduler = copy.deepcopy(self.scheduler)  # it counts steps: calls must not share it
-        scheduler.set_timesteps(num_inference_steps)
+        scheduler = self.scheduler
+        if denoisers:
+            scheduler = copy.deepcopy(scheduler)  # it counts steps: calls must not share it
+            scheduler.set_timesteps(num_inference_steps)
         # answers at once are a step: of the bar beside those of denoisers, else the only one of all
         self._num_timesteps = timesteps = len(scheduler.timesteps) if denoisers else 1
         answers = int(0 < len(denoisers) < len(experts))

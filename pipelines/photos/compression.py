@@ -71,10 +71,10 @@ def _middle(photo: Tensor) -> Tensor:
 def _estimate(luminance: Tensor) -> Tensor:
     """The quality of one photo, its luminance h w in levels of 256."""
     frequencies, kernels = _transform(luminance.device)
-    found = F.conv2d(luminance[None, None], kernels)[0].unfold(1, BLOCK, BLOCK)
-    found = found.unfold(2, BLOCK, BLOCK).flatten(3).flatten(1, 2)  # 20 blocks 64, the last offsets
-    aligned = (found.abs() < FINEST / 2).float().mean((0, 1)).argmax()
-    steps = _steps(found[..., aligned])
+    found = F.conv2d(luminance[None, None], kernels)[0]  # 20 8n 8m, of blocks at all offsets
+    small = (found.abs() < FINEST / 2).sum(0).unflatten(0, (-1, BLOCK)).unflatten(2, (-1, BLOCK))
+    top, left = divmod(int(small.sum((0, 2)).argmax()), BLOCK)
+    steps = _steps(found[:, top::BLOCK, left::BLOCK].flatten(1))
     present = steps > 0
     if int(present.sum()) < _STEPS:
         return luminance.new_tensor(torch.nan)
@@ -84,10 +84,12 @@ def _estimate(luminance: Tensor) -> Tensor:
 def _steps(found: Tensor) -> Tensor:
     """The coarsest step in whose multiples each of n rows of coefficients stands, 0 for none."""
     steps = torch.arange(FINEST, COARSEST + 1, device=found.device, dtype=found.dtype)
-    shares = found[:, None] / steps[:, None]
-    counted = (shares.abs() > 0.25).to(found.dtype)
-    counts = counted.sum(-1)
-    combs = ((2 * math.pi * shares).cos_() * counted).sum(-1) / counts.clamp_min(1)
+    sizes = found.abs().sort(dim=-1).values  # those above a quarter of a step count
+    below = torch.searchsorted(sizes, (steps / 4).repeat(len(found), 1), right=True)
+    counts = (found.shape[1] - below).to(found.dtype)
+    turns = found[:, None] * (2 * math.pi / steps[:, None])
+    waves = F.hardshrink(turns, math.pi / 2).cos_().sum(-1)  # one for each that does not count
+    combs = (waves - below) / counts.clamp_min(1)
     coarsest = (steps * ((combs > _COMB) & (counts >= _SIGNS))).amax(-1, keepdim=True)
     near = (steps <= coarsest) & (steps > 0.75 * coarsest)  # the next ones are nearly combs, too
     return torch.where(coarsest[:, 0] > 0, steps[combs.where(near, -1).argmax(-1)], 0)
