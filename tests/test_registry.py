@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from templates import TITLES, file_of
 
 ROOT = Path(__file__).resolve().parent.parent
 COMFY = shutil.which("comfy")
@@ -101,18 +102,18 @@ def test_comfy_cli_packs_the_same(tmp_path):
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
 CORE = {
     "LoadImage", "SaveImage", "MarkdownNote", "LoadVideo", "GetVideoComponents", "CreateVideo",
-    "SaveVideo", "MaskPreview", "LoadImageDataSetFromFolder", "Reroute",
+    "SaveVideo", "PreviewImage", "LoadImageDataSetFromFolder", "Reroute",
 }  # fmt: skip
 
 
 def test_there_are_the_workflows_and_a_copy_of_each_for_the_tests():
-    names = {file.stem for file in WORKFLOWS}
-    assert len(names) >= 5
-    assert names == {file.stem for file in (ROOT / "tests/comfy/workflows").glob("*.json")}
+    assert {file.stem for file in WORKFLOWS} == set(TITLES.values())
+    assert {file.stem for file in (ROOT / "tests/comfy/workflows").glob("*.json")} == set(TITLES)
 
 
-@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
-def test_a_workflow_uses_known_nodes_and_has_its_picture(file):
+@pytest.mark.parametrize("name", TITLES)
+def test_a_workflow_uses_known_nodes_and_has_its_picture(name):
+    file = file_of(name)
     graph = json.loads(file.read_text(encoding="utf-8"))
     ours = set(re.findall(r'node_id="(\w+)"', "".join(
         path.read_text(encoding="utf-8") for path in (ROOT / "nodes").glob("*.py")
@@ -121,7 +122,7 @@ def test_a_workflow_uses_known_nodes_and_has_its_picture(file):
     assert kinds & ours and kinds <= ours | CORE
     assert "MarkdownNote" in kinds, "a workflow says what it does"
     assert file.with_suffix(".jpg").stat().st_size > 10_000
-    copy = json.loads((ROOT / "tests/comfy/workflows" / file.name).read_text(encoding="utf-8"))
+    copy = json.loads((ROOT / f"tests/comfy/workflows/{name}.json").read_text(encoding="utf-8"))
     named = {
         str(n["id"]): n["type"]
         for n in graph["nodes"]

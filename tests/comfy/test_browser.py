@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from templates import TITLES, file_of
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 ROOT = Path(__file__).resolve().parents[2]
-WORKFLOWS = ROOT / "workflows"
 CHROMIUM = os.environ.get("CHROMIUM") or next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
@@ -106,10 +106,10 @@ def run(page, node: str):
     page.wait_for_function("(id) => app.nodeOutputs?.[id]", arg=node)
 
 
-@pytest.mark.parametrize("name", sorted(file.stem for file in WORKFLOWS.glob("*.json")))
+@pytest.mark.parametrize("name", TITLES)
 def test_a_workflow_opens_as_its_api_copy(open_page, prompts, name):
     page = open_page()
-    load(page, WORKFLOWS / f"{name}.json")
+    load(page, file_of(name))
     missing = "() => app.graph.nodes.filter((node) => node.has_errors).map((node) => node.type)"
     assert page.evaluate(missing) == []
     assert prompt_of(page) == prompts[name]
@@ -118,7 +118,7 @@ def test_a_workflow_opens_as_its_api_copy(open_page, prompts, name):
 @pytest.mark.parametrize("style", STYLES)
 def test_restore_shows_result_bars_and_slider(open_page, screenshots, style):
     page = open_page(nodes2=STYLES[style])
-    load(page, WORKFLOWS / "restore_portrait.json")
+    load(page, file_of("restore_portrait"))
     run(page, "5")
     run_output = page.evaluate("() => app.nodeOutputs['3'].mofrr_verdict[0].operations")
 
@@ -143,7 +143,7 @@ def test_restore_shows_result_bars_and_slider(open_page, screenshots, style):
 @pytest.mark.parametrize("style", STYLES)
 def test_retouch_shows_result_and_slider(open_page, screenshots, style):
     page = open_page(nodes2=STYLES[style])
-    load(page, WORKFLOWS / "retouch_portrait.json")
+    load(page, file_of("retouch_portrait"))
     run(page, "5")
     run(page, "6")
     page.wait_for_function(
@@ -155,7 +155,7 @@ def test_retouch_shows_result_and_slider(open_page, screenshots, style):
 
 def test_dragging_over_the_picture_moves_the_line(open_page):
     page = open_page(nodes2=True)
-    load(page, WORKFLOWS / "restore_portrait.json")
+    load(page, file_of("restore_portrait"))
     run(page, "5")
     stage = page.locator(".frr-stage").first
     stage.wait_for()
@@ -169,7 +169,7 @@ def test_dragging_over_the_picture_moves_the_line(open_page):
 
 def test_the_help_page_opens(open_page, screenshots):
     page = open_page()
-    load(page, WORKFLOWS / "restore_portrait.json")
+    load(page, file_of("restore_portrait"))
     page.evaluate(
         "() => app.canvas.selectNode(app.graph.nodes.find((n) => n.type === 'MoFRRRestore'))"
     )
@@ -180,7 +180,7 @@ def test_the_help_page_opens(open_page, screenshots):
 
 def test_chinese_labels(open_page):
     page = open_page(locale="zh")
-    load(page, WORKFLOWS / "restore_portrait.json")
+    load(page, file_of("restore_portrait"))
     restore = "app.graph.nodes.find((n) => n.type === 'MoFRRRestore')"
     assert page.evaluate(f"() => {restore}.title") == "MoFRR 还原"
     labels = page.evaluate(f"() => {restore}.widgets.map((w) => w.label ?? w.name)")
@@ -189,7 +189,7 @@ def test_chinese_labels(open_page):
 
 def test_a_bad_value_is_shown_at_its_node(open_page):
     page = open_page()
-    load(page, WORKFLOWS / "restore_portrait.json")
+    load(page, file_of("restore_portrait"))
     page.evaluate(
         """() => { const node = app.graph.nodes.find((n) => n.type === 'MoFRRRestore');
         node.widgets.find((w) => w.name === 'working_size').value = 31; }"""
@@ -202,7 +202,7 @@ def test_a_bad_value_is_shown_at_its_node(open_page):
 
 def test_a_shared_picture_opens_and_runs_elsewhere(open_page, server, prompts, tmp_path):
     """A PNG that one machine wrote holds all that another, with only the pack, needs."""
-    workflow = json.loads((WORKFLOWS / "restore_portrait.json").read_text(encoding="utf-8"))
+    workflow = json.loads((file_of("restore_portrait")).read_text(encoding="utf-8"))
     given = {"prompt": prompts["restore_portrait"], "client_id": "elsewhere"}
     given["extra_data"] = {"extra_pnginfo": {"workflow": workflow}}
     _, answer = server.post("/prompt", given)
