@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import unicodedata
 import zipfile
 from pathlib import Path
 
@@ -77,6 +78,18 @@ def test_what_the_pack_holds():
     assert sum((ROOT / name).stat().st_size for name in kept) < 60e6
 
 
+def test_a_governed_host_would_take_the_pack():
+    """One that checks packs takes none with links, bytecode or names that are one on some disks."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--stage"], cwd=ROOT, capture_output=True, text=True, check=True
+    ) if tracked() else None  # fmt: skip
+    assert listed and not any(line.startswith("120000") for line in listed.stdout.splitlines())
+    names = tracked()
+    assert not any(name.endswith((".pyc", ".pyo")) or "__pycache__" in name for name in names)
+    folded = {unicodedata.normalize("NFC", name).casefold() for name in names}
+    assert len(folded) == len(names)
+
+
 @pytest.mark.skipif(not COMFY, reason="comfy-cli is not installed")
 def test_comfy_cli_packs_the_same(tmp_path):
     copy = tmp_path / "copy"
@@ -97,6 +110,8 @@ def test_comfy_cli_packs_the_same(tmp_path):
     subprocess.run([*comfy, "pack"], cwd=copy, env=environment, check=True)
     names = zipfile.ZipFile(copy / "node.zip").namelist()
     assert {name.split("/")[0] for name in names} == TOP
+    assert not any("__pycache__" in name or name.endswith(".pyc") for name in names)
+    assert (copy / "node.zip").stat().st_size < 60e6
 
 
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))

@@ -1,10 +1,10 @@
 """Opens every template as a user does, runs it twice, and tells what came of it.
 
 `COMFYUI_PATH=... COMFYUI_PYTHON=... python tests/comfy/template_table.py OUT` starts a host on a
-fresh folder, opens each template from *Templates* in Chromium, keeps a screenshot before and after its
-run in OUT, and prints a table: seconds of the first run and of a second one with another strength, how
-much the picture changed, and what overlaps afterwards. `--frontend STATIC` takes the static folder of
-another frontend, `--nodes2` switches Nodes 2.0 on, `--only NAME` takes some templates.
+fresh folder, opens each template from *Templates* in Chromium, keeps a screenshot before and after
+its run in OUT, and prints a table: seconds of the first run and of a second one with another
+strength, how much the picture changed, and what overlaps afterwards. `--frontend STATIC` takes the
+static folder of another frontend, `--nodes2` switches Nodes 2.0 on, `--only NAME` takes some.
 """
 
 import argparse
@@ -20,15 +20,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from conftest import PATIENCE, Server, make_base  # noqa: E402
-from playwright.sync_api import sync_playwright  # noqa: E402
-from templates import TITLES  # noqa: E402
-from test_browser import CHROMIUM, FLAGS, READY  # noqa: E402
+from comfy_browser import CHROMIUM, FLAGS, READY, open_template
+from comfy_host import PATIENCE, Server, make_base
+from playwright.sync_api import sync_playwright
+from templates import TITLES
 
-PACK = "ComfyUI-FRR"
 COUNT = """() => { window.frrEnds = 0; window.frrErrors = [];
     app.api.addEventListener('execution_success', () => { window.frrEnds += 1; });
     app.api.addEventListener('execution_error', (e) => {
@@ -40,22 +38,6 @@ OTHER = """() => { for (const node of app.graph.nodes) {
     const find = (name) => node.widgets?.find((w) => w.name === name);
     if (find('strength')) find('strength').value = 0.9;
     else if (node.type === 'BPFReInpaint') find('working_size').value = 192; } }"""
-
-
-def open_template(page, title: str, out: Path | None) -> None:
-    """Choose a template in the dialog of *Templates*."""
-    page.locator(".templates-tab-button").first.click()
-    page.get_by_test_id("template-workflows-content").wait_for()
-    page.get_by_text(PACK, exact=True).first.click()
-    card = page.get_by_test_id(f"template-workflow-{title}")
-    card.wait_for()
-    if out is not None:
-        page.wait_for_timeout(4000)
-        page.screenshot(path=out / "templates.png")
-    card.click()
-    page.get_by_test_id("template-workflows-content").wait_for(state="detached")
-    page.wait_for_function("() => app.graph.nodes.some((n) => /^(MoFRR|BPFRe)/.test(n.comfyClass))")
-    page.wait_for_timeout(1500)
 
 
 def show_all(page) -> None:

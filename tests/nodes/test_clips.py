@@ -14,16 +14,18 @@ from frr import MoFRRPipeline, hub
 from frr.pipelines.operations import OPERATIONS
 
 logger = logging.getLogger(__name__)
-FORCED = dict.fromkeys(OPERATIONS, "on")
-BOX = {"x": 20, "y": 22, "width": 16, "height": 20}
+FORCED = {name: "on" if name in ("whitening", "face_slimming") else "off" for name in OPERATIONS}
+BOX = {"x": 12, "y": 14, "width": 12, "height": 14}
+ONE = {**dict.fromkeys(OPERATIONS, "off"), "whitening": "on"}
 LINUX = Path("/proc/self/clear_refs")
 KINDS = {"framed": {}, "followed": {"boxes": BOX}}
 
 
 @pytest.fixture
-def clip() -> torch.Tensor:
-    """Forty frames of noise, 40 40 44 3: three groups of them."""
-    return torch.rand(40, 40, 44, 3, generator=torch.Generator().manual_seed(3))
+def clip(monkeypatch) -> torch.Tensor:
+    """Ten frames of noise, 10 32 36 3, of which four are worked on together."""
+    monkeypatch.setattr("frr.pipelines.mofrr.clips.FRAMES_AT_ONCE", 4)
+    return torch.rand(10, 32, 36, 3, generator=torch.Generator().manual_seed(3))
 
 
 @pytest.fixture
@@ -57,14 +59,14 @@ def test_the_verdict_is_the_whole_clips(restore, model, clip):
         found = [picture["operations"][place]["probability"] for picture in each]
         (bar,) = [picture["operations"][place] for picture in node.ui["mofrr_verdict"]]
         assert bar["probability"] == pytest.approx(float(np.mean(found)), abs=2e-4)
-    assert node.ui["mofrr_verdict"][0]["label"] == "clip of 40 frames"
+    assert node.ui["mofrr_verdict"][0]["label"] == "clip of 10 frames"
     assert node[3].routing.active.unique(dim=0).shape[0] == 1, "all frames are treated alike"
-    assert len(node[3].routing.active) == 40 and router is not None
+    assert len(node[3].routing.active) == 10 and router is not None
 
 
 def test_alpha_mask_and_empty_mask(restore, model, clip):
-    alpha = torch.rand(40, 40, 44, 1)
-    mask = torch.zeros(40, 40, 44)
+    alpha = torch.rand(10, 32, 36, 1)
+    mask = torch.zeros(10, 32, 36)
     mask[:, 10:20] = 1
     node = restore(torch.cat((clip, alpha), -1), model, frames="video", mask=mask, **FORCED)
     assert torch.equal(node[0][..., 3:], alpha)
@@ -78,15 +80,15 @@ def test_alpha_mask_and_empty_mask(restore, model, clip):
 
 
 def test_a_person_who_comes_later_and_one_outside(restore, model, clip):
-    boxes = [[] if place < 18 else [BOX] for place in range(40)]
+    boxes = [[] if place < 5 else [BOX] for place in range(10)]
     node = restore(clip, model, frames="video", boxes=boxes, **FORCED)
     changed = (node[0] != clip).flatten(1).any(1)
-    assert not changed[:18].any() and changed[18:].all()
-    assert node[4].startswith("1 person(s) in 40 frames") and "person 1" in node[4]
+    assert not changed[:5].any() and changed[5:].all()
+    assert node[4].startswith("1 person(s) in 10 frames") and "person 1" in node[4]
     outside = {**BOX, "x": 500}
     node = restore(clip, model, frames="video", boxes=outside, **FORCED)
     assert torch.equal(node[0], clip) and "outside the picture" in node[4]
-    node = restore(clip, model, frames="video", boxes=[[]] * 40, **FORCED)
+    node = restore(clip, model, frames="video", boxes=[[]] * 10, **FORCED)
     assert torch.equal(node[0], clip) and "no face found" in node[4]
 
 
@@ -113,7 +115,7 @@ def peak_beyond(restore, model, frames: int, **given) -> float:
     gc.collect()
     LINUX.write_text("5")  # forgets the peak so far
     before = status("VmRSS")
-    node = restore(clip, model, frames="video", **FORCED, **given)
+    node = restore(clip, model, frames="video", steps=1, **ONE, **given)
     answer = sum(plane.nbytes for plane in node.args[:3]) / 2**20
     return status("VmHWM") - before - answer
 
