@@ -30,6 +30,7 @@ class HostFrames:
         self.height, self.width = first.shape[-2:]
         if mask is not None and mask.ndim > 2 and len(mask) > 1 and len(mask) != len(image):
             read_mask(mask, first.expand(len(image), -1, -1, -1))  # says what is wrong with it
+        read_mask(self.mask(slice(0, 1)), first)  # so does this, before the work
 
     def __len__(self) -> int:
         """F."""
@@ -46,7 +47,7 @@ class HostFrames:
     def mask(self, rows: slice) -> Tensor | None:
         """The host's mask of some frames."""
         mask = self._mask
-        return mask if mask is None or mask.ndim == 2 or len(mask) == 1 else mask[rows]
+        return mask if mask is None or mask.ndim <= 2 or len(mask) == 1 else mask[rows]
 
     def written(self, rows: slice, restored: Tensor, spread: Tensor | None) -> tuple[Tensor, ...]:
         """Image, difference and uncertainty of some restored frames n 3 H W, as the host's."""

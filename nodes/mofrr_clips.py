@@ -17,7 +17,7 @@ from ..pipelines.mofrr.stages import Stage
 from ..pipelines.photos.tracks import follow
 from . import host
 from .clip_frames import Filled, HostFrames, Person
-from .face_choice import NO_FACE, FaceChoice, FoundFaces, faceless, find_faces
+from .face_choice import FAIL, NO_FACE, PASS, FaceChoice, FoundFaces, faceless, find_faces
 from .mofrr_faces import FEATHER
 from .mofrr_model import MoFRRModel
 from .mofrr_routing import Verdict, Wishes, leave_alone
@@ -52,6 +52,8 @@ class ClipRestorer:
         if found is None:
             return self._framed(frames, choice)
         people = [Person(frames, track) for track in follow(found.frames)]
+        if not people and choice.no_face == FAIL:
+            raise ValueError(f"{NO_FACE} in more than a few frames; set no_face to {PASS}")
         if not people:
             return _as_it_came(frames, found)
         told = f"{len(people)} person(s) in {len(frames)} frames, found by {found.by}\n"
@@ -73,9 +75,9 @@ class ClipRestorer:
         return RestoredClip(filled.planes, verdict, bars, "")
 
     def _people(self, frames: HostFrames, people: Sequence[Person]) -> RestoredClip:
-        sizes = [frames.height * frames.width, *(person.side**2 for person in people)]
-        groups = parts(len(frames), max(sizes))
-        routings = [self._route(each, parts(len(each), each.side**2)) for each in people]
+        largest = max(frames.height * frames.width, *(person.side**2 for person in people))
+        groups = parts(len(frames), largest)
+        routings = [self._route(person, parts(len(person), largest)) for person in people]
         verdicts = [self._verdict(routing, ()) for routing in routings]
         filled, bars = Filled(len(frames)), {}
         for number, rows in enumerate(groups):

@@ -13,7 +13,7 @@ CHROMIUM = os.environ.get("CHROMIUM") or next(
 PATIENCE = 1000 * SECONDS
 FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
+    "--disable-component-update --disable-sync --in-process-gpu"
 )
 READY = """() => window.frrViewsReady && window.app?.graph
     && window.LiteGraph?.registered_node_types?.['MoFRRRestore']"""

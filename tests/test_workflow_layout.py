@@ -122,7 +122,7 @@ def test_a_planted_fault_is_found():
 
 
 def test_app_templates_name_widgets_that_are_there():
-    apps = [file for file in FILES if file.stem.endswith("(app)")]
+    apps = [file for file in FILES if file.stem.endswith(".app")]
     assert len(apps) == 2
     for file in apps:
         graph = json.loads(file.read_text(encoding="utf-8"))

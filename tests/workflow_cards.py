@@ -87,13 +87,13 @@ class Makers:
         return self.mofrr(picture, **given).images[0]
 
     def every_face(self, photo: Image.Image) -> Image.Image:
-        """A photo of several, each switched on by hand."""
+        """A photo of several, each as the router has it."""
         from frr.pipelines.photos.faces import crop, crop_side, paste
 
         pixels = (tensor(photo)[0] + 1) / 2
         faces = FaceFinder().find(pixels)
         crops = crop(pixels, faces, crop_side(faces))
-        edited = self.mofrr.restore(crops, Request(**ALL_THE_WAY)).images
+        edited = self.mofrr.restore(crops, Request()).images
         return to_picture(paste(pixels, faces, crops, edited)[0] * 2 - 1)
 
     def retouched(self, picture: Image.Image) -> Image.Image:

@@ -32,7 +32,7 @@ class Frames(Protocol):
         """F."""
         ...
 
-    def __getitem__(self, rows: slice) -> Tensor:
+    def __getitem__(self, rows: slice, /) -> Tensor:
         """Some frames in their order, n 3 H W in [0, 1]."""
         ...
 

@@ -41,8 +41,16 @@ OTHER = """() => { for (const node of app.graph.nodes) {
 
 
 def show_all(page) -> None:
-    """Bring the whole graph into view."""
-    page.evaluate("() => app.extensionManager.command.execute('Comfy.Canvas.FitView')")
+    """Bring the graph into view: all of it, or, where it could not be read then, its beginning."""
+    page.evaluate(
+        """() => { const boxes = app.graph.nodes.map((n) => n.boundingRect ?? n.getBounding());
+        const side = (i) => Math.min(...boxes.map((b) => b[i]));
+        const end = (i) => Math.max(...boxes.map((b) => b[i] + b[i + 2]));
+        const [x, y] = [side(0) - 30, side(1) - 60];
+        const scale = Math.min(1450 / (end(0) - x), 850 / (end(1) - y));
+        const ds = app.canvas.ds; ds.scale = Math.max(0.6, Math.min(1, scale));
+        ds.offset = [80 / ds.scale - x, 90 / ds.scale - y]; app.canvas.setDirty(true, true); }"""
+    )
     page.wait_for_timeout(1500)
 
 
@@ -131,7 +139,7 @@ def main() -> None:
         try:
             context = driver.chromium.launch_persistent_context(
                 str(Path(scratch) / "profile"), executable_path=CHROMIUM, headless=True,
-                args=FLAGS.split(), viewport={"width": 1600, "height": 1000},
+                args=FLAGS.split(), viewport={"width": 1600, "height": 1000}, reduced_motion="reduce",
             )  # fmt: skip
             context.set_default_timeout(1000 * PATIENCE)
             settings = {"Comfy.TutorialCompleted": True, "Comfy.VueNodes.Enabled": given.nodes2}
