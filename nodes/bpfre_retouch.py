@@ -99,7 +99,7 @@ def _retouch_outputs() -> list[Any]:
         io.Mask.Output(
             "d2g_map", tooltip="What the second stage still found on the coarse result, likewise."
         ),
-        io.String.Output("report", tooltip="Which faces were found."),
+        io.String.Output("report", tooltip="Which faces were found, and what was done to them."),
         io.Image.Output(
             "marked",
             tooltip=(
@@ -168,17 +168,18 @@ class BPFReRetouch(BPFReNode):
         where = find_faces(pixels, choice, boxes, landmarks)
         if where is None:
             empty = faceless(pixels, choice)
-            report = _framed_report(empty)
+            report = ""
             found = _kept(_retouch(model, pixels, size, wish), pixels, empty)
             found = found._replace(maps=_unit_maps(found.maps))
         else:
-            report = f"{where.number} face(s), found by {where.by}"
-            report = report if where.number else f"{NO_FACE} by {where.by}: nothing was done"
+            empty = [not frame for frame in where.frames]
+            report = f"{where.number} face(s), found by {where.by}\n" if where.number else ""
             found = _retouch_faces(model, pixels, where.frames, size, wish)
         images, coarse = (blend(pixels, each, allowed) for each in (found.images, found.coarse))
         maps = (write_mask(found.maps[:, place : place + 1]) for place in range(2))
         marked = write_image(_marked(pixels, found.maps), alpha)
         whole = write_image(images, alpha), write_image(coarse, alpha)
+        report += _report(pixels, images, empty, strength)
         return io.NodeOutput(*whole, *maps, report, marked)
 
 
@@ -191,10 +192,19 @@ def _marked(pixels: Tensor, maps: Tensor) -> Tensor:
     return pixels + share * (red - pixels)
 
 
-def _framed_report(empty: list[bool]) -> str:
-    """What was looked at, of pictures that a face should fill."""
-    said = (f"{NO_FACE}: nothing was done" if none else "retouched" for none in empty)
-    return "\n".join(f"picture {place}: {each}" for place, each in enumerate(said, 1))
+def _report(pixels: Tensor, images: Tensor, empty: list[bool], strength: float) -> str:
+    """What was done to each picture."""
+    lines = []
+    for place, (old, new) in enumerate(zip(pixels, images, strict=True)):
+        share = float((old != new).any(0).float().mean())
+        said = f"retouched, {100 * share:.1f} % of its pixels changed"
+        if share == 0:
+            why = "strength is 0" if strength == 0 else "nothing to retouch was found"
+            said = f"left alone since {why}"
+        lines.append(
+            f"picture {place + 1}: {f'{NO_FACE}, nothing was done' if empty[place] else said}"
+        )
+    return "\n".join(lines)
 
 
 def _kept(found: Retouched, pixels: Tensor, empty: list[bool]) -> Retouched:

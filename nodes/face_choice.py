@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from torch import Tensor
-
+from ..pipelines.mofrr.clips import Frames as Photos
 from ..pipelines.photos.faces import Alignment
 from ..pipelines.photos.finder import FaceFinder
 from . import host
@@ -18,6 +17,7 @@ FRAMED, ALL, LARGEST, NUMBERED, IN_BOXES = "as framed", "all", "largest", "by nu
 FOUND, BY_SIZE, BY_PLACE = "as found", "largest first", "left to right"
 PASS, FAIL, IGNORE = "pass through", "error", "do not look"
 NO_FACE = "no face found"
+LOOKED_AT = 8  # photos that the host's detector gets at once
 MOST = 64  # faces of a picture that can be counted to
 
 
@@ -112,7 +112,7 @@ def restored_faces_inputs() -> list[Any]:
 
 
 def find_faces(
-    pixels: Tensor, choice: FaceChoice, boxes: Any, landmarks: Any, margin: float = 1.0
+    pixels: Photos, choice: FaceChoice, boxes: Any, landmarks: Any, margin: float = 1.0
 ) -> FoundFaces | None:
     """The faces of photos B 3 H W that are meant; None where each photo is filled by one.
 
@@ -135,7 +135,7 @@ def find_faces(
     return found
 
 
-def faceless(pixels: Tensor, choice: FaceChoice, clip: bool = False) -> list[bool]:
+def faceless(pixels: Photos, choice: FaceChoice, clip: bool = False) -> list[bool]:
     """Of photos that a face should fill, whether each shows none.
 
     Args:
@@ -150,28 +150,37 @@ def faceless(pixels: Tensor, choice: FaceChoice, clip: bool = False) -> list[boo
     if finder is None:
         return [False] * len(pixels)
     places = sorted({0, len(pixels) // 2, len(pixels) - 1}) if clip else range(len(pixels))
-    seen = [finder.sees(pixels[place]) for place in places]
+    seen = [finder.sees(pixels[place : place + 1][0]) for place in places]
     empty = [not any(seen)] * len(pixels) if clip else [not each for each in seen]
     if any(empty) and choice.no_face == FAIL:
         raise ValueError(f"picture {empty.index(True) + 1}: {NO_FACE}; expected one that fills it")
     return empty
 
 
-def _look(pixels: Tensor, margin: float) -> FoundFaces:
-    marks = host.find_landmarks(pixels.movedim(1, -1))
-    if marks is not None:
-        return FoundFaces(read_landmarks(marks, len(pixels), margin), "the host's MediaPipe")
+def _look(pixels: Photos, margin: float) -> FoundFaces:
+    """Faces of the host's own detector, else of dlib's."""
+    found: list[list[Alignment]] = []
+    for start in range(0, len(pixels), LOOKED_AT):
+        part = pixels[start : start + LOOKED_AT]
+        marks = host.find_landmarks(part.movedim(1, -1))
+        if marks is None:
+            return _look_by_dlib(pixels, margin)
+        found += read_landmarks(marks, len(part), margin)
+    return FoundFaces(found, "the host's MediaPipe")
+
+
+def _look_by_dlib(pixels: Photos, margin: float) -> FoundFaces:
     finder = _finder()
     if finder is None:
         raise ValueError(
             "neither boxes nor landmarks are connected, and dlib, which finds faces, is not "
             "installed; connect one of them, or run: pip install dlib-bin"
         )
-    frames = []
-    for picture in pixels:
+    found = []
+    for place in range(len(pixels)):
         host.check_interrupted()
-        frames.append(finder.find(picture, margin))
-    return FoundFaces(frames, finder.name)
+        found.append(finder.find(pixels[place : place + 1][0], margin))
+    return FoundFaces(found, finder.name)
 
 
 def _finder() -> FaceFinder | None:

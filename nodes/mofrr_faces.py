@@ -1,4 +1,4 @@
-"""The faces of whole photos restored: each by itself, or, in a clip, each person by themselves."""
+"""Photos restored: filled by one face each, or the faces in them, each by itself."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ..pipelines.mofrr.request import Request
-from ..pipelines.photos.tracks import follow
 from . import host
+from .face_choice import NO_FACE, FaceChoice, faceless, find_faces
 from .face_crops import Faces, Frames, cut_faces
 from .mofrr_model import MoFRRModel
 from .mofrr_routing import Verdict, Wishes, leave_alone
@@ -22,8 +22,44 @@ class Restored(NamedTuple):
 
     images: Tensor  # B 3 H W in [0, 1]
     uncertainty: Tensor | None  # B 1 H W
-    verdict: Verdict | None  # on the crops; in a clip on the person who is largest
-    bars: list[dict[str, Any]]  # for each face, or person, what the frontend draws
+    verdict: Verdict | None  # on the crops
+    bars: list[dict[str, Any]]  # for each face what the frontend draws
+    told: str = ""  # how many were found, and how
+
+
+def restore_pictures(
+    model: MoFRRModel,
+    pixels: Tensor,
+    request: Request,
+    seed: int,
+    wishes: Wishes,
+    choice: FaceChoice,
+    boxes: Any,
+    landmarks: Any,
+) -> Restored:
+    """Restore photos that are filled by one face each, or those faces in them that are meant.
+
+    Args:
+        model: the model.
+        pixels: B 3 H W in [0, 1].
+        request: what is asked of them.
+        seed: of the noise.
+        wishes: as in the request, for the verdict.
+        choice: of the faces.
+        boxes: the host's, or None.
+        landmarks: the host's, or None.
+    """
+    found = find_faces(pixels, choice, boxes, landmarks)
+    if found is None:
+        decided = any(wishes[0].values())  # by hand: then a face need not be found
+        empty = [False] * len(pixels) if decided else faceless(pixels, choice)
+        return restore_photos(model, pixels, request, seed, wishes, empty)
+    if not found.number:
+        told = f"{NO_FACE} by {found.by}: nothing was done"
+        return Restored(pixels, None, None, [], told)
+    told = f"{found.number} face(s), found by {found.by}\n"
+    result = restore_faces(model, pixels, found.frames, request, seed, wishes)
+    return result._replace(told=told)
 
 
 def restore_photos(
@@ -48,7 +84,7 @@ def restore_photos(
     if all(empty):
         request = request._replace(operations=())
     result = model.pipeline.restore(pixels, request, generator, room=host.HostRoom(model))
-    verdict = Verdict.of(model.pipeline, result.routing, request.clip, wishes, empty)
+    verdict = Verdict.of(model.pipeline, result.routing, False, wishes, empty)
     images, spread = result.images, result.uncertainty
     if any(empty):
         keep = torch.tensor(empty)[:, None, None, None]
@@ -60,43 +96,25 @@ def restore_photos(
 def restore_faces(
     model: MoFRRModel, pixels: Tensor, frames: Frames, request: Request, seed: int, wishes: Wishes
 ) -> Restored:
-    """Restore the faces of photos, or frames of a clip, and paste the changes back."""
-    total = Restored(pixels, None, None, [])
-    parts = [frames]
-    if request.clip:
-        tracks = follow(frames)
-        parts = [[[] if face is None else [face] for face in track] for track in tracks]
-    for person, part in enumerate(parts, 1):
-        faces = cut_faces(pixels, part)
-        if len(faces.crops):
-            found = restore_photos(
-                model, faces.crops, request, seed, wishes, [False] * len(faces.crops)
-            )
-            _label(found.bars, faces, f"person {person}" if request.clip else None, pixels)
-            total = _joined(total, faces, found, pixels)
-    return total
+    """Restore the faces of photos, at least one, and paste the changes back."""
+    faces = cut_faces(pixels, frames)
+    empty = [False] * len(faces.crops)
+    found = restore_photos(model, faces.crops, request, seed, wishes, empty)
+    _label(found.bars, faces, pixels)
+    images, _ = faces.paste(pixels, found.images, FEATHER, match_colour=True)
+    spread = found.uncertainty
+    if spread is not None:
+        spread = faces.lay(spread, pixels, FEATHER)[0]
+    return found._replace(images=images, uncertainty=spread)
 
 
-def _joined(total: Restored, faces: Faces, found: Restored, pixels: Tensor) -> Restored:
-    """What was restored so far, and further faces pasted into it."""
-    images, _ = faces.paste(total.images, found.images, FEATHER, match_colour=True)
-    spread = total.uncertainty
-    if found.uncertainty is not None:
-        laid = faces.lay(found.uncertainty, pixels, FEATHER)[0]
-        spread = laid if spread is None else torch.maximum(spread, laid)
-    verdict = total.verdict or found.verdict
-    return Restored(images, spread, verdict, total.bars + found.bars)
-
-
-def _label(bars: list[dict[str, Any]], faces: Faces, person: str | None, pixels: Tensor) -> None:
+def _label(bars: list[dict[str, Any]], faces: Faces, pixels: Tensor) -> None:
     """Say in the bars whose they are, and leave alone what lies outside its picture."""
-    labels = [person or label for label, _ in faces.places()]
-    several = person is not None or len(labels) > 1 or len(faces.frames) > 1
-    for bar, label, place in zip(bars, labels, faces.pictures, strict=True):
-        bar["picture"] = None if person else place
+    places = faces.places()
+    several = len(places) > 1 or len(faces.frames) > 1
+    for bar, (label, _), place in zip(bars, places, faces.pictures, strict=True):
+        bar["picture"] = place
         if several:
             bar["label"] = label
     inside = faces.inside(pixels.shape[-1], pixels.shape[-2])
     leave_alone(bars, [None if fits else "its box lies outside the picture" for fits in inside])
-    if person:
-        del bars[1:]  # one verdict for all frames

@@ -7,11 +7,13 @@ from typing import Any
 from torch import Tensor
 
 from ..pipelines.mofrr.request import Request
-from .face_choice import FOUND, FRAMED, NO_FACE, PASS, FaceChoice, faceless, find_faces
+from .clip_frames import HostFrames
+from .face_choice import FOUND, FRAMED, PASS, FaceChoice
 from .face_choice import restored_faces_inputs as choice_of_faces
 from .host import io
 from .inputs import PICTURES, VIDEO, face_inputs, frames_input, mask_input, strength_input
-from .mofrr_faces import Restored, restore_faces, restore_photos
+from .mofrr_clips import ClipRestorer
+from .mofrr_faces import restore_pictures
 from .mofrr_inputs import (
     LEAST,
     ONLY_HERE,
@@ -126,9 +128,6 @@ class MoFRRRestore(MoFRRNode):
         **decisions: Any,
     ) -> io.NodeOutput:
         """Restore the pictures."""
-        pictures = read_image(image)
-        pixels = pictures.pixels
-        chosen = read_mask(mask, pixels)  # what is wrong with it shows before the work
         wishes = read_decisions(decisions, model.pipeline.operations)
         request = Request(
             steps,
@@ -141,38 +140,30 @@ class MoFRRRestore(MoFRRNode):
         )
         request.check(LEAST)
         choice = FaceChoice(faces, order, number, no_face)
-        found = find_faces(pixels, choice, boxes, landmarks)
-        told = ""
-        if found is None:
-            decided = any(wishes[0].values())  # by hand: then a face need not be found
-            empty = [False] * len(pixels) if decided else faceless(pixels, choice, request.clip)
-            result = restore_photos(model, pixels, request, seed, wishes, empty)
-        elif found.number:
-            result = restore_faces(model, pixels, found.frames, request, seed, wishes)
-            told = f"{found.number} face(s), found by {found.by}\n"
+        where = choice, boxes, landmarks
+        if request.clip:
+            clip = HostFrames(image, mask)
+            result = ClipRestorer(model, request, seed, wishes).restore(clip, *where)
+            planes = result.planes
         else:
-            result = Restored(pixels, None, None, [])
-            told = f"{NO_FACE} by {found.by}: nothing was done"
-        _leave_alone(result.bars, pixels, strength, chosen)
-        shown = {"mofrr_verdict": result.bars, "frr_note": [told] if told else []}
-        return io.NodeOutput(
-            *written(pictures, result.images, result.uncertainty, mask),
-            result.verdict,
-            told + report(result.bars),
-            ui=shown,
-        )
+            pictures = read_image(image)
+            chosen = read_mask(mask, pictures.pixels)  # what is wrong with it shows before the work
+            result = restore_pictures(model, pictures.pixels, request, seed, wishes, *where)
+            planes = written(pictures, result.images, result.uncertainty, chosen)
+        _leave_alone(result.bars, strength, mask)
+        shown = {"mofrr_verdict": result.bars, "frr_note": [result.told] if result.told else []}
+        text = result.told + report(result.bars)
+        return io.NodeOutput(*planes, result.verdict, text, ui=shown)
 
 
-def _leave_alone(
-    bars: list[dict[str, Any]], pixels: Tensor, strength: float, mask: Tensor | None
-) -> None:
+def _leave_alone(bars: list[dict[str, Any]], strength: float, mask: Tensor | None) -> None:
     """Say in the bars why nothing was undone of a picture where that is not for the verdict."""
-    empty = [mask is not None and not bool(mask[place].any()) for place in range(len(pixels))]
     reasons = []
     for number, bar in enumerate(bars):
-        place = bar.get("picture", number)  # None: of a person, in all frames
-        untouched = all(empty) if place is None else empty[place]
-        reasons.append(
-            "strength is 0" if strength == 0 else "the mask is empty" if untouched else None
-        )
+        place = bar.get("picture", number)  # None: of a clip, or a person in it
+        part = mask
+        if mask is not None and mask.ndim > 2 and len(mask) > 1 and place is not None:
+            part = mask[place]
+        empty = part is not None and not bool(part.any())
+        reasons.append("strength is 0" if strength == 0 else "the mask is empty" if empty else None)
     leave_alone(bars, reasons)

@@ -178,7 +178,7 @@ def report(pictures: list[dict[str, Any]]) -> str:
                 if bar["told"]
                 else "too small or too compressed to tell"
             )
-            lines.append(f"{bar['operation']}: {verdict}, {undone}")
+            lines.append(f"{label(bar['operation'])}: {verdict}, {undone}")
         if picture["side"] is not None:
             quality = picture["quality"]
             saved = "no trace of JPEG" if quality is None else f"last saved at JPEG {quality}"

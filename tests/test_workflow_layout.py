@@ -16,7 +16,7 @@ SHOWN = {
     "LoadVideo": (300, 340),
     "SaveImage": (320, 400),
     "SaveVideo": (320, 400),
-    "MaskPreview": (300, 340),
+    "PreviewImage": (300, 340),
     "MoFRRRestore": (360, 860),
     "RestorationCompare": (380, 600),
 }
@@ -87,7 +87,8 @@ def test_no_wire_passes_a_node(graph):
 
 
 def test_titled_groups_and_a_note_hold_every_node(graph):
-    assert any(node["type"] == "MarkdownNote" for node in graph["nodes"])
+    (note,) = [node for node in graph["nodes"] if node["type"] == "MarkdownNote"]
+    assert any("\u4e00" <= letter <= "\u9fff" for letter in note["widgets_values"][0])
     frames = []
     for group in graph["groups"]:
         assert group["title"]
@@ -137,10 +138,11 @@ def test_app_templates_name_widgets_that_are_there():
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_every_template_has_its_card(file):
+    """Made by `python tests/workflow_cards.py`, all of one size."""
     from PIL import Image
 
     with Image.open(file.with_suffix(".jpg")) as card:
-        assert min(card.size) >= 150
+        assert card.size == (480, 360)
 
 
 BLUEPRINTS = sorted((ROOT / "subgraphs").glob("*.json"))

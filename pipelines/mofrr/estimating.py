@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...models.mofrr.contract import ESTIMATED
+from ...models.mofrr.contract import ESTIMATED, known_degrees
 from ...models.mofrr.native_view import NativeView, look
 from ..photos.arrays import to_working_size
 from ..photos.compression import estimate_quality
@@ -59,6 +59,25 @@ def _beliefs(router: Any, verdict: Any) -> Tensor:
     if logits is None:
         return unheard(*verdict.probabilities.shape).to(verdict.probabilities.device)
     return believe(logits, router.config)
+
+
+def estimated_degrees(
+    expert: Any, photo: Tensor, reduce: Callable[[Tensor], Tensor], share: Share
+) -> Tensor:
+    """An expert's own estimates of the degree on photos B 3 H W in [-1, 1], B, where they are.
+
+    Args:
+        expert: the network, one that estimates degrees.
+        photo: at their own size.
+        reduce: brings photos to the size that the expert works at.
+        share: how many at once, and where.
+    """
+    found = []
+    for part in photo.split(share.photos):
+        small = reduce(part.to(share.device or part.device)).to(dtype_of(expert))
+        unknown = torch.full((len(small),), ESTIMATED, device=small.device)
+        found.append(known_degrees(expert, small, unknown, None))
+    return torch.cat(found).to(photo.device)
 
 
 def estimate_of(

@@ -19,6 +19,7 @@ from ..arguments import check_working_size
 from ..photos.arrays import read_photos, stack
 from ..repository.reader import RepositoryReader
 from ..repository.writer import RepositoryWriter
+from .clips import MoFRRClips
 from .output import (
     MoFRRPipelineOutput,
     make_output,
@@ -31,14 +32,13 @@ from .request import (
     group_by_size,
     read_callback,
 )
-from .restoration import MoFRRRestoration
 
 DEGREE_SOURCES = ("expert", "router")
 # 10 to 15 % quicker on a CPU; the other parts are not
 CHANNELS_LAST = ("denoiser", "warp_head", "tone_head")
 
 
-class MoFRRPipeline(MoFRRRestoration, RepositoryReader, RepositoryWriter):  # pyright: ignore
+class MoFRRPipeline(MoFRRClips, RepositoryReader, RepositoryWriter):  # pyright: ignore
     """Undoes face retouching: a router finds the operations, experts undo them, a merger fuses.
 
     Each operation has an `<operation>_expert` among the constructor's parameters, in the order of

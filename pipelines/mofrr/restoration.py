@@ -29,6 +29,7 @@ class MoFRRRestoration(MoFRRSampling):
         latents: Tensor | None = None,
         on_step: OnStep = keep,
         room: Room = OPEN,
+        routing: Routing | None = None,
     ) -> Restoration:
         """Restores photos of one size.
 
@@ -39,11 +40,13 @@ class MoFRRRestoration(MoFRRSampling):
             latents: the noise, instead of a draw.
             on_step: (index, timestep, latents) -> latents, called after every step.
             room: the memory to do it in.
+            routing: what `route` gave for them; None: they are judged here.
         """
         count, size = request.num_samples, request.working_size
         photo = to_signed(pixels)
-        wishes = request.operations, request.degrees
-        routing = self.route(photo, *wishes, size, request.clip, room)
+        if routing is None:
+            wishes = request.operations, request.degrees
+            routing = self.route(photo, *wishes, size, request.clip, room)
         acting = self._acting(routing, request)
         if latents is None and request.output_type != "latent" and not acting.any():
             del photo  # as large as the copy that is made here

@@ -21,8 +21,20 @@ class Estimate(NamedTuple):
     told: Tensor | None = None  # B K bool, whether the photo lets the router know; None = all
     beliefs: Tensor | None = None  # B K L, how likely each degree level is, see `beliefs.believe`
 
+    @classmethod
+    def joined(cls, parts: Sequence["Estimate"]) -> "Estimate":
+        """The estimates of one router on several batches as one, in their order."""
+        if len(parts) == 1:
+            return parts[0]
+        fields = {
+            name: torch.cat([getattr(part, name) for part in parts])
+            for name, value in parts[0]._asdict().items()
+            if isinstance(value, Tensor)
+        }
+        return parts[0]._replace(**fields)
+
     def of_clip(self) -> "Estimate":
-        """The mean of all photos for each of them: they are frames of one clip."""
+        """The mean of all photos (of quality the median) for each: they are frames of one clip."""
         probabilities, degrees = (
             planes.mean(0, keepdim=True).expand_as(planes).clone() for planes in self[:2]
         )
@@ -35,10 +47,14 @@ class Estimate(NamedTuple):
         told = self.told
         if told is not None:
             told = (told.float().mean(0, keepdim=True) > 0.5).expand_as(told).clone()
+        quality = self.quality
+        if quality is not None:
+            quality = quality.nanmedian().expand_as(quality).clone()
         return self._replace(
             probabilities=probabilities,
             degrees=degrees,
             expected=expected,
+            quality=quality,
             told=told,
             beliefs=beliefs,
         )
@@ -59,6 +75,16 @@ class Routing(NamedTuple):
     def probabilities(self) -> Tensor:
         """The router's, B K in [0, 1]; without a router 1 = active, 0 = not."""
         return self.estimate.probabilities
+
+    def of(self, rows: slice) -> "Routing":
+        """That of some photos."""
+        fields = {n: x[rows] for n, x in self._asdict().items() if isinstance(x, Tensor)}
+        estimate = {n: x[rows] for n, x in self.estimate._asdict().items() if isinstance(x, Tensor)}
+        sight = self.sight
+        if sight is not None:
+            sight = sight.of(torch.arange(len(self.active))[rows])
+        estimate = self.estimate._replace(**estimate)
+        return self._replace(**fields, estimate=estimate, sight=sight)
 
 
 def forced(wishes: Sequence[bool | None], photo: Tensor) -> Estimate:

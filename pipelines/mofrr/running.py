@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...models.mofrr.contract import DirectExpert, Expert, known_degrees
-from ..placement import dtype_of
+from ...models.mofrr.contract import DirectExpert, Expert
 from ..room import Room, Share, Work
 from .direct import DirectEdit, answer_at_once, answers_at_once, denoises
 from .edits import ExpertEdit, take
+from .estimating import estimated_degrees
 from .experts import Task, predict, start, step
 from .request import Generators, OnStep
 from .tiled import run_in_tiles
@@ -219,14 +219,9 @@ class Runner:
             return known
 
         def run(share: Share) -> Tensor:
-            found = []
-            for part in task.photo[rows].split(share.photos):
-                small = self.reduce(part.to(share.device or part.device)).to(dtype_of(expert))
-                unknown = torch.full((len(small),), torch.nan, device=small.device)
-                found.append(known_degrees(expert, small, unknown, None))
-            return torch.cat(found).mean().to(known)
+            return estimated_degrees(expert, task.photo[rows], self.reduce, share)
 
-        return self.room.split(work, run).expand_as(known)
+        return self.room.split(work, run).mean().to(known).expand_as(known)
 
 
 def _joined(names: Sequence[str], parts: Sequence[tuple[Found, Tensor]]) -> tuple[Found, Tensor]:

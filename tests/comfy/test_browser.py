@@ -6,27 +6,17 @@ Screenshots are kept in COMFYUI_SCREENSHOTS (default: the test's temporary folde
 import io
 import json
 import os
-import shutil
 from pathlib import Path
 
 import pytest
+from comfy_browser import CHROMIUM, FLAGS, PATIENCE, READY, load, open_template, prompt_of
+from comfy_host import Server, make_base
 from PIL import Image
+from templates import TITLES, file_of
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
-ROOT = Path(__file__).resolve().parents[2]
-WORKFLOWS = ROOT / "workflows"
-CHROMIUM = os.environ.get("CHROMIUM") or next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-PATIENCE = 1000 * float(os.environ.get("COMFYUI_TIMEOUT", "180"))
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
 STYLES = {"classic": False, "nodes2": True}
-READY = """() => window.frrViewsReady && window.app?.graph
-    && window.LiteGraph?.registered_node_types?.['MoFRRRestore']"""
 
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium: nothing was tested in a browser")
 
@@ -52,8 +42,26 @@ def screenshots(tmp_path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module", params=["floor", "newest"])
+def site(request, comfyui, python, tmp_path_factory):
+    """A host with the frontend that it asks for, and one with the newest that there is.
+
+    COMFYUI_FRONTEND is the folder `static` of the latter.
+    """
+    if request.param == "floor":
+        yield request.getfixturevalue("server")
+        return
+    static = os.environ.get("COMFYUI_FRONTEND")
+    if not static:
+        pytest.skip("COMFYUI_FRONTEND is not set: nothing was tested with the newest frontend")
+    base = make_base(tmp_path_factory.mktemp("newest") / "base")
+    running = Server(comfyui, python, base, "--front-end-root", static)
+    yield running
+    running.stop()
+
+
 @pytest.fixture
-def open_page(server, browser):
+def open_page(site, browser):
     """`open_page(nodes2=False, locale="en")`: the frontend; fails on any error of the page."""
     errors, opened = [], []
 
@@ -64,7 +72,7 @@ def open_page(server, browser):
             "Comfy.Locale": locale,
         }
         for name, value in settings.items():
-            assert server.post(f"/settings/{name}", value)[0] == 200
+            assert site.post(f"/settings/{name}", value)[0] == 200
         page = browser.new_page()
         opened.append(page)
         page.on("pageerror", lambda error: errors.append(str(error)))
@@ -72,7 +80,7 @@ def open_page(server, browser):
             "console",
             lambda told: errors.append(told.text) if "preloadError" in told.text else None,
         )
-        page.goto(server.url)
+        page.goto(site.url)
         page.wait_for_function(READY)
         return page
 
@@ -82,43 +90,31 @@ def open_page(server, browser):
     assert errors == []
 
 
-def load(page, file: Path):
-    """Open a file as a user does."""
-    page.set_input_files("#comfy-file-input", str(file))
-    page.wait_for_function(
-        "() => app.graph.nodes.some((node) => /^(MoFRR|BPFRe)/.test(node.comfyClass))"
-    )
-    page.wait_for_timeout(500)
-
-
-def prompt_of(page) -> dict:
-    """What the frontend would queue."""
-    output = page.evaluate("async () => (await app.graphToPrompt()).output")
-    return {
-        node: {"class_type": entry["class_type"], "inputs": entry["inputs"]}
-        for node, entry in output.items()
-    }
-
-
 def run(page, node: str):
     """Queue the graph and wait for a node's output."""
     page.get_by_test_id("queue-button").click()
     page.wait_for_function("(id) => app.nodeOutputs?.[id]", arg=node)
 
 
-@pytest.mark.parametrize("name", sorted(file.stem for file in WORKFLOWS.glob("*.json")))
-def test_a_workflow_opens_as_its_api_copy(open_page, prompts, name):
+def test_every_workflow_opens_as_its_api_copy(open_page, prompts):
     page = open_page()
-    load(page, WORKFLOWS / f"{name}.json")
-    missing = "() => app.graph.nodes.filter((node) => node.has_errors).map((node) => node.type)"
-    assert page.evaluate(missing) == []
-    assert prompt_of(page) == prompts[name]
+    for name in TITLES:
+        load(page, file_of(name))
+        missing = "() => app.graph.nodes.filter((node) => node.has_errors).map((node) => node.type)"
+        assert page.evaluate(missing) == [], name
+        assert prompt_of(page) == prompts[name], name
+
+
+def test_a_template_opens_from_the_dialog(open_page, prompts, screenshots):
+    page = open_page()
+    open_template(page, TITLES["restore_portrait"], screenshots)
+    assert prompt_of(page) == prompts["restore_portrait"]
 
 
 @pytest.mark.parametrize("style", STYLES)
 def test_restore_shows_result_bars_and_slider(open_page, screenshots, style):
     page = open_page(nodes2=STYLES[style])
-    load(page, WORKFLOWS / "restore_portrait.json")
+    load(page, file_of("restore_portrait"))
     run(page, "5")
     run_output = page.evaluate("() => app.nodeOutputs['3'].mofrr_verdict[0].operations")
 
@@ -143,7 +139,7 @@ def test_restore_shows_result_bars_and_slider(open_page, screenshots, style):
 @pytest.mark.parametrize("style", STYLES)
 def test_retouch_shows_result_and_slider(open_page, screenshots, style):
     page = open_page(nodes2=STYLES[style])
-    load(page, WORKFLOWS / "retouch_portrait.json")
+    load(page, file_of("retouch_portrait"))
     run(page, "5")
     run(page, "6")
     page.wait_for_function(
@@ -155,7 +151,7 @@ def test_retouch_shows_result_and_slider(open_page, screenshots, style):
 
 def test_dragging_over_the_picture_moves_the_line(open_page):
     page = open_page(nodes2=True)
-    load(page, WORKFLOWS / "restore_portrait.json")
+    load(page, file_of("restore_portrait"))
     run(page, "5")
     stage = page.locator(".frr-stage").first
     stage.wait_for()
@@ -169,7 +165,7 @@ def test_dragging_over_the_picture_moves_the_line(open_page):
 
 def test_the_help_page_opens(open_page, screenshots):
     page = open_page()
-    load(page, WORKFLOWS / "restore_portrait.json")
+    load(page, file_of("restore_portrait"))
     page.evaluate(
         "() => app.canvas.selectNode(app.graph.nodes.find((n) => n.type === 'MoFRRRestore'))"
     )
@@ -180,7 +176,7 @@ def test_the_help_page_opens(open_page, screenshots):
 
 def test_chinese_labels(open_page):
     page = open_page(locale="zh")
-    load(page, WORKFLOWS / "restore_portrait.json")
+    load(page, file_of("restore_portrait"))
     restore = "app.graph.nodes.find((n) => n.type === 'MoFRRRestore')"
     assert page.evaluate(f"() => {restore}.title") == "MoFRR 还原"
     labels = page.evaluate(f"() => {restore}.widgets.map((w) => w.label ?? w.name)")
@@ -189,7 +185,7 @@ def test_chinese_labels(open_page):
 
 def test_a_bad_value_is_shown_at_its_node(open_page):
     page = open_page()
-    load(page, WORKFLOWS / "restore_portrait.json")
+    load(page, file_of("restore_portrait"))
     page.evaluate(
         """() => { const node = app.graph.nodes.find((n) => n.type === 'MoFRRRestore');
         node.widgets.find((w) => w.name === 'working_size').value = 31; }"""
@@ -200,14 +196,14 @@ def test_a_bad_value_is_shown_at_its_node(open_page):
     assert error["extra_info"]["input_name"] == "working_size"
 
 
-def test_a_shared_picture_opens_and_runs_elsewhere(open_page, server, prompts, tmp_path):
+def test_a_shared_picture_opens_and_runs_elsewhere(open_page, site, prompts, tmp_path):
     """A PNG that one machine wrote holds all that another, with only the pack, needs."""
-    workflow = json.loads((WORKFLOWS / "restore_portrait.json").read_text(encoding="utf-8"))
+    workflow = json.loads((file_of("restore_portrait")).read_text(encoding="utf-8"))
     given = {"prompt": prompts["restore_portrait"], "client_id": "elsewhere"}
     given["extra_data"] = {"extra_pnginfo": {"workflow": workflow}}
-    _, answer = server.post("/prompt", given)
-    entry = server.wait(answer["prompt_id"])
-    content = server.file(entry["outputs"]["5"]["images"][0])
+    _, answer = site.post("/prompt", given)
+    entry = site.wait(answer["prompt_id"])
+    content = site.file(entry["outputs"]["5"]["images"][0])
     shared = tmp_path / "shared.png"
     shared.write_bytes(content)
 
@@ -216,5 +212,5 @@ def test_a_shared_picture_opens_and_runs_elsewhere(open_page, server, prompts, t
     assert prompt_of(page) == prompts["restore_portrait"]
     run(page, "5")
     (picture,) = page.evaluate("() => app.nodeOutputs['5'].images")
-    again = Image.open(io.BytesIO(server.file(picture)))
+    again = Image.open(io.BytesIO(site.file(picture)))
     assert again.tobytes() == Image.open(io.BytesIO(content)).tobytes()

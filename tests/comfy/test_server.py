@@ -11,6 +11,7 @@ import pytest
 import tiny_bpfre
 import torch
 from PIL import Image
+from templates import TITLES, file_of
 
 from frr import BPFRePipeline, MoFRRPipeline, hub
 from frr.pipelines.simulate.recipe import OPERATIONS, Recipe
@@ -69,7 +70,7 @@ def test_pages_scripts_and_words_are_served(server):
     words = server.json("/i18n")
     assert words["zh"]["nodeDefs"]["MoFRRRestore"]["display_name"] == "MoFRR 还原"
     templates = server.json("/workflow_templates")["ComfyUI-FRR"]
-    assert set(templates) == {file.stem for file in (HERE / "workflows").glob("*.json")}
+    assert set(templates) == set(TITLES.values())
 
 
 def test_restore_gives_what_the_pipeline_gives(server, prompt, portrait, pipe):
@@ -123,13 +124,14 @@ def bpfre():
 def test_retouch_gives_what_the_pipeline_gives(server, prompt, painted, bpfre):
     blemished, target = painted
     flow = prompt("retouch_portrait", **{"1.image": "blemished.png", "3.strength": 0.8})
+    flow["90"] = {"class_type": "MaskPreview", "inputs": {"mask": ["3", 2]}}
     entry = server.run(flow)
     expected = bpfre(blemished, strength=0.8, output_type="pt")
     result, before = saved(server, entry, "5"), pixels(blemished)
     assert (result - expected.images).abs().max() <= 1.5 / 255  # what PNG keeps
     wrong, left = (float((each - pixels(target)).square().mean()) for each in (before, result))
     assert left < 0.6 * wrong
-    shown = saved(server, entry, "6")[:, 0]
+    shown = saved(server, entry, "90")[:, 0]
     assert (shown - (expected.blemish_maps[:, 0] / 0.25).clamp(0, 1)).abs().max() <= 1.5 / 255
     kept = ((expected.images - before).abs().amax(1, keepdim=True) == 0).expand_as(before)
     assert kept.any() and torch.equal(result[kept], before[kept])
@@ -321,7 +323,7 @@ def test_free_takes_everything_back_and_the_next_prompt_loads_again(server, prom
 
 
 def test_a_picture_carries_its_workflow(server, prompts):
-    workflow = json.loads((HERE.parents[1] / "workflows" / "restore_portrait.json").read_text())
+    workflow = json.loads(file_of("restore_portrait").read_text(encoding="utf-8"))
     given = {"prompt": prompts["restore_portrait"], "client_id": "t"}
     given["extra_data"] = {"extra_pnginfo": {"workflow": workflow}}
     _, answer = server.post("/prompt", given)
@@ -335,7 +337,7 @@ def test_a_picture_carries_its_workflow(server, prompts):
     assert json.loads(texts["workflow"])["nodes"] == workflow["nodes"]
 
 
-@pytest.mark.parametrize("name", sorted(file.stem for file in (HERE / "workflows").glob("*.json")))
+@pytest.mark.parametrize("name", TITLES)
 def test_a_template_runs_as_it_is_and_changes_the_picture(server, prompts, name):
     """On a fresh host, with nothing but the pack: what the first run shows."""
     flow = json.loads(json.dumps(prompts[name]))

@@ -4,8 +4,18 @@ import { make, pages } from "./dom.js";
 
 const WORDS = {
   en: { before: "before", after: "after", hint: "Run to compare before and after." },
-  zh: { before: "还原前", after: "还原后", hint: "运行后可对比还原前后。" },
+  zh: { before: "之前", after: "之后", hint: "运行后可对比前后。" },
 };
+// The numbers are told in English; the longer phrases come first.
+const ZH = [
+  ["after against before", "之后与之前相比"],
+  ["the same as the truth", "与真值相同"],
+  ["unchanged", "没有变化"],
+  ["before", "之前"],
+  ["after", "之后"],
+];
+
+const inChinese = (line) => ZH.reduce((text, pair) => text.replace(...pair), line);
 
 const url = ({ filename, subfolder, type }) =>
   api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`);
@@ -48,7 +58,8 @@ function stage(words, before, after) {
 }
 
 export function sliderView(locale) {
-  const words = locale.startsWith("zh") ? WORDS.zh : WORDS.en;
+  const chinese = locale.startsWith("zh");
+  const words = chinese ? WORDS.zh : WORDS.en;
   const element = make("div", "frr-view frr-slider");
   element.append(make("div", "frr-hint", words.hint));
   const view = { element, height: 30, width: 340 };
@@ -63,7 +74,9 @@ export function sliderView(locale) {
       frame.replaceChildren(box, range);
     };
     draw(0);
-    const notes = (lines ?? []).map((text) => make("div", "frr-note", text));
+    const notes = (lines ?? []).map((line) =>
+      make("div", "frr-note", chinese ? inChinese(line) : line),
+    );
     element.replaceChildren(frame, pages(before.length, draw), ...notes);
     view.height = 340 + 16 * notes.length + (before.length > 1 ? 22 : 0);
     return true;

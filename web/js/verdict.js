@@ -1,5 +1,6 @@
 // The router's verdict: a labelled bar for each operation, its threshold as a tick.
 import { make, pages } from "./dom.js";
+import { told } from "./told.js";
 
 const WORDS = {
   en: {
@@ -7,6 +8,7 @@ const WORDS = {
     smoothing: "smoothing",
     face_slimming: "face slimming",
     eye_enlarging: "eye enlarging",
+    locale: "en",
     hint: "Run to see what was done to the face.",
     undone: "undone",
     left: "left alone",
@@ -22,6 +24,7 @@ const WORDS = {
     smoothing: "磨皮",
     face_slimming: "瘦脸",
     eye_enlarging: "大眼",
+    locale: "zh",
     hint: "运行后显示这张脸做过哪些修饰。",
     undone: "已还原",
     left: "未改动",
@@ -49,7 +52,8 @@ function bar(entry, words) {
 
   const degree =
     entry.degree === null ? words.estimated : `${words.degree} ${entry.degree.toFixed(2)}`;
-  const verdict = entry.active ? `${words.undone}, ${degree}` : words.left;
+  const left = entry.left_alone ? `${words.left}: ${told(entry.left_alone, words)}` : words.left;
+  const verdict = entry.active ? `${words.undone}, ${degree}` : left;
   const known =
     entry.told === false ? words.untold : `${Math.round(100 * entry.probability)} %`;
   const note = make("div", "frr-bar-note", `${known} · ${verdict}`);
@@ -59,7 +63,7 @@ function bar(entry, words) {
 
 function source(picture, words) {
   const lines = [];
-  if (picture.label) lines.push(make("div", "frr-bar-note", picture.label));
+  if (picture.label) lines.push(make("div", "frr-bar-note", told(picture.label, words)));
   if (picture.side) {
     const saved = picture.quality ? `${words.saved} ${picture.quality}` : words.unsaved;
     lines.push(make("div", "frr-bar-note", `${picture.side} px · ${saved}`));
@@ -75,7 +79,7 @@ export function verdictView(locale) {
 
   view.show = (output) => {
     const pictures = output?.mofrr_verdict;
-    const said = (output?.frr_note ?? []).map((text) => make("div", "frr-note", text));
+    const said = (output?.frr_note ?? []).map((text) => make("div", "frr-note", told(text, words)));
     if (!pictures?.length && !said.length) return false;
     if (!pictures?.length) {
       element.replaceChildren(...said);

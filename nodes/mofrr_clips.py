@@ -1,0 +1,131 @@
+"""Clips restored a few frames at a time: filled by one face, or each person by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..pipelines.mofrr.clips import Frames, parts
+from ..pipelines.mofrr.output import Restoration
+from ..pipelines.mofrr.request import Request
+from ..pipelines.mofrr.routing import Routing
+from ..pipelines.mofrr.stages import Stage
+from ..pipelines.photos.tracks import follow
+from . import host
+from .clip_frames import Filled, HostFrames, Person
+from .face_choice import FAIL, NO_FACE, PASS, FaceChoice, FoundFaces, faceless, find_faces
+from .mofrr_faces import FEATHER
+from .mofrr_model import MoFRRModel
+from .mofrr_routing import Verdict, Wishes, leave_alone
+
+
+class RestoredClip(NamedTuple):
+    """What came of F frames."""
+
+    planes: tuple[Tensor, ...]  # the host's: image, difference and uncertainty
+    verdict: Verdict | None  # with several people on the one who is largest
+    bars: list[dict[str, Any]]  # for the clip, or each person, what the frontend draws
+    told: str  # who was found, and how
+
+
+@dataclass
+class ClipRestorer:
+    """A model and what is asked of it."""
+
+    model: MoFRRModel
+    request: Request
+    seed: int
+    wishes: Wishes  # as in the request, for the verdict
+
+    def __post_init__(self) -> None:
+        self.room = host.HostRoom(self.model)
+
+    def restore(
+        self, frames: HostFrames, choice: FaceChoice, boxes: Any, landmarks: Any
+    ) -> RestoredClip:
+        """Restore frames that are filled by a face, or the faces in them."""
+        found = find_faces(frames, choice, boxes, landmarks)
+        if found is None:
+            return self._framed(frames, choice)
+        people = [Person(frames, track) for track in follow(found.frames)]
+        if not people and choice.no_face == FAIL:
+            raise ValueError(f"{NO_FACE} in more than a few frames; set no_face to {PASS}")
+        if not people:
+            return _as_it_came(frames, found)
+        told = f"{len(people)} person(s) in {len(frames)} frames, found by {found.by}\n"
+        return self._people(frames, people)._replace(told=told)
+
+    def _framed(self, frames: HostFrames, choice: FaceChoice) -> RestoredClip:
+        decided = any(self.wishes[0].values())  # by hand: then a face need not be found
+        empty = [False] * len(frames) if decided else faceless(frames, choice, clip=True)
+        if all(empty):
+            self.request = self.request._replace(operations=())
+        groups = parts(len(frames), frames.height * frames.width)
+        routing = self._route(frames, groups)
+        verdict = self._verdict(routing, empty)
+        filled, bars = Filled(len(frames)), []
+        for number, rows in enumerate(groups):
+            result = self._part(frames[rows], routing.of(rows), (number, len(groups)))
+            filled.put(rows, frames.written(rows, result.images, result.uncertainty))
+            bars = bars or _bar(verdict, result, f"clip of {len(frames)} frames")
+        return RestoredClip(filled.planes, verdict, bars, "")
+
+    def _people(self, frames: HostFrames, people: Sequence[Person]) -> RestoredClip:
+        largest = max(frames.height * frames.width, *(person.side**2 for person in people))
+        groups = parts(len(frames), largest)
+        routings = [self._route(person, parts(len(person), largest)) for person in people]
+        verdicts = [self._verdict(routing, ()) for routing in routings]
+        filled, bars = Filled(len(frames)), {}
+        for number, rows in enumerate(groups):
+            images = pixels = frames[rows]
+            spread = torch.zeros_like(pixels[:, :1])
+            for who, person in enumerate(people):
+                faces = person.cut(pixels, rows)
+                if not len(faces.crops):
+                    continue
+                turn = number * len(people) + who, len(groups) * len(people)
+                result = self._part(faces.crops, routings[who].of(person.rows(rows)), turn)
+                images, _ = faces.paste(images, result.images, FEATHER, match_colour=True)
+                if result.uncertainty is not None:
+                    laid = faces.lay(result.uncertainty, pixels, FEATHER)[0]
+                    spread = torch.maximum(spread, laid)
+                if who not in bars:
+                    (bars[who],) = _bar(verdicts[who], result, f"person {who + 1}")
+            filled.put(rows, frames.written(rows, images, spread))
+        for who, person in enumerate(people):
+            outside = None if person.visible else "its box lies outside the picture"
+            leave_alone([bars[who]], [outside])
+        return RestoredClip(filled.planes, verdicts[0], [bars[who] for who in sorted(bars)], "")
+
+    def _route(self, frames: Frames, groups: Sequence[slice]) -> Routing:
+        return self.model.pipeline.route_clip(frames, self.request, groups, self.room)
+
+    def _part(self, pixels: Tensor, routing: Routing, turn: tuple[int, int]) -> Restoration:
+        """A few frames as the clip's verdict says, all from the same noise; which part of all."""
+        generator = torch.Generator().manual_seed(self.seed)
+        room = Stage(self.room, *turn)
+        return self.model.pipeline.restore(
+            pixels, self.request, generator, room=room, routing=routing
+        )
+
+    def _verdict(self, routing: Routing, empty: Sequence[bool]) -> Verdict:
+        return Verdict.of(self.model.pipeline, routing, True, self.wishes, empty)
+
+
+def _bar(verdict: Verdict, result: Restoration, label: str) -> list[dict[str, Any]]:
+    """What the frontend draws of a verdict that all frames share."""
+    shape = verdict.routing.active.shape
+    worked, ran = (each[:1].expand(shape) for each in (result.degrees, result.active))
+    return [{**verdict.bars(worked, ran)[0], "label": label, "picture": None}]
+
+
+def _as_it_came(frames: HostFrames, found: FoundFaces) -> RestoredClip:
+    """A clip in which nobody was found."""
+    filled = Filled(len(frames))
+    for rows in parts(len(frames), frames.height * frames.width):
+        filled.put(rows, frames.written(rows, frames[rows], None))
+    return RestoredClip(filled.planes, None, [], f"{NO_FACE} by {found.by}: nothing was done")

@@ -1,0 +1,25 @@
+"""The example workflows: what people read in ComfyUI's *Templates*, by the name that tests use."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+TITLES = {
+    "restore_portrait": "Restore a portrait",
+    "restore_portrait_app": "Restore a portrait.app",
+    "restore_every_face": "Restore every face of a photo",
+    "calibrate_by_hand": "Restore by hand, every slider",
+    "candidates": "Several candidates for one portrait",
+    "batch_folder": "Restore a folder of photos",
+    "video_frames": "Restore a video",
+    "pipeline_taken_apart": "Restore step by step",
+    "simulate_restore_compare": "Retouch, restore, measure",
+    "retouch_portrait": "Retouch blemishes",
+    "retouch_portrait_app": "Retouch blemishes.app",
+    "retouch_and_restore": "Retouch, then look for it",
+    "inpaint_portrait": "Fill a hole in a face",
+}
+
+
+def file_of(name: str) -> Path:
+    """The workflow that the host lists."""
+    return ROOT / "workflows" / f"{TITLES[name]}.json"
