@@ -6,6 +6,7 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
+from .bands import bands
 from .coarse_encoder import CoarseEncoder, degree_planes, hedge
 from .contract import DirectAnswer
 from .native_view import OWN_SIZE, NativeView
@@ -73,12 +74,23 @@ def slice_tone(grid: Tensor, photo: Tensor) -> Tensor:
         B 3 H W, to be added to the photo.
     """
     height, width = photo.shape[-2:]
-    guide = photo.mean(dim=1, keepdim=True)
     rows = torch.linspace(-1, 1, 2 * height + 1, device=photo.device, dtype=photo.dtype)[1::2]
     columns = torch.linspace(-1, 1, 2 * width + 1, device=photo.device, dtype=photo.dtype)[1::2]
+    parts = bands(photo)
+    if len(parts) == 1:
+        return _slice_rows(grid, photo, rows, columns)
+    change = torch.empty_like(photo)
+    for band in parts:
+        change[:, :, band] = _slice_rows(grid, photo[:, :, band], rows[band], columns)
+    return change
+
+
+def _slice_rows(grid: Tensor, photo: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """The change of some rows of a photo, whose centres are given as shares, -1 to 1."""
     y, x = torch.meshgrid(rows, columns, indexing="ij")
     centres = torch.stack((x, y), dim=-1).expand(len(photo), -1, -1, -1)
-    at = torch.cat((centres, guide.permute(0, 2, 3, 1)), dim=-1)[:, None]
+    guide = photo.mean(dim=1)[..., None]
+    at = torch.cat((centres, guide), dim=-1)[:, None]
     matrices = F.grid_sample(grid, at, "bilinear", "border", align_corners=False)[:, :, 0]
     matrices = matrices.unflatten(1, (3, 4))
     return (matrices[:, :, :3] * photo[:, None]).sum(2) + matrices[:, :, 3]

@@ -10,9 +10,10 @@ from torch import Tensor
 from ...models.mofrr.contract import DirectExpert, Expert
 from ...models.mofrr.native_view import NativeView, look
 from ...models.mofrr.warping import warp_smoothly
-from ..photos.arrays import to_working_size
+from ..photos.arrays import reduce_to, to_signed, to_working_size
+from ..photos.tiles import Window
 from ..placement import dtype_of, onloaded
-from .edits import AppliedEdit, put, take
+from .edits import AppliedEdit, take
 from .experts import Task
 
 
@@ -70,23 +71,97 @@ class DirectEdit(NamedTuple):
         residual = None if self.residual is None else self.residual * gain
         return self._replace(flow=flow, residual=residual)
 
-    def applied(self, photo: Tensor, strength: float) -> AppliedEdit:
+    def applied(self, photo: Tensor, strength: float) -> "AppliedAtOnce":
         """A part of the edit applied to photos B 3 H W in [-1, 1] of its size."""
-        photo = take(photo, self.rows)
-        residual, flow, warped = photo.new_zeros(1).expand_as(photo), None, photo
-        if self.residual is not None:
-            residual = self.residual * strength
-        if self.flow is not None:
-            flow = spread(self.flow * strength, photo)
-            warped = warp_smoothly(photo, flow)
-        return AppliedEdit(self.rows, warped, flow, residual, self.degree, direct=True)
+        return AppliedAtOnce(self.rows, take(photo, self.rows), self, strength)
+
+
+class AppliedAtOnce(NamedTuple):
+    """A direct edit times a strength, applied when one looks: image = warp(photo + residual).
+
+    It has the fields of an `AppliedEdit`, made anew each time; only the photo and the edit are kept.
+    """
+
+    rows: Tensor  # n, places in the batch
+    photo: Tensor  # n 3 H W, in [-1, 1]; with `unit` in [0, 1]
+    edit: DirectEdit
+    strength: float
+    unit: bool = False
+    scale = (1.0, 1.0)
+
+    @property
+    def degree(self) -> Tensor:
+        """The degree of the edit, n."""
+        return self.edit.degree
+
+    @property
+    def residual(self) -> Tensor:
+        """N 3 H W, before the flow; zeros, which take no memory, where there is none."""
+        if self.edit.residual is None:
+            return self.photo.new_zeros(1).expand_as(self.photo)
+        return self.edit.residual if self.strength == 1 else self.edit.residual * self.strength
+
+    @property
+    def flow(self) -> Tensor | None:
+        """N 2 H W in pixels; None where nothing moves."""
+        if self.edit.flow is None:
+            return None
+        return spread(self.edit.flow * self.strength, self.photo)
+
+    @property
+    def shown_flow(self) -> Tensor:
+        """The flow: zeros, which take no memory, where nothing moves."""
+        flow = self.flow
+        return self.photo.new_zeros(1).expand_as(self.photo[:, :2]) if flow is None else flow
+
+    @property
+    def warped(self) -> Tensor:
+        """N 3 H W, the photos moved by the flow."""
+        return self.whole().warped
+
+    @property
+    def image(self) -> Tensor:
+        """The photos as this expert alone restores them, n 3 H W around [-1, 1], not clamped."""
+        return self.whole().image
+
+    def change(self, photo: Tensor) -> Tensor:
+        """Image minus photo, n 3 H W, of the n photos n 3 H W."""
+        return self.whole().change(photo)
+
+    def small_change(self, change: Tensor, photo: Tensor) -> Tensor:
+        """The change brought to the size of photos n 3 h w."""
+        return reduce_to(change, (photo.shape[-2], photo.shape[-1]))
+
+    def cut(self, place: Window) -> AppliedEdit:
+        """The part of it in a window of the photos."""
+        return self.whole().cut(place)
+
+    def averaged(self, num_samples: int) -> "AppliedEdit | AppliedAtOnce":
+        """The mean over the samples of each photo, which follow one another in the batch."""
+        return self if num_samples == 1 else self.whole().averaged(num_samples)
+
+    def whole(self) -> AppliedEdit:
+        """It with everything made."""
+        photo, flow = to_signed(self.photo) if self.unit else self.photo, self.flow
+        warped = photo if flow is None else warp_smoothly(photo, flow)
+        return AppliedEdit(self.rows, warped, flow, self.residual, self.degree)
 
 
 def spread(flow: Tensor, photo: Tensor) -> Tensor:
     """A flow n 2 h w in thousandths of the sides -> n 2 H W in pixels of the photo, bicubic."""
     height, width = photo.shape[-2:]
-    whole = F.interpolate(flow, (height, width), mode="bicubic")
-    return whole * whole.new_tensor([width, height]).view(1, 2, 1, 1) / 1000
+    return spread_rows(spread_down(flow, height, width), width)
+
+
+def spread_down(flow: Tensor, height: int, width: int) -> Tensor:
+    """The same n 2 h w -> n 2 H w: at full height, from which any rows follow."""
+    tall = F.interpolate(flow, (height, flow.shape[-1]), mode="bicubic")
+    return tall * tall.new_tensor([width, height]).view(1, 2, 1, 1) / 1000
+
+
+def spread_rows(tall: Tensor, width: int) -> Tensor:
+    """N 2 H w -> n 2 H W."""
+    return F.interpolate(tall, (tall.shape[-2], width), mode="bicubic")
 
 
 def answer_at_once(experts: Mapping[int, DirectExpert], task: Task) -> dict[int, DirectEdit]:
@@ -118,25 +193,3 @@ def _answer(expert: DirectExpert, photo: Tensor, view: NativeView, degree: Tenso
     given = onloaded(expert).answer(photo.to(dtype), seen, degree.to(dtype))
     flow, residual = (None if planes is None else planes.float() for planes in given)
     return DirectEdit(torch.arange(len(photo)), flow, residual, degree)
-
-
-def compose(photo: Tensor, edits: Mapping[str, AppliedEdit]) -> Tensor:
-    """What direct edits do together: residuals first, then one warp by the sum of the flows.
-
-    Args:
-        photo: B 3 H W in [-1, 1].
-        edits: direct ones.
-
-    Returns:
-        B 3 H W, the change on the [-1, 1] scale; exactly zero where no expert ran.
-    """
-    edited, flow = photo.clone(), None
-    for edit in edits.values():
-        put(edited, edit.rows, take(edited, edit.rows) + edit.residual)
-        if edit.flow is not None:
-            flow = photo.new_zeros(len(photo), 2, *photo.shape[-2:]) if flow is None else flow
-            put(flow, edit.rows, take(flow, edit.rows) + edit.flow)
-    if flow is not None:
-        moved = flow.flatten(1).any(1).nonzero()[:, 0]
-        put(edited, moved, warp_smoothly(take(edited, moved), take(flow, moved)))
-    return edited - photo

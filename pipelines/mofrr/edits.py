@@ -106,7 +106,6 @@ class AppliedEdit(NamedTuple):
     degree: Tensor  # n
     scale: tuple[float, float] = (1.0, 1.0)  # H, W of the photos / those the expert worked on
     small: ExpertEdit | None = None  # the edit at working size, times the strength, where it fits
-    direct: bool = False  # whether the residual is added before the photo is moved
 
     @classmethod
     def joined(cls, parts: Sequence["AppliedEdit"]) -> "AppliedEdit":
@@ -120,7 +119,7 @@ class AppliedEdit(NamedTuple):
         )
         flow = torch.cat(flows) if flows else None
         first = parts[0]
-        return cls(rows, warped, flow, residual, degree, first.scale, direct=first.direct)
+        return cls(rows, warped, flow, residual, degree, first.scale)
 
     @property
     def image(self) -> Tensor:
@@ -171,4 +170,4 @@ class AppliedEdit(NamedTuple):
 
         warped, residual, degree = (mean(x) for x in (self.warped, self.residual, self.degree))
         flow = None if self.flow is None else mean(self.flow)
-        return AppliedEdit(rows, warped, flow, residual, degree, self.scale, direct=self.direct)
+        return AppliedEdit(rows, warped, flow, residual, degree, self.scale)

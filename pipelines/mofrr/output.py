@@ -1,6 +1,6 @@
 """What MoFRR's pipeline answers with."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..photos.arrays import stack_images, to_unit, write_images
 from .candidates import Candidate, Samples, offered
-from .direct import DirectEdit
+from .direct import AppliedAtOnce, DirectEdit
 from .edits import AppliedEdit, ExpertEdit
 from .request import Generators
 from .routing import Routing
@@ -26,7 +26,9 @@ class Restoration(NamedTuple):
     routing: Routing  # on B photos
     degrees: Tensor  # B K, that the experts worked with; 0 where they did not run
     active: Tensor  # B K, which experts ran
-    edits: Mapping[str, AppliedEdit] = {}  # of each active expert, its rows counting photos
+    edits: Mapping[
+        str, AppliedEdit | AppliedAtOnce
+    ] = {}  # of each active expert, its rows counting photos
     uncertainty: Tensor | None = None  # B 1 H W
     samples: Samples | None = None  # where degrees were drawn
 
@@ -74,26 +76,25 @@ class Joined(NamedTuple):
 
     images: Tensor  # B 3 H W in [0, 1]
     uncertainty: Tensor | None  # B 1 H W, spread of the samples; None with one sample
-    edits: dict[str, AppliedEdit]  # at the photos' size, where they were to be kept
+    edits: Mapping[
+        str, AppliedEdit | AppliedAtOnce
+    ]  # at the photos' size, where they were to be kept
 
 
-class ExpertImages(Mapping[str, list[Any]]):
-    """Each expert's images of all photos, made when they are first looked at.
+class ByExpert(Mapping[str, list[Any]]):
+    """Something of each expert for all photos, made when it is first looked at.
 
     Args:
-        parts: the batches of a call.
         names: of the experts.
-        output_type: the form of the images, as for the call.
+        make: an expert's name -> a list over the photos, None for those on which it did not run.
     """
 
-    def __init__(
-        self, parts: Sequence[Restoration], names: Sequence[str], output_type: str
-    ) -> None:
-        self._parts, self._output_type = parts, output_type
+    def __init__(self, names: Sequence[str], make: Callable[[str], list[Any]]) -> None:
+        self._make = make
         self._made: dict[str, list[Any] | None] = dict.fromkeys(names)
 
     def __getitem__(self, name: str) -> list[Any]:
-        """The images of an expert, None for photos on which it did not run."""
+        """That of an expert."""
         made = self._made[name]
         if made is None:
             made = self._made[name] = self._make(name)
@@ -108,14 +109,20 @@ class ExpertImages(Mapping[str, list[Any]]):
         return len(self._made)
 
     def __repr__(self) -> str:
-        """The experts' names; no image is made for it."""
+        """The experts' names; nothing is made for it."""
         return f"{type(self).__name__}({', '.join(self)})"
 
-    def _make(self, name: str) -> list[Any]:
-        planes = [image for part in self._parts for image in part.by_photo(name, "image")]
+
+def expert_images(parts: Sequence[Restoration], names: Sequence[str], output_type: str) -> ByExpert:
+    """Each expert's images of the photos of a call, in a form that the call can have."""
+
+    def make(name: str) -> list[Any]:
+        planes = [image for part in parts for image in part.by_photo(name, "image")]
         present = [to_unit(each) for each in planes if each is not None]
-        images = iter(write_images(present, [None] * len(present), self._output_type))
+        images = iter(write_images(present, [None] * len(present), output_type))
         return [None if each is None else next(images) for each in planes]
+
+    return ByExpert(names, make)
 
 
 @dataclass
@@ -133,7 +140,7 @@ class MoFRRPipelineOutput(BaseOutput):
         active: B K, bool: which experts ran.
         expert_images: of each expert (the operations, then "shared") a list over the photos: the
             photo as this expert alone restores it, in the form of `images`; None where it did not
-            run. They are made when they are looked at.
+            run. They are made when they are first looked at, as residuals and flows are.
         residuals: likewise, tensors 3 H W on the [-1, 1] scale, times the strength; there,
             expert image = warp(photo, flow) + residual.
         flows: likewise, tensors 2 H W in pixels (x, y), backward.
@@ -160,8 +167,8 @@ class MoFRRPipelineOutput(BaseOutput):
     degrees: Tensor
     active: Tensor
     expert_images: Mapping[str, list[Any]] | None = None
-    residuals: dict[str, list[Tensor | None]] | None = None
-    flows: dict[str, list[Tensor | None]] | None = None
+    residuals: Mapping[str, list[Tensor | None]] | None = None
+    flows: Mapping[str, list[Tensor | None]] | None = None
     uncertainty: Tensor | list[Tensor] | None = None
     native_size: Tensor | None = None
     quality: Tensor | None = None
@@ -255,15 +262,15 @@ def make_output(
         latents: Any = [part.latents for part in parts]
         return MoFRRPipelineOutput(latents if len(parts) > 1 else latents[0], **report)
 
-    def by_expert(field: str) -> dict[str, list[Tensor | None]]:
-        return {name: [x for part in parts for x in part.by_photo(name, field)] for name in names}
+    def by_expert(field: str) -> ByExpert:
+        return ByExpert(names, lambda n: [x for part in parts for x in part.by_photo(n, field)])
 
     restored = [image for part in parts for image in part.images]
     uncertainty: Any = [part.uncertainty for part in parts]
     return MoFRRPipelineOutput(
         stack_images(write_images(restored, alphas, output_type)),
         **report,
-        expert_images=ExpertImages(parts, names, output_type),
+        expert_images=expert_images(parts, names, output_type),
         residuals=by_expert("residual"),
         flows=by_expert("shown_flow"),
         uncertainty=uncertainty if len(parts) > 1 else uncertainty[0],
