@@ -13,8 +13,8 @@ from .native_view import OWN_SIZE, NativeView
 
 MULTIPLE = 8
 REACH = 80
-"""Pixels, at least as far as a pixel of the change depends on the photo: 2 and 8 by the first and the
-last convolutions, 56 by the context's, 8 by its interpolation."""
+"""Pixels, at least as far as a pixel of the change depends on the photo: 2 and 8 by the first and
+the last convolutions, 56 by the context's, 8 by its interpolation."""
 LIGHT = 0.012
 """Sigma of the blur that holds what belongs to light, as a share of the photo's side."""
 

@@ -79,7 +79,7 @@ class DirectEdit(NamedTuple):
 class AppliedAtOnce(NamedTuple):
     """A direct edit times a strength, applied when one looks: image = warp(photo + residual).
 
-    It has the fields of an `AppliedEdit`, made anew each time; only the photo and the edit are kept.
+    It has the fields of an `AppliedEdit`, made anew each time: only photo and edit are kept.
     """
 
     rows: Tensor  # n, places in the batch
@@ -96,14 +96,14 @@ class AppliedAtOnce(NamedTuple):
 
     @property
     def residual(self) -> Tensor:
-        """N 3 H W, before the flow; zeros, which take no memory, where there is none."""
+        """The change n 3 H W, before the flow; zeros, which take no memory, where there is none."""
         if self.edit.residual is None:
             return self.photo.new_zeros(1).expand_as(self.photo)
         return self.edit.residual if self.strength == 1 else self.edit.residual * self.strength
 
     @property
     def flow(self) -> Tensor | None:
-        """N 2 H W in pixels; None where nothing moves."""
+        """The flow n 2 H W in pixels; None where nothing moves."""
         if self.edit.flow is None:
             return None
         return spread(self.edit.flow * self.strength, self.photo)
@@ -116,7 +116,7 @@ class AppliedAtOnce(NamedTuple):
 
     @property
     def warped(self) -> Tensor:
-        """N 3 H W, the photos moved by the flow."""
+        """The photos moved by the flow, n 3 H W."""
         return self.whole().warped
 
     @property
@@ -147,6 +147,9 @@ class AppliedAtOnce(NamedTuple):
         return AppliedEdit(self.rows, warped, flow, self.residual, self.degree)
 
 
+AnyApplied = AppliedEdit | AppliedAtOnce
+
+
 def spread(flow: Tensor, photo: Tensor) -> Tensor:
     """A flow n 2 h w in thousandths of the sides -> n 2 H W in pixels of the photo, bicubic."""
     height, width = photo.shape[-2:]
@@ -160,7 +163,7 @@ def spread_down(flow: Tensor, height: int, width: int) -> Tensor:
 
 
 def spread_rows(tall: Tensor, width: int) -> Tensor:
-    """N 2 H w -> n 2 H W."""
+    """The second half of that: n 2 H w -> n 2 H W."""
     return F.interpolate(tall, (tall.shape[-2], width), mode="bicubic")
 
 

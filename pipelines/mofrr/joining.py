@@ -13,8 +13,8 @@ from ..photos.arrays import add_residual, to_signed
 from ..room import OPEN, Room, Share, Work
 from .components import MoFRRParts
 from .composing import undo
-from .direct import AppliedAtOnce, DirectEdit
-from .edits import AppliedEdit, ExpertEdit, put, take
+from .direct import AnyApplied, AppliedAtOnce, DirectEdit
+from .edits import ExpertEdit, put, take
 from .merging import Applied, averaged, merge
 from .output import Joined, repeat, summarise_samples
 
@@ -27,7 +27,7 @@ class MoFRRJoining(MoFRRParts):
     @torch.no_grad()
     def apply(
         self, photo: Tensor, edit: ExpertEdit | DirectEdit, strength: float = 1.0
-    ) -> AppliedEdit | AppliedAtOnce:
+    ) -> AnyApplied:
         """Brings an edit to the photos' size and applies a part of it; B 3 H W in [-1, 1]."""
         return edit.applied(photo, strength)
 

@@ -11,11 +11,11 @@ from ..photos.tiles import Window, blend_tiles, windows
 from ..placement import dtype_of, onloaded
 from .components import SHARED
 from .composing import compose
-from .direct import AppliedAtOnce
+from .direct import AnyApplied, AppliedAtOnce
 from .edits import AppliedEdit, put, take
 
 OVERLAP = 64  # pixels of the photo by which tiles overlap
-Applied = Mapping[str, AppliedEdit | AppliedAtOnce]
+Applied = Mapping[str, AnyApplied]
 
 
 def merge(

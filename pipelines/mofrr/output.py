@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,8 +13,8 @@ from torch import Tensor
 
 from ..photos.arrays import stack_images, to_unit, write_images
 from .candidates import Candidate, Samples, offered
-from .direct import AppliedAtOnce, DirectEdit
-from .edits import AppliedEdit, ExpertEdit
+from .direct import AnyApplied, DirectEdit
+from .edits import ExpertEdit
 from .request import Generators
 from .routing import Routing
 
@@ -26,9 +27,7 @@ class Restoration(NamedTuple):
     routing: Routing  # on B photos
     degrees: Tensor  # B K, that the experts worked with; 0 where they did not run
     active: Tensor  # B K, which experts ran
-    edits: Mapping[
-        str, AppliedEdit | AppliedAtOnce
-    ] = {}  # of each active expert, its rows counting photos
+    edits: Mapping[str, AnyApplied] = {}  # of each active expert, its rows counting photos
     uncertainty: Tensor | None = None  # B 1 H W
     samples: Samples | None = None  # where degrees were drawn
 
@@ -76,9 +75,7 @@ class Joined(NamedTuple):
 
     images: Tensor  # B 3 H W in [0, 1]
     uncertainty: Tensor | None  # B 1 H W, spread of the samples; None with one sample
-    edits: Mapping[
-        str, AppliedEdit | AppliedAtOnce
-    ]  # at the photos' size, where they were to be kept
+    edits: Mapping[str, AnyApplied]  # at the photos' size, where they were to be kept
 
 
 class ByExpert(Mapping[str, list[Any]]):
@@ -113,16 +110,15 @@ class ByExpert(Mapping[str, list[Any]]):
         return f"{type(self).__name__}({', '.join(self)})"
 
 
-def expert_images(parts: Sequence[Restoration], names: Sequence[str], output_type: str) -> ByExpert:
-    """Each expert's images of the photos of a call, in a form that the call can have."""
+def _planes(parts: Sequence[Restoration], field: str, name: str) -> list[Tensor | None]:
+    return [planes for part in parts for planes in part.by_photo(name, field)]
 
-    def make(name: str) -> list[Any]:
-        planes = [image for part in parts for image in part.by_photo(name, "image")]
-        present = [to_unit(each) for each in planes if each is not None]
-        images = iter(write_images(present, [None] * len(present), output_type))
-        return [None if each is None else next(images) for each in planes]
 
-    return ByExpert(names, make)
+def _pictures(parts: Sequence[Restoration], output_type: str, name: str) -> list[Any]:
+    planes = _planes(parts, "image", name)
+    present = [to_unit(each) for each in planes if each is not None]
+    images = iter(write_images(present, [None] * len(present), output_type))
+    return [None if each is None else next(images) for each in planes]
 
 
 @dataclass
@@ -262,17 +258,14 @@ def make_output(
         latents: Any = [part.latents for part in parts]
         return MoFRRPipelineOutput(latents if len(parts) > 1 else latents[0], **report)
 
-    def by_expert(field: str) -> ByExpert:
-        return ByExpert(names, lambda n: [x for part in parts for x in part.by_photo(n, field)])
-
     restored = [image for part in parts for image in part.images]
     uncertainty: Any = [part.uncertainty for part in parts]
     return MoFRRPipelineOutput(
         stack_images(write_images(restored, alphas, output_type)),
         **report,
-        expert_images=expert_images(parts, names, output_type),
-        residuals=by_expert("residual"),
-        flows=by_expert("shown_flow"),
+        expert_images=ByExpert(names, partial(_pictures, parts, output_type)),
+        residuals=ByExpert(names, partial(_planes, parts, "residual")),
+        flows=ByExpert(names, partial(_planes, parts, "shown_flow")),
         uncertainty=uncertainty if len(parts) > 1 else uncertainty[0],
         candidates=candidates_of(parts, alphas, names, output_type),
     )
