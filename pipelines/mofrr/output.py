@@ -1,6 +1,6 @@
 """What MoFRR's pipeline answers with."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -11,7 +11,8 @@ from diffusers.utils import BaseOutput
 from PIL import Image
 from torch import Tensor
 
-from ..photos.arrays import stack_images, to_unit, write_images
+from ..photos.arrays import stack_images, write_images
+from .by_expert import ByExpert, pictures_of, planes_of
 from .candidates import Candidate, Samples, offered
 from .direct import AnyApplied, DirectEdit
 from .edits import ExpertEdit
@@ -76,49 +77,6 @@ class Joined(NamedTuple):
     images: Tensor  # B 3 H W in [0, 1]
     uncertainty: Tensor | None  # B 1 H W, spread of the samples; None with one sample
     edits: Mapping[str, AnyApplied]  # at the photos' size, where they were to be kept
-
-
-class ByExpert(Mapping[str, list[Any]]):
-    """Something of each expert for all photos, made when it is first looked at.
-
-    Args:
-        names: of the experts.
-        make: an expert's name -> a list over the photos, None for those on which it did not run.
-    """
-
-    def __init__(self, names: Sequence[str], make: Callable[[str], list[Any]]) -> None:
-        self._make = make
-        self._made: dict[str, list[Any] | None] = dict.fromkeys(names)
-
-    def __getitem__(self, name: str) -> list[Any]:
-        """That of an expert."""
-        made = self._made[name]
-        if made is None:
-            made = self._made[name] = self._make(name)
-        return made
-
-    def __iter__(self) -> Iterator[str]:
-        """The experts' names."""
-        return iter(self._made)
-
-    def __len__(self) -> int:
-        """How many experts there are."""
-        return len(self._made)
-
-    def __repr__(self) -> str:
-        """The experts' names; nothing is made for it."""
-        return f"{type(self).__name__}({', '.join(self)})"
-
-
-def _planes(parts: Sequence[Restoration], field: str, name: str) -> list[Tensor | None]:
-    return [planes for part in parts for planes in part.by_photo(name, field)]
-
-
-def _pictures(parts: Sequence[Restoration], output_type: str, name: str) -> list[Any]:
-    planes = _planes(parts, "image", name)
-    present = [to_unit(each) for each in planes if each is not None]
-    images = iter(write_images(present, [None] * len(present), output_type))
-    return [None if each is None else next(images) for each in planes]
 
 
 @dataclass
@@ -263,9 +221,9 @@ def make_output(
     return MoFRRPipelineOutput(
         stack_images(write_images(restored, alphas, output_type)),
         **report,
-        expert_images=ByExpert(names, partial(_pictures, parts, output_type)),
-        residuals=ByExpert(names, partial(_planes, parts, "residual")),
-        flows=ByExpert(names, partial(_planes, parts, "shown_flow")),
+        expert_images=ByExpert(names, partial(pictures_of, parts, output_type)),
+        residuals=ByExpert(names, partial(planes_of, parts, "residual")),
+        flows=ByExpert(names, partial(planes_of, parts, "shown_flow")),
         uncertainty=uncertainty if len(parts) > 1 else uncertainty[0],
         candidates=candidates_of(parts, alphas, names, output_type),
     )
