@@ -82,7 +82,7 @@ def test_export(frr, model, disk):
 
 def test_train(frr, faces, disk):
     settings = ["--set", "steps=3", "--set", "size=64", "--set", "batch_size=1"]
-    line = ["train", "router", "--faces", faces, *settings, "--set", "save_seconds=0"]
+    line = ["train", "router", "--faces", faces, *settings]
     frr(*line, "--run", "elsewhere", "--minutes", 0)
     disk.mount(int(1.5 * Path("elsewhere/checkpoint.pt").stat().st_size), ",remount")
     run = disk.path / "run"
