@@ -81,7 +81,8 @@ def test_export(frr, model, disk):
 
 
 def test_train(frr, faces, disk):
-    settings = ["--set", "steps=3", "--set", "size=64", "--set", "batch_size=1"]
+    values = ("steps=3", "size=64", "batch_size=1", "log_every=1")
+    settings = [each for value in values for each in ("--set", value)]
     line = ["train", "router", "--faces", faces, *settings]
     frr(*line, "--run", "elsewhere", "--minutes", 0)
     disk.mount(int(1.5 * Path("elsewhere/checkpoint.pt").stat().st_size), ",remount")
@@ -94,7 +95,7 @@ def test_train(frr, faces, disk):
     disk.grow()
     frr(*line, "--run", run, "--resume")
     logged = [json.loads(each)["step"] for each in (run / "log.jsonl").read_text().splitlines()]
-    assert logged == sorted(set(logged)) and (run / "model").is_dir()
+    assert logged == [1, 2, 3] and (run / "model").is_dir()
 
 
 def test_evaluate(frr, faces, model, disk):
