@@ -19,7 +19,8 @@ from torch import Tensor
 from frr import MoFRRPipeline, hub
 from frr.models.mofrr import texture_expert
 from frr.models.mofrr.native_view import NativeView
-from frr.pipelines.mofrr.direct import DirectEdit, compose
+from frr.pipelines.mofrr.composing import compose
+from frr.pipelines.mofrr.direct import DirectEdit
 from frr.pipelines.simulate.effects import FELT
 from frr.training.data.native_capture import NativeFaces, largest_side, open_faces
 from frr.training.judging.evaluate_native import Judge, Photo, World, decibels, photos_of

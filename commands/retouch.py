@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,14 @@ working_size = click.option(
     "--working-size", type=click.IntRange(0), help="Shorter side; 0: the photo's own."
 )
 suffix = click.option("--format", "suffix", type=click.Choice(FORMATS), default="png")
-model = options.model_of(hub.BPFRE)
+
+
+def settings(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that both commands end with."""
+    own = working_size, suffix, options.overwrite, options.resume
+    for option in reversed((*own, bulk.ray, bulk.actors, options.model_of(hub.BPFRE))):
+        command = option(command)
+    return command
 
 
 @click.command(short_help="Remove blemishes from photos of faces.")
@@ -43,13 +50,7 @@ model = options.model_of(hub.BPFRE)
     help="Retouch this kind alone; may be given several times. Takes a model with a healer.",
 )
 @click.option("--stages", is_flag=True, help="Also write the coarse result and both maps.")
-@working_size
-@suffix
-@options.overwrite
-@options.resume
-@bulk.ray
-@bulk.actors
-@model
+@settings
 def retouch(paths: Sequence[Path | str], folder: Path, **given: Any) -> None:
     """Remove acne, redness, scars, spots, pores and wrinkles from PHOTOs; moles are kept.
 
@@ -66,13 +67,7 @@ def retouch(paths: Sequence[Path | str], folder: Path, **given: Any) -> None:
 @click.option(
     "--mask", type=_existing, required=True, help="Picture(s), white where the photo is filled."
 )
-@working_size
-@suffix
-@options.overwrite
-@options.resume
-@bulk.ray
-@bulk.actors
-@model
+@settings
 def inpaint(paths: Sequence[Path | str], folder: Path, **given: Any) -> None:
     """Fill what a mask covers on PHOTOs, files or folders of them; all else stays as it is.
 

@@ -8,12 +8,16 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
+from .bands import bands, in_tiles
 from .coarse_encoder import degree_planes, hedge
 from .contract import DirectAnswer
 from .native_view import OWN_SIZE, NativeView
 from .texture_diffusion import BANDS, TextureDiffusion
 
 MULTIPLE = 8
+REACH = 80
+"""Pixels, at least as far as a pixel of the change depends on the photo: 2 and 8 by the first and
+the last convolutions, 56 by the context's, 8 by its interpolation."""
 LIGHT = 0.012
 """Sigma of the blur that holds what belongs to light, as a share of the photo's side."""
 
@@ -68,8 +72,10 @@ class TextureExpert(ModelMixin, ConfigMixin):
         """See `DirectExpert`."""
         height, width = photo.shape[-2:]
         padded = F.pad(photo, (0, -width % MULTIPLE, 0, -height % MULTIPLE), mode="replicate")
-        change = self(padded, degree_planes(degree, view))
-        change = without_light(change, _sides(photo))
+        condition = degree_planes(degree, view)
+        change = in_tiles(lambda tile: self(tile, condition), padded, REACH)
+        del padded
+        change = without_light(change, _sides(photo), in_place=not change.requires_grad)
         change = hedge(change, degree, self.config.unknown_share)
         return DirectAnswer(residual=change[..., :height, :width])
 
@@ -123,14 +129,28 @@ def _sides(photo: Tensor) -> Tensor:
     return photo.new_full((len(photo),), min(photo.shape[-2:]), dtype=torch.float32)
 
 
-def without_light(change: Tensor, side: Tensor) -> Tensor:
-    """A change B 3 h w less its own blur, by sigma `LIGHT` of the photo's side B."""
+def without_light(change: Tensor, side: Tensor, in_place: bool = False) -> Tensor:
+    """A change B 3 h w less its own blur, by sigma `LIGHT` of the photo's side B.
+
+    Args:
+        change: its sides divisible by 4.
+        side: in pixels.
+        in_place: whether `change` itself may be written to, which saves as much memory.
+    """
     height, width = change.shape[-2:]
     small = F.avg_pool2d(change, 4)
     sigma = (LIGHT * side.float() / 4).clamp_min(0.5)
     rows, columns = (_blur_matrix(length // 4, sigma).to(change) for length in (height, width))
     blurred = rows[:, None] @ small @ columns[:, None].mT
-    return change - F.interpolate(blurred, (height, width), mode="bilinear")
+    if not in_place:
+        return change - F.interpolate(blurred, (height, width), mode="bilinear")
+    for band in bands(change, 4):
+        first = max(0, band.start // 4 - 1)  # a row more on either side, to go over into
+        rows = blurred[:, :, first : band.stop // 4 + 1]
+        light = F.interpolate(rows, (4 * rows.shape[-2], width), mode="bilinear")
+        light = light[:, :, band.start - 4 * first :]
+        change[:, :, band] -= light[:, :, : band.stop - band.start]
+    return change
 
 
 def _blur_matrix(size: int, sigma: Tensor) -> Tensor:

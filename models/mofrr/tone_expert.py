@@ -7,6 +7,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
 from ..resampling import line_matrix
+from .bands import bands
 from .coarse_encoder import CoarseEncoder, degree_planes, hedge
 from .contract import DirectAnswer
 from .native_view import OWN_SIZE, NativeView
@@ -76,11 +77,30 @@ def slice_tone(grid: Tensor, photo: Tensor) -> Tensor:
     Returns:
         B 3 H W, to be added to the photo.
     """
-    count, _, height, width = photo.shape
-    rows = line_matrix(grid.shape[-2], height, "bilinear", grid.device, grid.dtype)
-    rows = rows @ grid.movedim(-2, 1).flatten(2)
-    rows = rows.view(count * height, 12, *grid.shape[2::2])
+    height, width = photo.shape[-2:]
+    lines = line_matrix(grid.shape[-2], height, "bilinear", grid.device, grid.dtype)
     columns = torch.linspace(-1, 1, 2 * width + 1, device=photo.device, dtype=photo.dtype)[1::2]
+    parts = bands(photo)
+    if len(parts) == 1:
+        return _slice_rows(grid, photo, lines, columns)
+    change = torch.empty_like(photo)
+    for band in parts:
+        change[:, :, band] = _slice_rows(grid, photo[:, :, band], lines[band], columns)
+    return change
+
+
+def _slice_rows(grid: Tensor, photo: Tensor, lines: Tensor, columns: Tensor) -> Tensor:
+    """The change of some rows of a photo.
+
+    Args:
+        grid: B 12 D h w.
+        photo: B 3 R W, the rows.
+        lines: R h, what of the grid's rows lies at each of them.
+        columns: W, the centres of the columns, -1 to 1.
+    """
+    count, _, height, width = photo.shape
+    rows = lines @ grid.movedim(-2, 1).flatten(2)
+    rows = rows.view(count * height, 12, *grid.shape[2::2])
     at = torch.stack((columns.expand(count, height, -1), photo.mean(dim=1)), dim=-1)
     at = at.view(count * height, 1, width, 2)
     read = F.grid_sample(rows, at, "bilinear", "border", align_corners=False)

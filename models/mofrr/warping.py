@@ -18,15 +18,25 @@ def warp(image: Tensor, flow: Tensor) -> Tensor:
     return _sample(image, flow, "bilinear")
 
 
-def warp_smoothly(image: Tensor, flow: Tensor) -> Tensor:
-    """The same, bicubic and held to the range [-1, 1] of photos."""
-    return _sample(image, flow, "bicubic").clamp_(-1, 1)
+def warp_smoothly(image: Tensor, flow: Tensor, top: int = 0) -> Tensor:
+    """The same, bicubic and held to the range [-1, 1] of photos.
+
+    Args:
+        image: B C H W.
+        flow: B 2 h W, of some rows or all.
+        top: the first of them.
+
+    Returns:
+        Those rows, B C h W.
+    """
+    return _sample(image, flow, "bicubic", top).clamp_(-1, 1)
 
 
-def _sample(image: Tensor, flow: Tensor, mode: str) -> Tensor:
+def _sample(image: Tensor, flow: Tensor, mode: str, top: int = 0) -> Tensor:
     height, width = image.shape[-2:]
     flow = flow.float()
-    rows = torch.arange(height, device=flow.device, dtype=torch.float32)
+    bottom = top + flow.shape[-2]
+    rows = torch.arange(top, bottom, device=flow.device, dtype=torch.float32)
     columns = torch.arange(width, device=flow.device, dtype=torch.float32)
     across, down = 2 / max(width - 1, 1), 2 / max(height - 1, 1)
     x = torch.add(columns * across - 1, flow[:, 0], alpha=across)
@@ -35,7 +45,7 @@ def _sample(image: Tensor, flow: Tensor, mode: str) -> Tensor:
     moved = F.grid_sample(image.float(), grid, mode, padding_mode="border", align_corners=True)
     still = (flow[:, :1] == 0) & (flow[:, 1:] == 0)
     if flow.device.type != "cpu" or still.any():  # elsewhere the question takes longer
-        moved = torch.where(still, image.float(), moved)
+        moved = torch.where(still, image[..., top:bottom, :].float(), moved)
     return moved.to(image.dtype)
 
 

@@ -10,7 +10,8 @@ from ...models.mofrr.contract import DirectExpert, Expert
 from ...models.mofrr.native_view import NativeView, look
 from ...models.mofrr.warping import warp_smoothly
 from ...models.resampling import line_matrix
-from ..photos.arrays import to_working_size
+from ..photos.arrays import reduce_to, to_signed, to_working_size
+from ..photos.tiles import Window
 from ..placement import dtype_of, onloaded
 from ..room import Room, Share
 from .edits import AppliedEdit, take
@@ -104,24 +105,100 @@ class DirectEdit(NamedTuple):
             drawn.append(texture.to(self.residual))
         return self._replace(residual=self.residual + torch.cat(drawn))
 
-    def applied(self, photo: Tensor, strength: float) -> AppliedEdit:
+    def applied(self, photo: Tensor, strength: float) -> "AppliedAtOnce":
         """A part of the edit applied to photos B 3 H W in [-1, 1] of its size."""
-        photo = take(photo, self.rows)
-        edit = self if strength == 1 else self.scaled(strength)
-        residual = photo.new_zeros(1).expand_as(photo) if edit.residual is None else edit.residual
-        flow = None if edit.flow is None else spread(edit.flow, photo)
-        return AppliedEdit(self.rows, photo, flow, residual, self.degree, direct=True)
+        return AppliedAtOnce(self.rows, take(photo, self.rows), self, strength)
+
+
+class AppliedAtOnce(NamedTuple):
+    """A direct edit times a strength, applied when one looks: image = warp(photo + residual).
+
+    It has the fields of an `AppliedEdit`, made anew each time: only photo and edit are kept.
+    """
+
+    rows: Tensor  # n, places in the batch
+    photo: Tensor  # n 3 H W, in [-1, 1]; with `unit` in [0, 1]
+    edit: DirectEdit
+    strength: float
+    unit: bool = False
+    scale = (1.0, 1.0)
+
+    @property
+    def degree(self) -> Tensor:
+        """The degree of the edit, n."""
+        return self.edit.degree
+
+    @property
+    def residual(self) -> Tensor:
+        """The change n 3 H W, before the flow; zeros, which take no memory, where there is none."""
+        if self.edit.residual is None:
+            return self.photo.new_zeros(1).expand_as(self.photo)
+        return self.edit.residual if self.strength == 1 else self.edit.residual * self.strength
+
+    @property
+    def flow(self) -> Tensor | None:
+        """The flow n 2 H W in pixels; None where nothing moves."""
+        if self.edit.flow is None:
+            return None
+        return spread(self.edit.flow * self.strength, self.photo)
+
+    @property
+    def shown_flow(self) -> Tensor:
+        """The flow: zeros, which take no memory, where nothing moves."""
+        flow = self.flow
+        return self.photo.new_zeros(1).expand_as(self.photo[:, :2]) if flow is None else flow
+
+    @property
+    def warped(self) -> Tensor:
+        """The photos moved by the flow, n 3 H W."""
+        return self.whole().warped
+
+    @property
+    def image(self) -> Tensor:
+        """The photos as this expert alone restores them, n 3 H W around [-1, 1], not clamped."""
+        return self.whole().image
+
+    def change(self, photo: Tensor) -> Tensor:
+        """Image minus photo, n 3 H W, of the n photos n 3 H W."""
+        return self.whole().change(photo)
+
+    def small_change(self, change: Tensor, photo: Tensor) -> Tensor:
+        """The change brought to the size of photos n 3 h w."""
+        return reduce_to(change, (photo.shape[-2], photo.shape[-1]))
+
+    def cut(self, place: Window) -> AppliedEdit:
+        """The part of it in a window of the photos."""
+        return self.whole().cut(place)
+
+    def averaged(self, num_samples: int) -> "AppliedEdit | AppliedAtOnce":
+        """The mean over the samples of each photo, which follow one another in the batch."""
+        return self if num_samples == 1 else self.whole().averaged(num_samples)
+
+    def whole(self) -> AppliedEdit:
+        """It with everything made."""
+        photo, flow = to_signed(self.photo) if self.unit else self.photo, self.flow
+        warped = photo if flow is None else warp_smoothly(photo, flow)
+        return AppliedEdit(self.rows, warped, flow, self.residual, self.degree)
+
+
+AnyApplied = AppliedEdit | AppliedAtOnce
 
 
 def spread(flow: Tensor, photo: Tensor) -> Tensor:
     """A flow n 2 h w in thousandths of the sides -> n 2 H W in pixels of the photo, bicubic."""
     height, width = photo.shape[-2:]
+    return spread_rows(spread_down(flow, height, width), width)
+
+
+def spread_down(flow: Tensor, height: int, width: int) -> Tensor:
+    """The same n 2 h w -> n 2 H w: at full height, from which any rows follow."""
     pixels = flow * (flow.new_tensor([width, height]) / 1000).view(1, 2, 1, 1)
-    rows, columns = (
-        line_matrix(before, after, "bicubic", flow.device, flow.dtype)
-        for before, after in zip(flow.shape[-2:], (height, width), strict=True)
-    )
-    return (rows @ pixels) @ columns.T
+    return line_matrix(flow.shape[-2], height, "bicubic", flow.device, flow.dtype) @ pixels
+
+
+def spread_rows(tall: Tensor, width: int) -> Tensor:
+    """The second half of that: n 2 H w -> n 2 H W."""
+    return tall @ line_matrix(tall.shape[-1], width, "bicubic", tall.device, tall.dtype).T
 
 
 def answer_at_once(experts: Mapping[int, DirectExpert], task: Task) -> dict[int, DirectEdit]:
@@ -153,34 +230,3 @@ def _answer(expert: DirectExpert, photo: Tensor, view: NativeView, degree: Tenso
     given = onloaded(expert).answer(photo.to(dtype), seen, degree.to(dtype))
     flow, residual = (None if planes is None else planes.float() for planes in given)
     return DirectEdit(torch.arange(len(photo)), flow, residual, degree)
-
-
-def compose(photo: Tensor, edits: Mapping[str, AppliedEdit]) -> Tensor:
-    """What direct edits do together: residuals first, then one warp by the sum of the flows.
-
-    Args:
-        photo: B 3 H W in [-1, 1].
-        edits: direct ones.
-
-    Returns:
-        B 3 H W, the change on the [-1, 1] scale; exactly zero where no expert ran.
-    """
-    edited, flow, moves = photo, None, []
-    for edit in edits.values():
-        if edit.adds:
-            edited = _added(edited, edit.rows, edit.residual)
-        if edit.flow is not None:
-            moves.append(edit.rows)
-            if flow is None and len(edit.rows) < len(photo):
-                flow = photo.new_zeros(len(photo), 2, *photo.shape[-2:])
-            flow = edit.flow if flow is None else _added(flow, edit.rows, edit.flow)
-    if flow is not None:
-        moved = torch.cat(moves).unique()
-        warped = warp_smoothly(take(edited, moved), take(flow, moved))
-        edited = warped if len(moved) == len(photo) else edited.index_copy(0, moved, warped)
-    return edited - photo
-
-
-def _added(planes: Tensor, rows: Tensor, values: Tensor) -> Tensor:
-    """A batch with values added to some of its rows."""
-    return planes + values if len(rows) == len(planes) else planes.index_add(0, rows, values)

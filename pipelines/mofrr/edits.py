@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ...models.mofrr.warping import warp, warp_smoothly
+from ...models.mofrr.warping import warp
 from ..photos.arrays import reduce_to, to_shape
 from ..photos.tiles import Window
 
@@ -100,13 +100,12 @@ class AppliedEdit(NamedTuple):
     """An edit at the photos' size, times the strength: image = warp(photo, flow) + residual."""
 
     rows: Tensor  # n, places in the batch
-    photo: Tensor  # n 3 H W, of direct edits as it came, of others moved by the flow
+    warped: Tensor  # n 3 H W, the photos moved by the flow
     flow: Tensor | None  # n 2 H W; None where nothing moves
-    residual: Tensor  # n 3 H W; one zero for all pixels where nothing is added
+    residual: Tensor  # n 3 H W
     degree: Tensor  # n
     scale: tuple[float, float] = (1.0, 1.0)  # H, W of the photos / those the expert worked on
     small: ExpertEdit | None = None  # the edit at working size, times the strength, where it fits
-    direct: bool = False  # whether the residual is added before the photo is moved, later
 
     @classmethod
     def joined(cls, parts: Sequence["AppliedEdit"]) -> "AppliedEdit":
@@ -114,25 +113,13 @@ class AppliedEdit(NamedTuple):
         if len(parts) == 1:
             return parts[0]
         flows = [part.flow for part in parts if part.flow is not None]
-        rows, photo, residual, degree = (
+        rows, warped, residual, degree = (
             torch.cat([getattr(part, field) for part in parts])
-            for field in ("rows", "photo", "residual", "degree")
+            for field in ("rows", "warped", "residual", "degree")
         )
         flow = torch.cat(flows) if flows else None
         first = parts[0]
-        return cls(rows, photo, flow, residual, degree, first.scale, direct=first.direct)
-
-    @property
-    def warped(self) -> Tensor:
-        """The photos moved by the flow, n 3 H W; for direct edits moved when this is asked."""
-        if self.direct and self.flow is not None:
-            return warp_smoothly(self.photo, self.flow)
-        return self.photo
-
-    @property
-    def adds(self) -> bool:
-        """Whether it has a residual of its own."""
-        return any(self.residual.stride())
+        return cls(rows, warped, flow, residual, degree, first.scale)
 
     @property
     def image(self) -> Tensor:
@@ -144,8 +131,8 @@ class AppliedEdit(NamedTuple):
         """The flow n 2 H W: zeros, which take no memory, where nothing moves."""
         if self.flow is not None:
             return self.flow
-        count, _, height, width = self.photo.shape
-        return self.photo.new_zeros(1).expand(count, 2, height, width)
+        count, _, height, width = self.warped.shape
+        return self.warped.new_zeros(1).expand(count, 2, height, width)
 
     def change(self, photo: Tensor) -> Tensor:
         """Image minus photo, n 3 H W, of the n photos n 3 H W."""
@@ -166,15 +153,11 @@ class AppliedEdit(NamedTuple):
             return reduce_to(change, (height, width))
         return small.on(photo).change(photo)
 
-    def moved(self) -> "AppliedEdit":
-        """The same, its photos moved by the flow now."""
-        return self._replace(photo=self.warped, direct=False)
-
     def cut(self, place: Window) -> "AppliedEdit":
-        """The part of it, when it has been `moved`, in a window of the photos."""
+        """The part of it in a window of the photos."""
         flow = None if self.flow is None else place.of(self.flow)
-        photo, residual = place.of(self.photo), place.of(self.residual)
-        return self._replace(photo=photo, flow=flow, residual=residual, small=None)
+        warped, residual = place.of(self.warped), place.of(self.residual)
+        return self._replace(warped=warped, flow=flow, residual=residual, small=None)
 
     def averaged(self, num_samples: int) -> "AppliedEdit":
         """The mean over the samples of each photo, which follow one another in the batch."""

@@ -12,9 +12,10 @@ from ...models.mofrr.contract import Merger
 from ..photos.arrays import add_residual, to_signed
 from ..room import OPEN, Room, Share, Work
 from .components import MoFRRParts
-from .direct import DirectEdit
-from .edits import AppliedEdit, ExpertEdit, put, take
-from .merging import averaged, merge
+from .composing import undo
+from .direct import AnyApplied, AppliedAtOnce, DirectEdit
+from .edits import ExpertEdit, put, take
+from .merging import Applied, averaged, merge
 from .output import Joined, repeat, summarise_samples
 
 
@@ -26,7 +27,7 @@ class MoFRRJoining(MoFRRParts):
     @torch.no_grad()
     def apply(
         self, photo: Tensor, edit: ExpertEdit | DirectEdit, strength: float = 1.0
-    ) -> AppliedEdit:
+    ) -> AnyApplied:
         """Brings an edit to the photos' size and applies a part of it; B 3 H W in [-1, 1]."""
         return edit.applied(photo, strength)
 
@@ -34,7 +35,7 @@ class MoFRRJoining(MoFRRParts):
     def merge(
         self,
         photo: Tensor,
-        edits: Mapping[str, AppliedEdit],
+        edits: Applied,
         gates: Tensor,
         tile: int | None = None,
     ) -> Tensor:
@@ -68,16 +69,14 @@ class MoFRRJoining(MoFRRParts):
         rows = [edit.rows for edit in edits.values()] if strength > 0 else []
         touched = torch.cat(rows).unique() if rows else torch.zeros(0, dtype=torch.long)
 
-        def act(share: Share) -> list[dict[str, AppliedEdit]]:
+        def act(share: Share) -> list[Applied]:
             kept = []
             for rows in touched.split(share.photos):
                 room.check()
                 part = take(original, rows).to(share.device or original.device)
-                photo, some = to_signed(part), take(gates, rows).to(part.device)
                 mine = {name: edit.of(rows, part.device) for name, edit in edits.items()}
-                applied = {n: self.apply(photo, e, strength) for n, e in mine.items() if e}
-                residual = self.merge(photo, applied, some, share.tile)
-                put(restored, rows, add_residual(part, residual).to(restored.device))
+                mine = {name: edit for name, edit in mine.items() if edit is not None}
+                applied = self._undo(part, mine, strength, restored, rows, gates, share.tile)
                 if keep_edits:
                     kept.append({n: e._replace(rows=rows[e.rows]) for n, e in applied.items()})
             return kept
@@ -91,3 +90,27 @@ class MoFRRJoining(MoFRRParts):
         acts = acts.unflatten(0, (len(pixels), num_samples)).any(1)
         images, spread = summarise_samples(restored, pixels, acts, num_samples)
         return Joined(images, spread, averaged(kept, num_samples))
+
+    def _undo(
+        self,
+        pixels: Tensor,
+        edits: Mapping[str, ExpertEdit | DirectEdit],
+        strength: float,
+        restored: Tensor,
+        rows: Tensor,
+        gates: Tensor,
+        tile: int | None,
+    ) -> Applied:
+        """Applies edits to photos B 3 H W in [0, 1], and writes them into some rows of others."""
+        direct = {name: edit for name, edit in edits.items() if isinstance(edit, DirectEdit)}
+        if self.merger is None and len(direct) == len(edits):
+            undo(pixels, list(direct.values()), strength, restored, rows)
+            return {
+                name: AppliedAtOnce(edit.rows, take(pixels, edit.rows), edit, strength, unit=True)
+                for name, edit in direct.items()
+            }
+        photo, gates = to_signed(pixels), take(gates, rows).to(pixels.device)
+        applied = {name: self.apply(photo, edit, strength) for name, edit in edits.items()}
+        residual = self.merge(photo, applied, gates, tile)
+        put(restored, rows, add_residual(pixels, residual).to(restored.device))
+        return applied

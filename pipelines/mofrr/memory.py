@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from ...models.mofrr.bands import WHOLE
 from ...models.mofrr.native_view import OWN_SIZE
 from ...models.mofrr.texture_expert import TextureExpert
 from ...models.mofrr.tone_expert import ToneExpert
@@ -32,7 +33,8 @@ def bytes_for_picture(part: str, network: Any, height: int, width: int) -> int:
     """
     config = network.config
     if network.size_requirements == OWN_SIZE:
-        return (PLANES + _at_own_size(network)) * height * width
+        area = height * width
+        return PLANES * area + _at_own_size(network) * min(area, WHOLE)
     if part == "router":
         per_pixel = ROUTER_CHANNEL * max(config.embedding_size, config.hidden_sizes[0])
     elif part == "merger":

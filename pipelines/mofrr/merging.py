@@ -10,16 +10,17 @@ from ..photos.arrays import reduce_to, to_shape
 from ..photos.tiles import Window, blend_tiles, windows
 from ..placement import dtype_of, onloaded
 from .components import SHARED
-from .direct import compose
+from .composing import compose
+from .direct import AnyApplied, AppliedAtOnce
 from .edits import AppliedEdit, put, take
 
 OVERLAP = 64  # pixels of the photo by which tiles overlap
-Applied = dict[str, AppliedEdit]
+Applied = Mapping[str, AnyApplied]
 
 
 def merge(
     photo: Tensor,
-    edits: Mapping[str, AppliedEdit],
+    edits: Applied,
     gates: Tensor,
     merger: Merger | None,
     names: Sequence[str],
@@ -63,7 +64,7 @@ def merge(
     return merged
 
 
-def added(photo: Tensor, edits: Mapping[str, AppliedEdit]) -> Tensor:
+def added(photo: Tensor, edits: Applied) -> Tensor:
     """What the edits do without a merger: direct ones together, those of denoisers added to that.
 
     Args:
@@ -73,17 +74,17 @@ def added(photo: Tensor, edits: Mapping[str, AppliedEdit]) -> Tensor:
     Returns:
         B 3 H W on the [-1, 1] scale; exactly zero where no expert ran.
     """
-    direct = {name: edit for name, edit in edits.items() if edit.direct}
+    direct = {n: edit for n, edit in edits.items() if isinstance(edit, AppliedAtOnce)}
     summed = compose(photo, direct) if direct else torch.zeros_like(photo)
     gains = plain_gains(photo, edits)
     for name, edit in edits.items():
-        if not edit.direct:
+        if name not in direct:
             change = edit.change(take(photo, edit.rows))
             put(summed, edit.rows, take(summed, edit.rows).addcmul(change, gains[name]))
     return summed
 
 
-def plain_gains(photo: Tensor, edits: Mapping[str, AppliedEdit]) -> dict[str, Tensor]:
+def plain_gains(photo: Tensor, edits: Applied) -> dict[str, Tensor]:
     """One for the specialised experts; for the shared one only where it is alone."""
     gains = {name: photo.new_ones(len(edit.rows), 1, 1, 1) for name, edit in edits.items()}
     special = [edit.rows for name, edit in edits.items() if name != SHARED]
@@ -97,7 +98,7 @@ def found_gains(
     merger: Merger,
     names: Sequence[str],
     photo: Tensor,
-    edits: Mapping[str, AppliedEdit],
+    edits: Applied,
     changes: Mapping[str, Tensor],
     gates: Tensor,
 ) -> dict[str, Tensor]:
@@ -119,7 +120,7 @@ def found_gains(
     }
 
 
-def _size_of_work(photo: Tensor, edits: Mapping[str, AppliedEdit]) -> tuple[int, int]:
+def _size_of_work(photo: Tensor, edits: Applied) -> tuple[int, int]:
     """Height and width at which the experts worked, the larger ones where they differ."""
     scales = [edit.scale for edit in edits.values()]
     sides = zip(photo.shape[-2:], *scales, strict=True)
@@ -127,10 +128,9 @@ def _size_of_work(photo: Tensor, edits: Mapping[str, AppliedEdit]) -> tuple[int,
     return height, width
 
 
-def averaged(kept: Sequence[Applied], num_samples: int) -> dict[str, AppliedEdit]:
+def averaged(kept: Sequence[Applied], num_samples: int) -> Applied:
     """The edits of all shares, each the mean over the samples of a photo."""
     names = dict.fromkeys(name for share in kept for name in share)
-    joined = {
-        name: AppliedEdit.joined([share[name] for share in kept if name in share]) for name in names
-    }
+    found = {name: [share[name] for share in kept if name in share] for name in names}
+    joined = {n: e[0] if len(e) == 1 else AppliedEdit.joined(e) for n, e in found.items()}
     return {name: edit.averaged(num_samples) for name, edit in joined.items()}

@@ -1,7 +1,8 @@
 """What MoFRR's pipeline answers with."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,10 +11,11 @@ from diffusers.utils import BaseOutput
 from PIL import Image
 from torch import Tensor
 
-from ..photos.arrays import stack_images, to_unit, write_images
+from ..photos.arrays import stack_images, write_images
+from .by_expert import ByExpert, pictures_of, planes_of
 from .candidates import Candidate, Samples, offered
-from .direct import DirectEdit
-from .edits import AppliedEdit, ExpertEdit
+from .direct import AnyApplied, DirectEdit
+from .edits import ExpertEdit
 from .request import Generators
 from .routing import Routing
 
@@ -26,7 +28,7 @@ class Restoration(NamedTuple):
     routing: Routing  # on B photos
     degrees: Tensor  # B K, that the experts worked with; 0 where they did not run
     active: Tensor  # B K, which experts ran
-    edits: Mapping[str, AppliedEdit] = {}  # of each active expert, its rows counting photos
+    edits: Mapping[str, AnyApplied] = {}  # of each active expert, its rows counting photos
     uncertainty: Tensor | None = None  # B 1 H W
     samples: Samples | None = None  # where degrees were drawn
 
@@ -74,48 +76,7 @@ class Joined(NamedTuple):
 
     images: Tensor  # B 3 H W in [0, 1]
     uncertainty: Tensor | None  # B 1 H W, spread of the samples; None with one sample
-    edits: dict[str, AppliedEdit]  # at the photos' size, where they were to be kept
-
-
-class ExpertImages(Mapping[str, list[Any]]):
-    """Each expert's images of all photos, made when they are first looked at.
-
-    Args:
-        parts: the batches of a call.
-        names: of the experts.
-        output_type: the form of the images, as for the call.
-    """
-
-    def __init__(
-        self, parts: Sequence[Restoration], names: Sequence[str], output_type: str
-    ) -> None:
-        self._parts, self._output_type = parts, output_type
-        self._made: dict[str, list[Any] | None] = dict.fromkeys(names)
-
-    def __getitem__(self, name: str) -> list[Any]:
-        """The images of an expert, None for photos on which it did not run."""
-        made = self._made[name]
-        if made is None:
-            made = self._made[name] = self._make(name)
-        return made
-
-    def __iter__(self) -> Iterator[str]:
-        """The experts' names."""
-        return iter(self._made)
-
-    def __len__(self) -> int:
-        """How many experts there are."""
-        return len(self._made)
-
-    def __repr__(self) -> str:
-        """The experts' names; no image is made for it."""
-        return f"{type(self).__name__}({', '.join(self)})"
-
-    def _make(self, name: str) -> list[Any]:
-        planes = [image for part in self._parts for image in part.by_photo(name, "image")]
-        present = [to_unit(each) for each in planes if each is not None]
-        images = iter(write_images(present, [None] * len(present), self._output_type))
-        return [None if each is None else next(images) for each in planes]
+    edits: Mapping[str, AnyApplied]  # at the photos' size, where they were to be kept
 
 
 @dataclass
@@ -133,7 +94,7 @@ class MoFRRPipelineOutput(BaseOutput):
         active: B K, bool: which experts ran.
         expert_images: of each expert (the operations, then "shared") a list over the photos: the
             photo as this expert alone restores it, in the form of `images`; None where it did not
-            run. They are made when they are looked at.
+            run. They are made when they are first looked at, as residuals and flows are.
         residuals: likewise, tensors 3 H W on the [-1, 1] scale, times the strength; there,
             expert image = warp(photo, flow) + residual.
         flows: likewise, tensors 2 H W in pixels (x, y), backward.
@@ -160,8 +121,8 @@ class MoFRRPipelineOutput(BaseOutput):
     degrees: Tensor
     active: Tensor
     expert_images: Mapping[str, list[Any]] | None = None
-    residuals: dict[str, list[Tensor | None]] | None = None
-    flows: dict[str, list[Tensor | None]] | None = None
+    residuals: Mapping[str, list[Tensor | None]] | None = None
+    flows: Mapping[str, list[Tensor | None]] | None = None
     uncertainty: Tensor | list[Tensor] | None = None
     native_size: Tensor | None = None
     quality: Tensor | None = None
@@ -255,17 +216,14 @@ def make_output(
         latents: Any = [part.latents for part in parts]
         return MoFRRPipelineOutput(latents if len(parts) > 1 else latents[0], **report)
 
-    def by_expert(field: str) -> dict[str, list[Tensor | None]]:
-        return {name: [x for part in parts for x in part.by_photo(name, field)] for name in names}
-
     restored = [image for part in parts for image in part.images]
     uncertainty: Any = [part.uncertainty for part in parts]
     return MoFRRPipelineOutput(
         stack_images(write_images(restored, alphas, output_type)),
         **report,
-        expert_images=ExpertImages(parts, names, output_type),
-        residuals=by_expert("residual"),
-        flows=by_expert("shown_flow"),
+        expert_images=ByExpert(names, partial(pictures_of, parts, output_type)),
+        residuals=ByExpert(names, partial(planes_of, parts, "residual")),
+        flows=ByExpert(names, partial(planes_of, parts, "shown_flow")),
         uncertainty=uncertainty if len(parts) > 1 else uncertainty[0],
         candidates=candidates_of(parts, alphas, names, output_type),
     )

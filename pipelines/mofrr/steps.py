@@ -1,8 +1,7 @@
 """The steps of a restoration up to the experts' edits: route, draw noise, run experts.
 
-Each, like those in `joining` that follow, is a method that can be called by itself (as a node of a
-graph, say) and then gives what `restore` gives, to the bit. Photos are B 3 H W in [-1, 1] of any
-size; each step brings them to the working size itself.
+Each, like those in `joining` that follow, is a method that can be called by itself (by a node, say)
+and gives what `restore` gives, to the bit. Photos are B 3 H W in [-1, 1] of any size.
 """
 
 import copy

@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...pipelines.mofrr.direct import answer_at_once, answers_at_once, compose
+from ...pipelines.mofrr.composing import compose
+from ...pipelines.mofrr.direct import answer_at_once, answers_at_once
 from ...pipelines.mofrr.experts import Task
 from ...pipelines.mofrr.routing import Routing
 from ...pipelines.photos.arrays import to_working_size

@@ -57,7 +57,22 @@ class CoarseTruth(NamedTuple):
     degree: Tensor
 
 
-Retouch = Callable[[RetouchSource, str, Tensor, Tensor | None, Sequence[Recipe]], CoarseTruth]
+class Drawn(NamedTuple):
+    """n faces, and what is to be done to them."""
+
+    source: RetouchSource
+    operation: str  # the one that is to be undone
+    images: Tensor  # n 3 H W
+    points: Tensor | None  # n 478 2
+    recipes: Sequence[Recipe]
+
+    @property
+    def column(self) -> int:
+        """The operation's place among the source's."""
+        return self.source.operations.index(self.operation)
+
+
+Retouch = Callable[[Drawn], CoarseTruth]
 
 
 def simulate(
@@ -70,34 +85,23 @@ def simulate(
     """Draws `count` faces and retouches them, mostly by the operation alone."""
     images, points = source.draw(rng, count)
     recipes = recipes_for(operation, source, rng, count)
-    photos, truth, degree = retouch(source, operation, images, points, recipes)
+    photos, truth, degree = retouch(Drawn(source, operation, images, points, recipes))
     return CoarseBatch(retouching_traces(photos), low_band(photos), truth, degree)
 
 
-def retouch_with_flow(
-    source: RetouchSource,
-    operation: str,
-    images: Tensor,
-    points: Tensor | None,
-    recipes: Sequence[Recipe],
-) -> CoarseTruth:
+def retouch_with_flow(drawn: Drawn) -> CoarseTruth:
     """Retouched photos, and the undoing flow, n 2 H/8 W/8 in pixels."""
-    photos = retouch_to_8_bits(images, recipes, points, source.operations)
-    index = source.operations.index(operation)
+    operations, index = drawn.source.operations, drawn.column
+    photos = retouch_to_8_bits(drawn.images, drawn.recipes, drawn.points, operations)
     flow = F.avg_pool2d(photos.flows[:, index], 8)
     return CoarseTruth(photos.image, flow, photos.degrees[:, index])
 
 
-def retouch_with_tone(
-    source: RetouchSource,
-    operation: str,
-    images: Tensor,
-    points: Tensor | None,
-    recipes: Sequence[Recipe],
-) -> CoarseTruth:
+def retouch_with_tone(drawn: Drawn) -> CoarseTruth:
     """Retouched photos, and the change of LL2 / 4, n 3 H/4 W/4."""
-    photos, clean = retouch_and_target(images, points, recipes, operation, source.operations)
-    index = source.operations.index(operation)
+    _, operation, images, points, recipes = drawn
+    operations, index = drawn.source.operations, drawn.column
+    photos, clean = retouch_and_target(images, points, recipes, operation, operations)
     return CoarseTruth(photos.image, low_band(clean - photos.image), photos.degrees[:, index])
 
 

@@ -1,12 +1,16 @@
-"""What is asked for networks that read photos at their own size, against what they hold."""
+"""What networks that read photos at their own size hold: what is asked for, and its growth."""
 
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from frr.models.mofrr import bands
 from frr.models.mofrr.flow_expert import FlowExpert
 from frr.models.mofrr.native_router import NativeRouter
+from frr.models.mofrr.native_view import OWN_SIZE
 from frr.models.mofrr.texture_expert import TextureExpert
 from frr.models.mofrr.tone_expert import ToneExpert
 from frr.pipelines.mofrr.direct import answer_at_once
@@ -43,3 +47,27 @@ def test_memory_asked_for_is_what_is_held_and_not_far_more(make, root, monkeypat
     asked = bytes_for_picture(part, network, SIDE, SIDE)
     assert held.most < asked < 2 * held.most
     assert bytes_for_picture(part, network, 2 * SIDE, SIDE) == 2 * asked
+
+
+def peak_of(pipe, side, operations):
+    from benchmarks.activations import Peak
+
+    levels = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    with torch.no_grad(), Peak() as held:
+        pipe(Image.fromarray(levels), operations=operations)
+    return held.most
+
+
+@pytest.mark.parametrize(("operations", "bytes_a_pixel"), [({}, 40), (set(OPERATIONS), 66)])
+def test_memory_grows_with_the_photo_alone(
+    make_native, root, monkeypatch, operations, bytes_a_pixel
+):
+    monkeypatch.syspath_prepend(str(root))
+    for name, value in (("AT_ONCE", 2**12), ("TILE", 64), ("WHOLE", 2**12)):
+        monkeypatch.setattr(bands, name, value)
+    pipe = make_native()
+    pipe.router.size_requirements = OWN_SIZE._replace(working=64)
+    for expert in (getattr(pipe, f"{name}_expert") for name in OPERATIONS):
+        expert.size_requirements = pipe.router.size_requirements
+    small, large = (peak_of(pipe, side, operations) for side in (256, 768))
+    assert (large - small) / (768**2 - 256**2) < bytes_a_pixel

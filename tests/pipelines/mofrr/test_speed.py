@@ -9,6 +9,7 @@ import torch.nn.functional as F
 
 from frr.models.retouching_traces import local_log_energy
 from frr.models.sizes import SizeRequirements
+from frr.pipelines.mofrr import by_expert
 from frr.pipelines.mofrr import output as mofrr_result
 from frr.pipelines.mofrr.edits import ExpertEdit, put, take
 from frr.pipelines.mofrr.experts import WorkingPhotos
@@ -119,9 +120,13 @@ def test_the_merger_sees_an_edit_as_the_expert_made_it(pipe):
 def test_experts_images_are_made_when_they_are_looked_at(pipe, photos, monkeypatch):
     made = []
     write = mofrr_result.write_images
-    monkeypatch.setattr(
-        mofrr_result, "write_images", lambda *given: made.append(len(given[0])) or write(*given)
-    )
+
+    def count(*given):
+        made.append(len(given[0]))
+        return write(*given)
+
+    for module in (mofrr_result, by_expert):
+        monkeypatch.setattr(module, "write_images", count)
     output = pipe(photos, operations={"whitening", "smoothing"})
     assert made == [2] and list(output.expert_images) == list(pipe.expert_names)
     assert "whitening" in repr(output) and made == [2]
