@@ -88,7 +88,7 @@ def part_of(planes: Tensor, size: Sequence[int], rows: Tensor, columns: Tensor) 
     return planes
 
 
-def share_taken(photo: Tensor, change: Tensor, sigma: float) -> Tensor:
+def share_taken(photo: Tensor, change: Tensor, sigma: float, evident: float = _EVIDENT) -> Tensor:
     """What share of a photo's contrast a change takes away around each place, B C h w in [0, 1].
 
     Detail that a reduced photo does not show goes with the contrast that it does: so the hard edge
@@ -99,8 +99,9 @@ def share_taken(photo: Tensor, change: Tensor, sigma: float) -> Tensor:
         photo: B C h w in [-1, 1].
         change: of the same shape, what is added to it.
         sigma: of the surroundings, in pixels.
+        evident: the less, the fainter a contrast may be and still be followed.
     """
     joined = torch.cat((photo, change, photo * photo, photo * change), dim=1)
     mean, moved, square, product = blur(joined, sigma).chunk(4, dim=1)
-    slope = (product - mean * moved) / ((square - mean * mean).clamp_min(0) + _EVIDENT)
+    slope = (product - mean * moved) / ((square - mean * mean).clamp_min(0) + evident)
     return (-slope).clamp(0, 1)

@@ -149,9 +149,7 @@ def _heal_one(
 
 
 @torch.no_grad()
-def look(
-    healer: Any, small: Tensor, amounts: Tensor, device: torch.device | None = None
-) -> Seen:
+def look(healer: Any, small: Tensor, amounts: Tensor, device: torch.device | None = None) -> Seen:
     """Where to heal a photo 1 3 h w in [-1, 1]: marks by contrast, which the healer confirms.
 
     Contrast finds marks exactly but does not know what belongs to a face; the healer does.

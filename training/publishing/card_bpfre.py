@@ -51,9 +51,10 @@ as FFHQ's aligned crops are. Coarse result and both maps are part of the answer:
 - The two stages work at 256 px; what is finer than that is left to the third one, which looks at
   512 px and acts on the photo's own pixels. It finds marks by contrast, and its network, which
   learnt from a classical retoucher with landmarks, says where skin is and confirms them. It shares
-  that retoucher's taste: some freckles are spots to it, and a mole is what is small, dark and
-  hardly redder than the skin. The evaluation above is of the first two stages; that of the third
-  is in the project's RUNS.md.
+  that retoucher's taste: some freckles are spots to it, and a mole is what is a fifth or more
+  darker than the skin around and hardly redder. All stages keep what it takes for moles, dark
+  freckles and blackheads among them; a paler mole goes. The evaluation above is of the first two
+  stages; that of the third is in the project's RUNS.md.
 """,
     "Training": """
 Every loss of the slides is implemented. These weights were trained on pairs alone, with Haar-band
