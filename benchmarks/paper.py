@@ -141,7 +141,7 @@ def measure(way: Way, images: Tensor, targets: Tensor) -> Found:
 
 def main() -> None:
     """Measures, and prints a table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--faces", type=Path, required=True)
     parser.add_argument("--paper", type=Path, required=True, help="run folder")
     parser.add_argument("--ours", type=Path, required=True, help="run folder")

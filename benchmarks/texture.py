@@ -206,7 +206,7 @@ def write_patches(shown: list[dict[str, Tensor]], name: str, folder: Path, count
 
 def main() -> None:
     """Measures, and prints the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--faces", type=Path, required=True)
     parser.add_argument("--source", action="append", default=[])
     parser.add_argument("--without", action="append", default=[])
