@@ -94,7 +94,8 @@ class Makers:
         pixels = (tensor(photo)[0] + 1) / 2
         faces = FaceFinder().find(pixels)
         crops = crop(pixels, faces, crop_side(faces))
-        edited = self.mofrr.restore(crops, Request(operations={"whitening": True, "smoothing": True})).images
+        request = Request(operations={"whitening": True, "smoothing": True})
+        edited = self.mofrr.restore(crops, request).images
         return to_picture(paste(pixels, faces, crops, edited)[0] * 2 - 1)
 
     def retouched(self, picture: Image.Image) -> Image.Image:
