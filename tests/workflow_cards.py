@@ -21,7 +21,8 @@ from frr.pipelines.simulate.recipe import Recipe, Step
 from frr.pipelines.simulate.simulator import retouch
 
 WIDTH, HEIGHT, GAP = 480, 360, 3
-ALL_THE_WAY = {"operations": set(OPERATIONS), "degrees": dict.fromkeys(OPERATIONS, 1.0)}
+DONE = ("whitening", "smoothing", "eye_enlarging")  # to the sample, all the way
+BY_HAND = {"operations": set(DONE), "degrees": dict.fromkeys(DONE, 1.0)}
 Labelled = tuple[str, Image.Image]
 
 
@@ -87,13 +88,14 @@ class Makers:
         return self.mofrr(picture, **given).images[0]
 
     def every_face(self, photo: Image.Image) -> Image.Image:
-        """A photo of several, each as the router has it."""
+        """A photo of several, skin switched on by hand, the rest as the router has it."""
         from frr.pipelines.photos.faces import crop, crop_side, paste
 
         pixels = (tensor(photo)[0] + 1) / 2
         faces = FaceFinder().find(pixels)
         crops = crop(pixels, faces, crop_side(faces))
-        edited = self.mofrr.restore(crops, Request()).images
+        request = Request(operations={"whitening": True, "smoothing": True})
+        edited = self.mofrr.restore(crops, request).images
         return to_picture(paste(pixels, faces, crops, edited)[0] * 2 - 1)
 
     def retouched(self, picture: Image.Image) -> Image.Image:
@@ -102,9 +104,9 @@ class Makers:
 
 
 def restore_portrait(make: Makers) -> Image.Image:
-    """The sample, and the same with everything on."""
+    """The sample, and what was done to it undone by hand."""
     photo = sample("retouched")
-    return split(("retouched", photo), ("restored by hand", make.restored(photo, **ALL_THE_WAY)))
+    return split(("retouched", photo), ("restored by hand", make.restored(photo, **BY_HAND)))
 
 
 def restore_portrait_app(make: Makers) -> Image.Image:
@@ -123,8 +125,8 @@ def restore_every_face(make: Makers) -> Image.Image:
 def calibrate_by_hand(make: Makers) -> Image.Image:
     """The sample, as found, half and all the way."""
     photo = sample("retouched")
-    half = {"operations": set(OPERATIONS), "degrees": dict.fromkeys(OPERATIONS, 0.5)}
-    given = {"as found": {}, "degrees 0.5": half, "degrees 1": ALL_THE_WAY}
+    half = {"operations": set(DONE), "degrees": dict.fromkeys(DONE, 0.5)}
+    given = {"as found": {}, "degrees 0.5": half, "degrees 1": BY_HAND}
     made = [(words, make.restored(photo, **each)) for words, each in given.items()]
     return grid([("retouched", photo), *made], 2, 1.15)
 
@@ -147,7 +149,7 @@ def batch_folder(make: Makers) -> Image.Image:
 def video_frames(make: Makers) -> Image.Image:
     """The sample coming nearer, before and after."""
     frames = [covering(sample("retouched"), 300, 300, 1 + 0.12 * place) for place in range(3)]
-    made = [("", make.restored(frame, **ALL_THE_WAY)) for frame in frames]
+    made = [("", make.restored(frame, **BY_HAND)) for frame in frames]
     rows = [("a clip", frames[0]), ("", frames[1]), ("", frames[2])]
     return grid([*rows, ("restored", made[0][1]), *made[1:]], 3, 1.1)
 
@@ -159,7 +161,7 @@ def pipeline_taken_apart(make: Makers) -> Image.Image:
         (name.replace("_", " "), make.restored(photo, operations={name}, degrees={name: 1.0}))
         for name in OPERATIONS
     ]
-    whole = make.restored(photo, **ALL_THE_WAY)
+    whole = make.restored(photo, **BY_HAND)
     return grid([("retouched", photo), *alone, ("merged", whole)], 3, 1.1)
 
 

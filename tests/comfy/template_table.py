@@ -3,8 +3,9 @@
 `COMFYUI_PATH=... COMFYUI_PYTHON=... python tests/comfy/template_table.py OUT` starts a host on a
 fresh folder, opens each template from *Templates* in Chromium, keeps a screenshot before and after
 its run in OUT, and prints a table: seconds of the first run and of a second one with another
-strength, how much the picture changed, and what overlaps afterwards. `--frontend STATIC` takes the
-static folder of another frontend, `--nodes2` switches Nodes 2.0 on, `--only NAME` takes some.
+strength, by the clock and of the host's processor, how much the picture changed, and what overlaps
+afterwards. `--frontend STATIC` takes the static folder of another frontend, `--nodes2` switches
+Nodes 2.0 on, `--only NAME` takes some. Linux only.
 """
 
 import argparse
@@ -106,18 +107,28 @@ def change(server: Server, page) -> str:
     return "; ".join(found)
 
 
+def worked(server: Server) -> float:
+    """Seconds of processor time that the host has used: on a busy machine the fairer figure."""
+    stat = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def look_at(page, server: Server, name: str, out: Path, first: bool) -> dict:
     """One template: opened, run, run again."""
     open_template(page, TITLES[name], out if first else None)
     show_all(page)
     page.screenshot(path=out / f"{name}_before.png")
+    begin = worked(server)
     one, errors = run(page)
+    row = {"template": TITLES[name], "first": round(one, 2), "errors": errors}
+    row["first_cpu"] = round(worked(server) - begin, 2)
     show_all(page)
     page.screenshot(path=out / f"{name}_after.png")
-    row = {"template": TITLES[name], "first": round(one, 2), "errors": errors}
     row |= {"changed": change(server, page), "overlaps": overlapping(page.evaluate(BOXES))}
     page.evaluate(OTHER)
+    begin = worked(server)
     row["second"] = round(run(page)[0], 2)
+    row["second_cpu"] = round(worked(server) - begin, 2)
     return row
 
 
@@ -139,7 +150,8 @@ def main() -> None:
         try:
             context = driver.chromium.launch_persistent_context(
                 str(Path(scratch) / "profile"), executable_path=CHROMIUM, headless=True,
-                args=FLAGS.split(), viewport={"width": 1600, "height": 1000}, reduced_motion="reduce",
+                args=FLAGS.split(), viewport={"width": 1600, "height": 1000},
+                reduced_motion="reduce",
             )  # fmt: skip
             context.set_default_timeout(1000 * PATIENCE)
             settings = {"Comfy.TutorialCompleted": True, "Comfy.VueNodes.Enabled": given.nodes2}
