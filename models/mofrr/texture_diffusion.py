@@ -28,6 +28,9 @@ FLOOR = 0.003
 """Least scale of a band: what is below hardly survives 8 bits."""
 GAIN = 10.0  # details are a tenth of the low band
 WAVES = 4
+_OPPONENTS = torch.tensor(
+    [[3**-0.5] * 3, [2**-0.5, 0, -(2**-0.5)], [6**-0.5, -2 * 6**-0.5, 6**-0.5]]
+)
 _DILATIONS = (1, 2, 4, 1)
 
 
@@ -172,14 +175,20 @@ def turns(scheduler: DDIMScheduler) -> list[float]:
 
 
 def to_bands(image: Tensor) -> Tensor:
-    """B 3 H W with even sides -> its Haar bands B 12 H/2 W/2, the low ones first."""
-    low, details = haar_analysis(image)
+    """B 3 H W with even sides -> its Haar bands B 12 H/2 W/2, the low ones first.
+
+    Colours are turned to grey and two differences, an orthonormal basis in which texture is hardly
+    correlated: independent noise of red, green and blue would be coloured speckle.
+    """
+    turned = torch.einsum("ij,bjhw->bihw", _OPPONENTS.to(image), image)
+    low, details = haar_analysis(turned)
     return torch.cat((low, details.flatten(1, 2)), dim=1)
 
 
 def from_bands(bands: Tensor) -> Tensor:
     """The inverse of `to_bands`."""
-    return haar_synthesis(bands[:, :3], bands[:, 3:].unflatten(1, (3, 3)))
+    turned = haar_synthesis(bands[:, :3], bands[:, 3:].unflatten(1, (3, 3)))
+    return torch.einsum("ij,bihw->bjhw", _OPPONENTS.to(turned), turned)
 
 
 def _waves(time: Tensor, degree: Tensor) -> Tensor:

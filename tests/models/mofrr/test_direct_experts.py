@@ -20,7 +20,6 @@ MAKE = {
     "spectral flow": lambda: FlowExpert(**COARSE, spectral_width=16),
     "tone": lambda: ToneExpert(**COARSE, depth=4, side=8),
     "texture": lambda: TextureExpert(width=8, context_width=8),
-    "texture, drawn": lambda: TextureExpert(width=8, context_width=8, diffusion_width=8),
 }
 SIZES = [(64, 64), (75, 101), (200, 64), (3, 5)]
 ENCODER = {

@@ -44,7 +44,11 @@ def test_bands_go_there_and_back():
     photo = photos(10, 14)
     bands = to_bands(photo)
     assert bands.shape == (2, 12, 5, 7)
-    assert torch.allclose(bands[:, 0, 1, 2], photo[:, 0, 2:4, 4:6].sum((1, 2)) / 2)
+    grey = photo[:, :, 2:4, 4:6].sum((1, 2, 3)) / 2 / 3**0.5
+    assert torch.allclose(bands[:, 0, 1, 2], grey, atol=1e-6)
+    assert bands.square().sum() == pytest.approx(photo.square().sum().item(), rel=1e-5)
+    colourless = to_bands(photo[:, :1].expand(-1, 3, -1, -1)).unflatten(1, (4, 3))
+    assert colourless[:, 0, 1:].abs().max() < 1e-5
     torch.testing.assert_close(from_bands(bands), photo)
 
 
