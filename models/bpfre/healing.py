@@ -24,12 +24,10 @@ _MARKED = 0.002  # variance of [-1, 1] beside which that contrast counts: a mark
 _TEXTURE = 0.006  # sigma above which a patch's detail is not copied
 _FILLS = (0.1, 0.05, 0.025, 0.012)  # sigmas of the surroundings, widest first
 _ENOUGH = 0.3  # share of clean skin at which the surroundings of a width are trusted
-_BANDS = (0.004, 0.008, 0.018, 0.035, 0.06, 0.09)
-"""Sigmas between which luma is damped; a face is 0.6 wide. Redness and shine are compared with the
-last."""
-_DAMPED = (0.18, 0.22, 0.22, 0.05, 0.08)  # share of each band that amount 1 takes away
-_BLOTCH = 3  # number of the mean to which chroma is damped
+_BANDS = (0.004, 0.008, 0.018, 0.035)  # sigmas between which tone is damped; a face is 0.6 wide
+_DAMPED = (0.18, 0.22, 0.22)  # share of each band that amount 1 takes away
 _REDUCED = 400  # side from which wide means are taken on half of it
+_WIDE = 0.09  # sigma of what redness and shine are compared with
 _WANTED = 0.09  # luma contrast, of [-1, 1], from which a form counts as wanted
 _CHROMA_DAMPED = 0.15
 _RED = (0.012, 0.25, 0.2)  # Cr excess that is left, share taken of the rest, luma given for it
@@ -155,17 +153,17 @@ def _bands(photo: Tensor, skin: Tensor, side: float) -> Bands:
     """Blotches, redness and shine of photos B 3 h w on skin B 1 h w."""
     photo, skin, full = _coarser(photo, side), _coarser(skin + 1e-4, side), photo.shape[-1]
     side = side * photo.shape[-1] / full
-    means = [mean_around(photo, skin, share * side) for share in _BANDS]
+    means = [mean_around(photo, skin, share * side) for share in (*_BANDS, _WIDE)]
     lumas, crs = [luma(mean) for mean in means], [redness(mean) for mean in means]
     light = torch.zeros_like(lumas[0])
-    for finer, coarser, share in zip(lumas[:-1], lumas[1:], _DAMPED, strict=True):
+    for finer, coarser, share in zip(lumas[:-2], lumas[1:-1], _DAMPED, strict=True):
         band = finer - coarser
         light = light - share * band / (1 + (band / _WANTED) ** 2)
-    cbs = [chroma(means[i], _CB) for i in (0, _BLOTCH)]
+    cbs = [chroma(means[i], _CB) for i in (0, -2)]
     left, taken, _ = _RED
     return Bands(
         light,
-        -_CHROMA_DAMPED * (crs[0] - crs[_BLOTCH]),
+        -_CHROMA_DAMPED * (crs[0] - crs[-2]),
         -_CHROMA_DAMPED * (cbs[0] - cbs[1]),
         taken * (crs[0] - crs[-1] - left).clamp_min(0),
         _SHINE[1] * (lumas[1] - lumas[-1] - _SHINE[0]).clamp_min(0),

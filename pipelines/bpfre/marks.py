@@ -29,6 +29,8 @@ _PLAIN_Z = 6.0
 _MOLE = (0.22, 0.25)
 """A mole is darker than the skin around by this share of its light, and less red than this share of
 how much darker it is."""
+_EVIDENT_MOLE = 0.35  # depth from which it is one for sure, unless it is one of a group
+_GROUP = (4, 0.08)  # as many others within this share of the side: blackheads, freckles, stubble
 _AROUND = (0.012, 0.09)  # sigmas of the skin around; the darker mean counts, so that glare does not
 _OPEN = 0.5  # share of skin from which a mole may be there; spots need more of it around
 _SLIMMEST = 0.45  # ratio of axes of what is still a spot
@@ -42,13 +44,15 @@ class Marks(NamedTuple):
         spots: share of each place that is a spot's.
         salience: how evident that spot is.
         lines: fine lines.
-        moles: what is to be kept, also where no spot is sought.
+        moles: what is no spot, also where none is sought.
+        evident: those moles that are much darker than the skin and stand alone.
     """
 
     spots: Tensor
     salience: Tensor
     lines: Tensor
     moles: Tensor
+    evident: Tensor
 
 
 def find_marks(photo: Tensor, skin: Tensor) -> Marks:
@@ -69,12 +73,15 @@ def find_marks(photo: Tensor, skin: Tensor) -> Marks:
     seen = (contrast, z, away.dark, away.red, away.scale, depth, deep)
     planes = [each[0, 0].numpy() for each in seen]
     made = [np.zeros(photo.shape[-2:], np.float32) for _ in range(3)]
+    dark: list[Mole] = []
     for row, column in _peaks(contrast, z, skin > _OPEN):
-        _judge(planes, row, column, side, *made)
+        mole = _judge(planes, row, column, side, *made)
+        dark += [] if mole is None else [mole]
+    made.append(_alone(dark, made[2], side))
     grown = [_grown(each, side) for each in made]
     keep = 1 - (2 * grown[2]).clamp(0, 1)
     lines = _lines(photo, skin * deep, side)
-    return Marks(grown[0] * keep, grown[1] * keep, lines * keep, grown[2])
+    return Marks(grown[0] * keep, grown[1] * keep, lines * keep, *grown[2:])
 
 
 def wanted_spots(marks: Marks, amount: float) -> Tensor:
@@ -83,6 +90,16 @@ def wanted_spots(marks: Marks, amount: float) -> Tensor:
     share = ((evident - (1 - amount)) / SOFTNESS + 0.5).clamp(0, 1)
     likely = (evident / _CERTAIN).clamp(_DOUBTFUL, 1)
     return marks.spots * share * likely * float(amount > 0)
+
+
+class Mole(NamedTuple):
+    """A mole: its peak, how much darker than the skin it is, and its pixels in a window."""
+
+    row: int
+    column: int
+    depth: float
+    window: tuple[slice, slice]
+    core: NDArray
 
 
 class Contrast(NamedTuple):
@@ -155,8 +172,8 @@ def _judge(
     spots: NDArray,
     salience: NDArray,
     moles: NDArray,
-) -> None:
-    """Enters the mark at a peak where it belongs, if it is a mark at all."""
+) -> Mole | None:
+    """Enters the mark at a peak where it belongs, if it is a mark at all; a mole is returned."""
     contrast, z, dark, red, scale, depth, deep = planes
     sigma = SCALES[int(scale[row, column])] * side
     reach = max(3, round(3.2 * sigma))
@@ -166,18 +183,30 @@ def _judge(
     seen = contrast[rows, columns] > 0.3 * peak
     core = _region(seen, row - rows.start, column - columns.start)
     if _touches_border(core) or _slimness(core) < _SLIMMEST:
-        return
+        return None
     darkest = depth[rows, columns][core].max()
     if darkest > _MOLE[0] and red[row, column] < _MOLE[1] * dark[row, column]:
         moles[rows, columns] = np.maximum(moles[rows, columns], core)
-        return
+        return Mole(row, column, float(darkest), (rows, columns), core)
     if not deep[row, column]:
-        return
+        return None
     strong = (peak - _LEAST) / (_PLAIN - _LEAST)
     clear = (float(z[row, column]) - _LEAST_Z) / (_PLAIN_Z - _LEAST_Z)
     evident = np.clip(0.6 * strong + 0.4 * min(clear, 1.5), 0.02, 1)
     spots[rows, columns] = np.maximum(spots[rows, columns], core)
     salience[rows, columns] = np.maximum(salience[rows, columns], core * evident)
+    return None
+
+
+def _alone(moles: list[Mole], like: NDArray, side: int) -> NDArray:
+    """A mask of those moles that are dark enough and no part of a group."""
+    mask = np.zeros_like(like)
+    most, reach = _GROUP[0], _GROUP[1] * side
+    for mole in moles:
+        away = [math.hypot(mole.row - each.row, mole.column - each.column) for each in moles]
+        if mole.depth > _EVIDENT_MOLE and sum(each < reach for each in away) <= most:
+            mask[mole.window] = np.maximum(mask[mole.window], mole.core)
+    return mask
 
 
 def _region(seen: NDArray, row: int, column: int) -> NDArray:

@@ -237,7 +237,7 @@ class BPFRePipeline(RepositoryReader, RepositoryWriter):  # pyright: ignore
     ) -> Retouched:
         """The third stage on what the first two made; without a healer nothing is done.
 
-        Moles that the first two took away come back.
+        Evident moles that the first two took away come back.
 
         Args:
             found: photos of one size.

@@ -82,11 +82,11 @@ class Seen(NamedTuple):
 
     Attributes:
         maps: where to heal.
-        moles: 1 1 h w in [0, 1], what every stage keeps.
+        kept: 1 1 h w in [0, 1], evident moles, which every stage keeps.
     """
 
     maps: SkinMaps
-    moles: Tensor
+    kept: Tensor
 
 
 def heal_photos(
@@ -98,7 +98,7 @@ def heal_photos(
         healer: a SkinHealer.
         pixels: B 3 H W in [0, 1].
         before: of the same shape, the photos before earlier stages: marks are sought there, and
-            moles that are gone come back from there.
+            evident moles that are gone come back from there.
         amounts: 5 in [0, 1], by `KINDS`.
         working_size: shorter side of what the healer looks at; smaller photos keep theirs.
         room: the memory to do it in.
@@ -131,8 +131,8 @@ def _heal_one(
     """One photo 1 3 H W in [0, 1]."""
     size = pixels.shape[-2:]
     first = to_signed(to_working_size(before, working_size))
-    maps, moles = look(healer, first, amounts, device)
-    pixels = restrict(before, pixels, 1 - moles)
+    maps, kept = look(healer, first, amounts, device)
+    pixels = restrict(before, pixels, 1 - kept)
     small = to_signed(to_working_size(pixels, working_size))
     healing = plan(small, maps, amounts[None], min(small.shape[-2:]))
     image = pixels.clone()
@@ -160,15 +160,15 @@ def look(healer: Any, small: Tensor, amounts: Tensor, device: torch.device | Non
     side = min(small.shape[-2:])
     spot = wanted_spots(marks, float(amounts[0])).to(small)[None, None]
     line = LINE_SHARE * marks.lines.to(small)[None, None]
-    moles = marks.moles.to(small)[None, None]
-    keep = 1 - (2 * moles).clamp(0, 1)
+    moles, evident = ((2 * each).clamp(0, 1).to(small)[None, None] for each in marks[3:])
+    keep = 1 - moles
     line = line * gate(blur(spots, _NEAR * side), *CONFIRMED)  # none at eyes, brows and lips
     maps = SkinMaps(
         skin * keep,
         spot * gate(_evidence(spots, spot, side), *CONFIRMED),
         line * gate(_evidence(lines, line, side), *CONFIRMED_LINES),
     )
-    return Seen(maps, 1 - keep)
+    return Seen(maps, evident)
 
 
 def _evidence(share: Tensor, where: Tensor, side: int) -> Tensor:

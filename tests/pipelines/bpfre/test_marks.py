@@ -47,3 +47,14 @@ def test_a_dot_in_glare_that_is_as_dark_as_the_skin_beyond_is_no_mole():
     glare = skin(DARK) + 0.35 * disc(16.0)
     mole, spot = marks_at(glare * (1 - 0.3 * disc(3.0)))
     assert mole < 0.1 and spot > 0.8
+
+
+def test_an_evident_mole_stands_alone_and_groups_do_not():
+    one = 1 - 0.6 * disc(2.0)
+    group = one.clone()
+    for down, right in ((0, 14), (14, 0), (0, -14), (-14, 0), (14, 14)):
+        group = group * torch.roll(one, (down, right), (2, 3))
+    for factor, expected in ((one, True), (1 - 0.27 * disc(2.0), False), (group, False)):
+        found = find_marks(skin(LIGHT) * factor * 2 - 1, torch.ones(1, 1, SIDE, SIDE))
+        assert float(found.moles[PLACE]) > 0.8
+        assert (float(found.evident[PLACE]) > 0.8) == expected
