@@ -2,7 +2,10 @@
 
 `python -m benchmarks.native` times the shipped set at 512 and 1024 px: the view that router and
 experts share, the router with it, JPEG quality from pixels, and calls with none, two or all of the
-operations.
+operations; what the call with two takes beyond its floor (the convolutions, products and attention
+of this very call; its two samplings, of the tone's grid and of the moved photo, are not among
+them); and, with `--batch`, how many times the photos per second of one at a time so many bring.
+`--jobs` names some of them only.
 """
 
 from __future__ import annotations
@@ -21,10 +24,13 @@ from frr.models.mofrr.native_view import look
 from frr.pipelines.freed_memory import keep_freed_memory
 from frr.pipelines.photos.compression import estimate_quality
 
-from .timing import clock_of, take_turns
+from .floor import Floor, record
+from .timing import Clock, clock_of, take_turns
 
 SIDES = (512, 1024)
 TWO = 2
+PAIR = ("whitening", "face_slimming")
+CALL, FLOOR = "two operations", "floor of two"
 
 
 def jobs_of(pipe: Any, side: int) -> dict[str, Callable[[], Any]]:
@@ -34,29 +40,52 @@ def jobs_of(pipe: Any, side: int) -> dict[str, Callable[[], Any]]:
     view = look(signed)
 
     def call(count: int) -> Tensor:
-        wishes = {name: place < count for place, name in enumerate(pipe.operations)}
-        return pipe(photo, operations=wishes, output_type="pt").images
+        return called(pipe, photo, count)
 
     return {
+        CALL: lambda: call(TWO),
+        FLOOR: Floor(record(lambda: call(TWO))),
         "view": lambda: look(signed),
         "router's network": lambda: pipe.router.judge(view),
         "JPEG quality": lambda: estimate_quality(signed),
         "routing": lambda: pipe.route(signed),
         "no operation": lambda: call(0),
-        "two operations": lambda: call(TWO),
         "all operations": lambda: call(len(pipe.operations)),
     }
 
 
-def measure(pipe: Any, sides: Sequence[int], repeats: int) -> dict[str, dict[str, float]]:
-    """Median milliseconds of each job, by side and name."""
-    clock = clock_of(pipe.device)
+def called(pipe: Any, photo: Tensor, count: int) -> Tensor:
+    """Photos restored from so many operations, whitening and slimming first."""
+    order = sorted(pipe.operations, key=lambda name: name not in PAIR)
+    wishes = {name: place < count for place, name in enumerate(order)}
+    return pipe(photo, operations=wishes, output_type="pt").images
+
+
+def measure(
+    pipe: Any, sides: Sequence[int], repeats: int, clock: Clock, names: Sequence[str] = ()
+) -> dict[str, dict[str, float]]:
+    """Median milliseconds of each job, by side and name; the percents over the floor, too."""
+    found = {}
+    for side in sides:
+        jobs = jobs_of(pipe, side)
+        jobs = {name: job for name, job in jobs.items() if name in names or not names}
+        with torch.no_grad():
+            seconds = take_turns(jobs, repeats, clock)
+        rows = {name: round(1000 * each, 1) for name, each in seconds.items()}
+        if {CALL, FLOOR} <= seconds.keys():
+            rows["% over the floor"] = round(100 * (seconds[CALL] / seconds[FLOOR] - 1), 1)
+        found[f"{side} px"] = rows
+    return found
+
+
+def gain_of_batches(pipe: Any, side: int, count: int, repeats: int, clock: Clock) -> float:
+    """Photos per second of two operations, `count` at a time, in those of one at a time."""
+    photo = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+    many = photo.repeat(count, 1, 1, 1)
+    jobs = {"one": lambda: called(pipe, photo, TWO), "many": lambda: called(pipe, many, TWO)}
     with torch.no_grad():
-        seconds = {side: take_turns(jobs_of(pipe, side), repeats, clock) for side in sides}
-    return {
-        f"{side} px": {name: round(1000 * each, 1) for name, each in found.items()}
-        for side, found in seconds.items()
-    }
+        seconds = take_turns(jobs, repeats, clock)
+    return round(count * seconds["one"] / seconds["many"], 2)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -65,15 +94,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", type=Path, default=hub.folder())
     parser.add_argument("--sides", type=int, nargs="+", default=SIDES)
     parser.add_argument("--repeats", type=int, default=10)
+    parser.add_argument("--jobs", nargs="+", default=(), help="their names; default: all")
+    parser.add_argument("--batch", type=int, help="photos at a time, to compare with one")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     given = parser.parse_args(arguments)
     keep_freed_memory()
     torch.set_num_threads(given.threads)
     pipe = MoFRRPipeline.from_pretrained(given.model)
     pipe.set_progress_bar_config(disable=True)
-    clock = clock_of(pipe.device).name
-    found = {"threads": given.threads, "clock": clock, "milliseconds": {}}
-    found["milliseconds"] = measure(pipe, given.sides, given.repeats)
+    clock = clock_of(pipe.device)
+    found: dict[str, Any] = {"threads": given.threads, "clock": clock.name}
+    found["milliseconds"] = measure(pipe, given.sides, given.repeats, clock, given.jobs)
+    if given.batch:
+        gains = [
+            gain_of_batches(pipe, side, given.batch, given.repeats, clock) for side in given.sides
+        ]
+        found[f"times the photos per second, {given.batch} at a time"] = gains
     print(json.dumps(found, indent=2))
 
 

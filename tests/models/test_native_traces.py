@@ -17,6 +17,7 @@ from frr.models.native_traces import (
     native_traces,
     opponents,
     to_grid,
+    traces_and_details,
 )
 from frr.models.wavelets import haar_analysis
 from frr.pipelines.simulate.journey import Journey, Save, travel
@@ -148,6 +149,17 @@ def test_photos_of_every_size_have_spectra_of_one_shape(size):
         seen = measure(photo)
         assert seen.shape == (2, *shape) and seen.isfinite().all()
         assert torch.allclose(seen[0], seen[1])
+
+
+@pytest.mark.parametrize("size", [(256, 256), (75, 190)])
+def test_one_transform_serves_both_grids(size):
+    photo = noise(*size)
+    traces, fine = traces_and_details(photo)
+    assert torch.equal(traces, native_traces(photo)) and torch.equal(fine, fine_details(photo))
+    height, width = (side // 2 * 2 for side in size)
+    _, details = haar_analysis(photo.mean(1, keepdim=True)[..., :height, :width])
+    expected = to_grid(details[:, 0].square(), FINE_GRID).add(1e-6).log() / 2 + 4.5
+    assert torch.allclose(fine, expected, atol=1e-4)
 
 
 def test_a_wave_lies_in_the_band_of_its_frequency():

@@ -5,6 +5,7 @@ import re
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from frr.models.mofrr.coarse_encoder import degree_planes
@@ -187,6 +188,19 @@ def test_dark_and_bright_have_changes_of_their_own():
     for level, expected in ((-1.0, 0.2), (-0.5, 0.2), (0.0, 0.4), (0.25, 0.5), (0.9, 0.6)):
         change = slice_tone(grid, torch.full((1, 3, 4, 4), level))
         assert torch.allclose(change[:, 0], torch.tensor(expected), atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(40, 70), (9, 5)])
+def test_the_grid_is_read_as_in_three_dimensions(size):
+    grid = torch.randn(2, 12, 4, 6, 5, generator=torch.Generator().manual_seed(1))
+    photo = photos(*size)
+    lines = [torch.linspace(-1, 1, 2 * side + 1)[1::2] for side in size]
+    y, x = torch.meshgrid(*lines, indexing="ij")
+    at = torch.stack((x.expand(2, -1, -1), y.expand(2, -1, -1), photo.mean(1)), dim=-1)
+    read = F.grid_sample(grid, at[:, None], "bilinear", "border", align_corners=False)[:, :, 0]
+    matrices = read.unflatten(1, (3, 4))
+    expected = (matrices[:, :, :3] * photo[:, None]).sum(2) + matrices[:, :, 3]
+    assert torch.allclose(slice_tone(grid, photo), expected, atol=1e-5)
 
 
 def test_cells_lie_where_they_belong():

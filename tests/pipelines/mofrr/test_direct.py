@@ -2,12 +2,14 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from by_operation import flags, values
 
 from frr.models.mofrr.flow_expert import FlowExpert
 from frr.models.mofrr.merger import ExpertMerger
 from frr.models.mofrr.native_view import look
 from frr.models.mofrr.warping import warp_smoothly
+from frr.pipelines.mofrr import direct, edits
 from frr.pipelines.mofrr.components import SHARED
 from frr.pipelines.mofrr.direct import DirectEdit, answers_at_once, spread
 from frr.pipelines.mofrr.pipeline import MoFRRPipeline
@@ -362,3 +364,47 @@ def test_coarse_flows_are_thousandths_of_the_sides():
     pixels = spread(flow, torch.zeros(1, 3, 200, 300))
     assert torch.allclose(pixels[:, 0], torch.tensor(3.0), atol=1e-4)
     assert torch.allclose(pixels[:, 1], torch.tensor(-1.0), atol=1e-4)
+
+
+def test_coarse_flows_are_brought_to_full_size_bicubically():
+    flow = torch.randn(2, 2, 16, 12, generator=torch.Generator().manual_seed(2))
+    expected = F.interpolate(flow, (75, 101), mode="bicubic")
+    expected = expected * torch.tensor([101.0, 75.0]).view(1, 2, 1, 1) / 1000
+    assert torch.allclose(spread(flow, torch.zeros(2, 3, 75, 101)), expected, atol=1e-5)
+
+
+def test_photos_are_moved_once_and_for_an_experts_image_when_it_is_looked_at(native, monkeypatch):
+    moves = []
+
+    def watched(photo, flow):
+        moves.append(len(photo))
+        return warp_smoothly(photo, flow)
+
+    for room in (direct, edits):
+        monkeypatch.setattr(room, "warp_smoothly", watched)
+    photos = make_photos()
+    output = call(native, photos)
+    assert moves == [2]
+    images = output.expert_images["face_slimming"]
+    assert moves == [2, 2]
+    expected = warp_smoothly(photos * 2 - 1, torch.stack(output.flows["face_slimming"]))
+    assert torch.allclose(torch.stack(images), (expected / 2 + 0.5).clamp(0, 1), atol=1e-5)
+
+
+def test_what_one_of_two_photos_needs_leaves_the_other_as_it_is_alone(make_native):
+    pipeline, photos = make_native(), make_photos()
+    signed = photos * 2 - 1
+    every, second = torch.tensor([0, 1]), torch.tensor([1])
+    answer = answer_of(pipeline, "face_slimming", photos, None)
+    tone = answer_of(pipeline, "whitening", photos, None)
+    unknown = torch.full((2,), torch.nan)
+    parts = {
+        "whitening": DirectEdit(every, None, tone.residual, unknown).applied(signed, 1.0),
+        "face_slimming": DirectEdit(second, answer.flow[1:], None, unknown[1:]).applied(signed, 1),
+    }
+    together = direct.compose(signed, parts)
+    assert torch.allclose(together[0], tone.residual[0], atol=1e-6)
+    flow = spread(answer.flow[1:], signed[1:])
+    expected = warp_smoothly(signed[1:] + tone.residual[1:], flow) - signed[1:]
+    assert torch.allclose(together[1:], expected, atol=1e-6)
+    assert not direct.compose(signed, {}).any()
