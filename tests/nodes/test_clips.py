@@ -92,6 +92,24 @@ def test_a_person_who_comes_later_and_one_outside(restore, model, clip):
     assert torch.equal(node[0], clip) and "no face found" in node[4]
 
 
+def test_one_person_is_meant_in_all_frames(restore, model):
+    """Whose box is the largest changes from frame to frame; who is meant does not."""
+    clip = torch.rand(6, 48, 96, 3, generator=torch.Generator().manual_seed(4))
+    left, right = ({"x": x, "y": 16, "width": 12, "height": 14} for x in (16, 68))
+    larger = {**right, "width": 15, "height": 17}
+    boxes = [[left, larger], [left, larger], [{**larger, "x": 16}, right], *[[left, larger]] * 3]
+    given = {"frames": "video", "boxes": boxes, **FORCED}
+    for chosen, here, elsewhere in (
+        ({"faces": "largest"}, slice(48, None), slice(0, 48)),
+        ({"faces": "by number", "order": "left to right"}, slice(0, 48), slice(48, None)),
+    ):
+        node = restore(clip, model, **given, **chosen)
+        changed = node[0] != clip
+        assert changed[:, :, here].flatten(1).any(1).all()
+        assert not changed[:, :, elsewhere].any()
+        assert node[4].startswith("1 person(s) in 6 frames")
+
+
 def test_a_clip_can_be_interrupted_between_groups(
     restore, model, clip, memory, interrupted, monkeypatch
 ):
