@@ -147,8 +147,9 @@ def status(name: str) -> float:
 
 @pytest.mark.skipif(not LINUX.exists(), reason="peak memory is only read on Linux")
 @pytest.mark.parametrize("kind", KINDS)
-def test_memory_does_not_grow_with_the_length(restore, model, kind):
+def test_memory_does_not_grow_with_the_length(restore, model, kind, monkeypatch):
     """600 frames of 64 x 64 are 28 MB: a copy of them would show."""
+    monkeypatch.setattr("frr.nodes.host.preview", lambda estimate: None)  # the stand-in keeps them
     try:
         peak_beyond(restore, model, 60, **KINDS[kind])  # warm-up
     except PermissionError:
@@ -156,7 +157,7 @@ def test_memory_does_not_grow_with_the_length(restore, model, kind):
     short = peak_beyond(restore, model, 60, **KINDS[kind])
     long = peak_beyond(restore, model, 600, **KINDS[kind])
     logger.info("%s: %.1f MB beyond input and answer with 60, %.1f with 600", kind, short, long)
-    assert long < short + 12
+    assert long < short + 8
 
 
 @pytest.fixture(scope="module")
