@@ -14,10 +14,21 @@ from ..pipelines.mofrr.output import Restoration
 from ..pipelines.mofrr.request import Request
 from ..pipelines.mofrr.routing import Routing
 from ..pipelines.mofrr.stages import Stage
-from ..pipelines.photos.tracks import follow
+from ..pipelines.photos.tracks import Track, follow
 from . import host
 from .clip_frames import Filled, HostFrames, Person
-from .face_choice import FAIL, NO_FACE, PASS, FaceChoice, FoundFaces, faceless, find_faces
+from .face_choice import (
+    ALL,
+    FAIL,
+    LARGEST,
+    NO_FACE,
+    NUMBERED,
+    PASS,
+    FaceChoice,
+    FoundFaces,
+    faceless,
+    find_faces,
+)
 from .mofrr_faces import FEATHER
 from .mofrr_model import MoFRRModel
 from .mofrr_routing import Verdict, Wishes, leave_alone
@@ -48,10 +59,11 @@ class ClipRestorer:
         self, frames: HostFrames, choice: FaceChoice, boxes: Any, landmarks: Any
     ) -> RestoredClip:
         """Restore frames that are filled by a face, or the faces in them."""
-        found = find_faces(frames, choice, boxes, landmarks)
+        every = choice._replace(faces=ALL) if choice.faces in (LARGEST, NUMBERED) else choice
+        found = find_faces(frames, every, boxes, landmarks)
         if found is None:
             return self._framed(frames, choice)
-        people = [Person(frames, track) for track in follow(found.frames)]
+        people = [Person(frames, track) for track in _chosen(follow(found.frames), choice)]
         if not people and choice.no_face == FAIL:
             raise ValueError(f"{NO_FACE} in more than a few frames; set no_face to {PASS}")
         if not people:
@@ -114,6 +126,13 @@ class ClipRestorer:
 
     def _verdict(self, routing: Routing, empty: Sequence[bool]) -> Verdict:
         return Verdict.of(self.model.pipeline, routing, True, self.wishes, empty)
+
+
+def _chosen(tracks: Sequence[Track], choice: FaceChoice) -> list[Track]:
+    """Those people that are meant: who is largest in one frame may not be in the next."""
+    seen = [[face for face in track if face is not None] for track in tracks]
+    middles = [faces[len(faces) // 2] for faces in seen]
+    return [tracks[middles.index(face)] for face in choice.of(middles)]
 
 
 def _bar(verdict: Verdict, result: Restoration, label: str) -> list[dict[str, Any]]:

@@ -29,6 +29,7 @@ def open_template(page, title: str, pictures: Path | None = None) -> None:
     if pictures is not None:
         page.wait_for_timeout(4000)
         page.screenshot(path=pictures / "templates.png")
+    page.evaluate("() => app.graph.clear()")  # what is there then is the template's
     card.click()
     page.get_by_test_id("template-workflows-content").wait_for(state="detached")
     page.wait_for_function(
@@ -39,6 +40,7 @@ def open_template(page, title: str, pictures: Path | None = None) -> None:
 
 def load(page, file: Path):
     """Open a file as a user does."""
+    page.evaluate("() => app.graph.clear()")  # what is there then is the file's
     page.set_input_files("#comfy-file-input", str(file))
     page.wait_for_function(
         "() => app.graph.nodes.some((node) => /^(MoFRR|BPFRe)/.test(node.comfyClass))"

@@ -110,9 +110,9 @@ def restore_portrait(make: Makers) -> Image.Image:
 
 
 def restore_portrait_app(make: Makers) -> Image.Image:
-    """The sample, and as the router has it."""
-    photo = sample("retouched")
-    return split(("retouched", photo), ("restored", make.restored(photo)))
+    """The same in a few words: the app opens with these switches."""
+    photo, given = sample("retouched"), {**BY_HAND, "degrees": dict.fromkeys(DONE, 0.8)}
+    return split(("before", photo), ("after", make.restored(photo, **given)))
 
 
 def restore_every_face(make: Makers) -> Image.Image:

@@ -70,14 +70,17 @@ class MoFRRClips(MoFRRRestoration):
         wishes, size = (request.operations, request.degrees), request.working_size
         if len(groups) == 1:
             return self.route(to_signed(frames[groups[0]]), *wishes, size, True, room)
-        found = [self.route(to_signed(frames[rows]), *wishes, size, room=room) for rows in groups]
-        estimate = Estimate.joined([each.estimate for each in found]).of_clip()
+        estimates, side = [], None
+        for rows in groups:  # what was seen of the frames is not kept
+            found = self.route(to_signed(frames[rows]), *wishes, size, room=room)
+            estimates.append(found.estimate)
+            side = found.side
         decided = decide(
-            estimate,
+            Estimate.joined(estimates).of_clip(),
             read_operations(request.operations, self.operations),
             read_degrees(request.degrees, self.operations),
             tuple(self.available.values()),
-        )._replace(side=found[0].side)
+        )._replace(side=side)
         return decided._replace(degrees=self._degrees_of(frames, decided, request, groups, room))
 
     def _degrees_of(

@@ -116,6 +116,9 @@ def worked(server: Server) -> float:
 def look_at(page, server: Server, name: str, out: Path, first: bool) -> dict:
     """One template: opened, run, run again."""
     open_template(page, TITLES[name], out if first else None)
+    tour = page.get_by_text("Skip", exact=True)  # of app mode, over everything
+    if tour.count():
+        tour.first.click()
     show_all(page)
     page.screenshot(path=out / f"{name}_before.png")
     begin = worked(server)

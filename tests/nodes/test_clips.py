@@ -52,16 +52,16 @@ def test_in_groups_it_is_what_it_is_in_one_piece(restore, model, clip, whole, ki
 
 
 def test_the_verdict_is_the_whole_clips(restore, model, clip):
-    router = model.pipeline.router
-    node = restore(clip, model, frames="video")
-    each = [restore(frame[None], model).ui["mofrr_verdict"][0] for frame in clip]
+    given = {"no_face": "do not look"}
+    node = restore(clip, model, frames="video", **given)
+    each = [restore(frame[None], model, **given).ui["mofrr_verdict"][0] for frame in clip]
     for place in range(len(OPERATIONS)):
         found = [picture["operations"][place]["probability"] for picture in each]
         (bar,) = [picture["operations"][place] for picture in node.ui["mofrr_verdict"]]
         assert bar["probability"] == pytest.approx(float(np.mean(found)), abs=2e-4)
     assert node.ui["mofrr_verdict"][0]["label"] == "clip of 10 frames"
     assert node[3].routing.active.unique(dim=0).shape[0] == 1, "all frames are treated alike"
-    assert len(node[3].routing.active) == 10 and router is not None
+    assert len(node[3].routing.active) == 10
 
 
 def test_alpha_mask_and_empty_mask(restore, model, clip):
@@ -90,6 +90,24 @@ def test_a_person_who_comes_later_and_one_outside(restore, model, clip):
     assert torch.equal(node[0], clip) and "outside the picture" in node[4]
     node = restore(clip, model, frames="video", boxes=[[]] * 10, **FORCED)
     assert torch.equal(node[0], clip) and "no face found" in node[4]
+
+
+def test_one_person_is_meant_in_all_frames(restore, model):
+    """Whose box is the largest changes from frame to frame; who is meant does not."""
+    clip = torch.rand(6, 48, 96, 3, generator=torch.Generator().manual_seed(4))
+    left, right = ({"x": x, "y": 16, "width": 12, "height": 14} for x in (16, 68))
+    larger = {**right, "width": 15, "height": 17}
+    boxes = [[left, larger], [left, larger], [{**larger, "x": 16}, right], *[[left, larger]] * 3]
+    given = {"frames": "video", "boxes": boxes, **FORCED}
+    for chosen, here, elsewhere in (
+        ({"faces": "largest"}, slice(48, None), slice(0, 48)),
+        ({"faces": "by number", "order": "left to right"}, slice(0, 48), slice(48, None)),
+    ):
+        node = restore(clip, model, **given, **chosen)
+        changed = node[0] != clip
+        assert changed[:, :, here].flatten(1).any(1).all()
+        assert not changed[:, :, elsewhere].any()
+        assert node[4].startswith("1 person(s) in 6 frames")
 
 
 def test_a_clip_can_be_interrupted_between_groups(
@@ -129,8 +147,9 @@ def status(name: str) -> float:
 
 @pytest.mark.skipif(not LINUX.exists(), reason="peak memory is only read on Linux")
 @pytest.mark.parametrize("kind", KINDS)
-def test_memory_does_not_grow_with_the_length(restore, model, kind):
+def test_memory_does_not_grow_with_the_length(restore, model, kind, monkeypatch):
     """600 frames of 64 x 64 are 28 MB: a copy of them would show."""
+    monkeypatch.setattr("frr.nodes.host.preview", lambda estimate: None)  # the stand-in keeps them
     try:
         peak_beyond(restore, model, 60, **KINDS[kind])  # warm-up
     except PermissionError:
@@ -138,7 +157,7 @@ def test_memory_does_not_grow_with_the_length(restore, model, kind):
     short = peak_beyond(restore, model, 60, **KINDS[kind])
     long = peak_beyond(restore, model, 600, **KINDS[kind])
     logger.info("%s: %.1f MB beyond input and answer with 60, %.1f with 600", kind, short, long)
-    assert long < short + 12
+    assert long < short + 8
 
 
 @pytest.fixture(scope="module")
