@@ -4,7 +4,8 @@ Each victim is a child of this process, killed at a random moment again and agai
 what lies there must be whole (pictures, reports, checkpoint, settings), and nothing that was there
 before may be gone; at the end the work is brought to its end and compared with the same work done
 without a kill: pictures byte by byte, training by its losses, since some processors' kernels add in
-an order that depends on where things lie in memory. Checkpoints are written after every step, so no step that was logged may be lost.
+an order that depends on where things lie in memory. Checkpoints are written after every step, so no
+step that was logged may be lost.
 """
 
 from __future__ import annotations
