@@ -6,9 +6,9 @@ from torch import Tensor
 
 AT_ONCE = 2**20
 """Pixels of photos that are worked on together, where that is done in bands of rows."""
-TILE = 1536
+TILE = 1280
 """Side in pixels of the tiles of photos that a network does not see whole."""
-WHOLE = 2**22
+WHOLE = 2**21
 """Pixels that a network sees whole."""
 
 
@@ -34,15 +34,14 @@ def in_tiles(run: Callable[[Tensor], Tensor], photo: Tensor, margin: int) -> Ten
     height, width = photo.shape[-2:]
     if height * width <= WHOLE:
         return run(photo)
-    whole: Tensor | None = None
+    whole = photo  # until the first tile says how many planes there are
     for top in range(0, height, TILE):
         rows = slice(max(0, top - margin), min(top + TILE + margin, height))
         for left in range(0, width, TILE):
             columns = slice(max(0, left - margin), min(left + TILE + margin, width))
             part = run(photo[..., rows, columns])
             part = part[..., top - rows.start :, left - columns.start :][..., :TILE, :TILE]
-            if whole is None:
+            if top == left == 0:
                 whole = part.new_empty(*part.shape[:2], height, width)
             whole[..., top : top + TILE, left : left + TILE] = part
-    assert whole is not None
     return whole

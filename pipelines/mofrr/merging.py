@@ -132,5 +132,11 @@ def averaged(kept: Sequence[Applied], num_samples: int) -> Applied:
     """The edits of all shares, each the mean over the samples of a photo."""
     names = dict.fromkeys(name for share in kept for name in share)
     found = {name: [share[name] for share in kept if name in share] for name in names}
-    joined = {n: e[0] if len(e) == 1 else AppliedEdit.joined(e) for n, e in found.items()}
-    return {name: edit.averaged(num_samples) for name, edit in joined.items()}
+    return {name: _joined(parts).averaged(num_samples) for name, parts in found.items()}
+
+
+def _joined(parts: Sequence[AnyApplied]) -> AnyApplied:
+    """The edits of one expert as one, in their order."""
+    if len(parts) == 1:
+        return parts[0]
+    return AppliedEdit.joined([e.whole() if isinstance(e, AppliedAtOnce) else e for e in parts])

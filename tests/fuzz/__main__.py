@@ -34,7 +34,8 @@ def main() -> int:
                 timeout=max(60.0, end - time.monotonic()) + 600,
             )
         except subprocess.TimeoutExpired as hung:
-            failed.append(f"seed {seed}: hung for {hung.timeout:.0f} s")
+            failed.append(f"seed {seed}: hung, or took longer than {hung.timeout:.0f} s")
+            print(failed[-1], flush=True)
             break
         for number, name in re.findall(r"^tried +(\d+) (\S+)$", done.stdout, re.MULTILINE):
             tried[name] += int(number)

@@ -59,7 +59,7 @@ def test_a_texture_in_tiles_is_that_of_the_whole(small, monkeypatch):
         torch.nn.init.normal_(parameter, std=0.2)
     with torch.no_grad():
         tiles = expert.answer(photo, look(photo), torch.tensor([0.5])).residual
-        monkeypatch.setattr(module, "WHOLE", 2**22)
+        monkeypatch.setattr(module, "WHOLE", 2**21)
         whole = expert.answer(photo, look(photo), torch.tensor([0.5])).residual
         monkeypatch.setattr(module, "WHOLE", 0)
         monkeypatch.setattr("frr.models.mofrr.texture_expert.REACH", REACH // 10 // 8 * 8)
