@@ -60,10 +60,11 @@ class TextureDiffusion(nn.Module):
             nn.SiLU(),
             nn.Conv2d(width, width, 3, padding=4, dilation=4),
             nn.SiLU(),
-            nn.Conv2d(width, BANDS, 1),
+            last := nn.Conv2d(width, BANDS, 1),
         )
-        nn.init.zeros_(self.scale[-1].weight)
-        nn.init.constant_(self.scale[-1].bias, math.log(0.02))
+        nn.init.zeros_(last.weight)
+        assert last.bias is not None
+        nn.init.constant_(last.bias, math.log(0.02))
         self.idem = IDEM(idem_width, BANDS)
         self.entry = nn.Conv2d(5 * BANDS, width, 3, padding=1)
         self.layers = nn.ModuleList(
@@ -144,7 +145,7 @@ class TextureDiffusion(nn.Module):
         for timestep, turn in zip(scheduler.timesteps, turns(scheduler), strict=True):
             check()
             velocity = self.denoise(state, timestep.expand(len(state)).to(state.device), condition)
-            state = scheduler.step(velocity[0], timestep, state, return_dict=False)[0]
+            state = scheduler.step(velocity[0], int(timestep), state, return_dict=False)[0]
             state = state / math.cos(turn)
         return from_bands(state * condition.scale)
 

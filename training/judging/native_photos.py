@@ -14,6 +14,8 @@ from ...pipelines.simulate.effects import FELT
 from ..writing import write_text
 
 JOIN = "+"
+INVISIBLE = 55.0
+"""PSNR in dB, less than half a grey level, above which no change can be seen."""
 FAINTEST = 0.08
 """The least effect that is felt, of operations that `FELT` does not know."""
 
@@ -68,8 +70,9 @@ class JudgedPhoto:
 
     @property
     def felt(self) -> bool:
-        """Whether any operation changed so much that it can be felt, see `effects`."""
-        return any(self.effects[name] >= FELT.get(name, FAINTEST) for name in self.applied)
+        """Whether operations changed so much that it can be felt (`effects`), and can be seen."""
+        strong = any(self.effects[name] >= FELT.get(name, FAINTEST) for name in self.applied)
+        return strong and self.decibels.get("", 0.0) < INVISIBLE
 
     def found(self, thresholds: Mapping[str, float]) -> tuple[str, ...]:
         """The operations whose probability is at least the threshold, if it says anything."""

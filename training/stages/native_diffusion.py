@@ -87,7 +87,7 @@ class NativeDiffusionStage:
     def __post_init__(self) -> None:
         self.scheduler = make_schedule()
         self.model.requires_grad_(False)
-        self.diffusion.requires_grad_(True).to(memory_format=torch.channels_last)
+        self.diffusion.requires_grad_(True).to(memory_format=torch.channels_last)  # pyright: ignore
 
     @property
     def diffusion(self) -> TextureDiffusion:
