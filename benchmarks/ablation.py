@@ -81,7 +81,9 @@ def variants(
     if isinstance(expert, texture_expert.TextureExpert):
 
         def in_other_light() -> Tensor:
-            with patch.object(texture_expert, "without_light", lambda change, side: change):
+            with patch.object(
+                texture_expert, "without_light", lambda change, side, in_place=False: change
+            ):
                 return restored(expert, image, view, unknown)
 
         yield "light not held", in_other_light

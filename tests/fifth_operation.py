@@ -70,7 +70,7 @@ noise = torch.Generator().manual_seed(0)  # to the bit for the same weights: not
 expected = again(photo, operations={FIFTH}, generator=noise, output_type="pt").images
 assert torch.equal(made[0].movedim(-1, 1), expected)
 assert torch.allclose(expected, restored.images, atol=1e-5)
-assert f"{FIFTH}: probability" in made[4]
+assert "lip tinting: probability" in made[4]
 routing = nodes["MoFRRRoute"].execute(image, model, 0, "pictures")[0]
 routing = nodes["MoFRREditRouting"].execute(routing, **decisions)[0]
 assert routing.routing.active.tolist() == [[name == FIFTH for name in OPERATIONS]]

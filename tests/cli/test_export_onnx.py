@@ -23,6 +23,7 @@ def test_files_agree_with_their_networks(frr):
     assert names[0] == "router" and {"whitening_expert", "smoothing_expert"} < set(names)
     assert all(float(largest) < 1e-3 * max(1.0, float(scale)) for _, largest, scale in lines)
     session = runtime.InferenceSession("made/onnx/router.onnx")
-    assert [each.name for each in session.get_inputs()] == ["traces", "colour", "side"]
+    seen = ["traces", "colour", "side", "spectrum", "fine"]
+    assert [each.name for each in session.get_inputs()] == seen
     tile = runtime.InferenceSession("made/onnx/smoothing_expert.onnx").get_inputs()[0]
     assert not any(isinstance(tile.shape[place], int) for place in (0, 2, 3))  # of any size

@@ -20,6 +20,7 @@ def test_the_hosts_own_memory_manager(comfyui, python, tmp_path):
         "--import-mode=importlib",
     ]
     environment = {**os.environ, "FRR_IN_HOST": "1", "COMFYUI_PATH": str(comfyui)}
+    environment["PYTHONPATH"] = str(HERE.parent)  # comfy_host
     done = subprocess.run(
         [
             *command,

@@ -188,7 +188,7 @@ class ChainPools:
             batch._replace(
                 **seen,
                 flows=reframe_flows(batch.flows, frames, shapes),
-                parts=reframe(batch.parts, frames[:parts], shapes[:parts]),
+                parts=reframe(batch.parts, frames[:parts], shapes[:parts]) if parts else NO_PARTS,
                 about=_reframed(batch.about, frames),
             )
         )

@@ -9,7 +9,7 @@ from frr.models.mofrr.flow_expert import FlowExpert
 from frr.models.mofrr.merger import ExpertMerger
 from frr.models.mofrr.native_view import look
 from frr.models.mofrr.warping import warp_smoothly
-from frr.pipelines.mofrr import direct, edits
+from frr.pipelines.mofrr import composing, direct
 from frr.pipelines.mofrr.components import SHARED
 from frr.pipelines.mofrr.direct import DirectEdit, answers_at_once, spread
 from frr.pipelines.mofrr.pipeline import MoFRRPipeline
@@ -376,11 +376,11 @@ def test_coarse_flows_are_brought_to_full_size_bicubically():
 def test_photos_are_moved_once_and_for_an_experts_image_when_it_is_looked_at(native, monkeypatch):
     moves = []
 
-    def watched(photo, flow):
+    def watched(photo, flow, top=0):
         moves.append(len(photo))
-        return warp_smoothly(photo, flow)
+        return warp_smoothly(photo, flow, top)
 
-    for room in (direct, edits):
+    for room in (direct, composing):
         monkeypatch.setattr(room, "warp_smoothly", watched)
     photos = make_photos()
     output = call(native, photos)
@@ -402,9 +402,9 @@ def test_what_one_of_two_photos_needs_leaves_the_other_as_it_is_alone(make_nativ
         "whitening": DirectEdit(every, None, tone.residual, unknown).applied(signed, 1.0),
         "face_slimming": DirectEdit(second, answer.flow[1:], None, unknown[1:]).applied(signed, 1),
     }
-    together = direct.compose(signed, parts)
+    together = composing.compose(signed, parts)
     assert torch.allclose(together[0], tone.residual[0], atol=1e-6)
     flow = spread(answer.flow[1:], signed[1:])
     expected = warp_smoothly(signed[1:] + tone.residual[1:], flow) - signed[1:]
     assert torch.allclose(together[1:], expected, atol=1e-6)
-    assert not direct.compose(signed, {}).any()
+    assert not composing.compose(signed, {}).any()

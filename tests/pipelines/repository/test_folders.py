@@ -22,15 +22,28 @@ EXPERTS = ("whitening", "smoothing", "face_slimming", "eye_enlarging")
 NETWORKS = (*(f"{name}_expert" for name in EXPERTS), "router", "shared_expert", "merger")
 OWN = "mofrr_pipeline"
 NAMES = {
-    "models": ("attending", "native_traces", "retouching_traces", "sizes", "unets", "wavelets"),
+    "models": (
+        *("attending", "native_traces", "resampling", "retouching_traces", "sizes", "unets"),
+        "wavelets",
+    ),
     "models/mofrr": (
-        *("coarse_encoder", "coarse_head", "contract", "degrees", "denoising", "expert"),
-        *("flow_expert", "granularity", "hfcam", "idem", "merger", "native_router", "native_view"),
+        *("bands", "coarse_encoder", "coarse_head", "contract", "degrees", "denoising", "expert"),
+        *(
+            "face_parts",
+            "flow_expert",
+            "granularity",
+            "hfcam",
+            "idem",
+            "merger",
+            "native_router",
+            "native_view",
+        ),
         *(
             "router",
             "shared",
             "spectral_stem",
             "stem",
+            "texture_diffusion",
             "texture_expert",
             "tone_expert",
             "tone_path",
@@ -39,7 +52,8 @@ NAMES = {
     ),
     "pipelines": ("arguments", "blocks", "operations", "placement", "room"),
     "pipelines/mofrr": (
-        *("beliefs", "blocks", "candidates", "components", "direct", "edits", "estimating"),
+        *("beliefs", "blocks", "by_expert", "candidates", "clips", "components", "composing"),
+        *("direct", "edits", "estimating"),
         *("experts", "joining", "later_blocks", "merging", "modular", "output", "pipeline"),
         *("request", "restoration", "routing", "running", "sampling", "sight", "stages", "steps"),
         "tiled",
