@@ -102,7 +102,7 @@ def retouch(nodes, retoucher):
     """`retouch(pictures, strength=0.5)`: runs BPFReRetouch."""
 
     def run(image, **given):
-        settings = {"strength": 1.0, "working_size": 0, **given}
+        settings = {"strength": 1.0, "working_size": 0, "no_face": "do not look", **given}
         with torch.inference_mode():
             return nodes["BPFReRetouch"].execute(image, retoucher, **settings)
 
