@@ -10,6 +10,7 @@ from abc import abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -41,7 +42,9 @@ class PoolConfig(Settings):
     items: int = setting(1000, "how many are stored", least=1)
     seed: int = setting(0, "of all draws", least=0)
     device: str = setting("", "torch device; empty = a GPU if there is one", free=True)
-    threads: int = setting(0, "CPU threads; 0 = torch's own choice", least=0, free=True)
+    threads: int = setting(
+        0, "CPU threads of each process; 0 = one: more may give other last bits", least=0, free=True
+    )
     processes: int = setting(1, "that fill the pool beside one another", least=1, free=True)
 
     def note(self, faces: Path) -> dict[str, Any]:
@@ -212,13 +215,23 @@ def _filled(
 
 
 def _fill(folder: Path, config: PoolConfig, simulate: Simulate, number: int) -> int:
-    """Simulates and stores one file."""
-    if config.threads or config.processes > 1:
-        torch.set_num_threads(config.threads or 1)
-    parts = _simulate_file(simulate, (config.seed, number), _count(config, number))
+    """Simulates and stores one file; the same one however many processes or cores there are."""
+    with _threads(config.threads or 1):
+        parts = _simulate_file(simulate, (config.seed, number), _count(config, number))
     with replacing(_files_of(folder, config.items)[number]) as beside:
         save_file(parts, beside)
     return number
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Torch with so many threads, and then with as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _count(config: PoolConfig, number: int) -> int:

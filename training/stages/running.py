@@ -85,10 +85,6 @@ def make_pool(
     config = pool_config(name).read(given)
     material = Material(Path(faces), device=choose_device(config.device))
     facts = {"stage": name, "data": config.note(Path(faces))}
-    if config.threads:
-        import torch
-
-        torch.set_num_threads(config.threads)
     simulate = config.simulator(material)
     open_pool(Path(folder), config, facts, resume)
     for done in fill_pool(Path(folder), config, simulate):
