@@ -121,6 +121,10 @@ class AppliedEdit(NamedTuple):
         first = parts[0]
         return cls(rows, warped, flow, residual, degree, first.scale)
 
+    def whole(self) -> "AppliedEdit":
+        """It with everything made: itself."""
+        return self
+
     @property
     def image(self) -> Tensor:
         """The photos as this expert alone restores them, n 3 H W around [-1, 1], not clamped."""

@@ -45,10 +45,10 @@ def merge(
     if merger is None:
         return added(photo, edits)
     if tile is not None:
-        moved = {name: edit.moved() for name, edit in edits.items()}
+        made = {name: edit.whole() for name, edit in edits.items()}
 
         def run(place: Window) -> Tensor:
-            parts = {name: edit.cut(place) for name, edit in moved.items()}
+            parts = {name: edit.cut(place) for name, edit in made.items()}
             return merge(place.of(photo), parts, gates, merger, names)
 
         places = windows(photo.shape[-2:], tile, OVERLAP)
@@ -139,4 +139,4 @@ def _joined(parts: Sequence[AnyApplied]) -> AnyApplied:
     """The edits of one expert as one, in their order."""
     if len(parts) == 1:
         return parts[0]
-    return AppliedEdit.joined([e.whole() if isinstance(e, AppliedAtOnce) else e for e in parts])
+    return AppliedEdit.joined([part.whole() for part in parts])

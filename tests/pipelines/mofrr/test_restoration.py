@@ -69,3 +69,16 @@ def test_the_steps_one_by_one_give_the_same_to_the_bit(pipe, photos, seeded):
         edits[name] = pipe.apply(photo, edit, 0.8)
     residual = pipe.merge(photo, edits, routing.gates)
     assert torch.equal((photos + residual / 2).clamp(0, 1), expected.images)
+
+
+def test_edits_merged_in_tiles_are_nearly_those_merged_whole(pipe, seeded):
+    photo = torch.rand(1, 3, 160, 160, generator=seeded(3)) * 2 - 1
+    routing = pipe.route(photo, ("smoothing",))
+    latents = pipe.prepare_latents(photo, seeded(), working_size=None)
+    edit = pipe.run_expert("smoothing", photo, None, latents, working_size=None)
+    edits = {"smoothing": pipe.apply(photo, edit)}
+    whole = pipe.merge(photo, edits, routing.gates)
+    tiled = pipe.merge(photo, edits, routing.gates, tile=160)
+    assert torch.allclose(tiled, whole, atol=1e-5)
+    smaller = pipe.merge(photo, edits, routing.gates, tile=96)
+    assert (smaller - whole).abs().mean() < 0.5 * whole.abs().mean()
