@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -11,7 +10,6 @@ from torch import Tensor
 
 from ..pipelines.mofrr.clips import Frames, parts
 from ..pipelines.mofrr.output import Restoration
-from ..pipelines.mofrr.request import Request
 from ..pipelines.mofrr.routing import Routing
 from ..pipelines.mofrr.stages import Stage
 from ..pipelines.photos.tracks import Track, follow
@@ -26,12 +24,10 @@ from .face_choice import (
     PASS,
     FaceChoice,
     FoundFaces,
-    faceless,
     find_faces,
 )
-from .mofrr_faces import FEATHER
-from .mofrr_model import MoFRRModel
-from .mofrr_routing import Verdict, Wishes, leave_alone
+from .mofrr_faces import FEATHER, Asked
+from .mofrr_routing import Verdict, leave_alone
 
 
 class RestoredClip(NamedTuple):
@@ -43,17 +39,16 @@ class RestoredClip(NamedTuple):
     told: str  # who was found, and how
 
 
-@dataclass
 class ClipRestorer:
-    """A model and what is asked of it."""
+    """Restores clips in the host's memory.
 
-    model: MoFRRModel
-    request: Request
-    seed: int
-    wishes: Wishes  # as in the request, for the verdict
+    Args:
+        asked: a model and what is asked of it.
+    """
 
-    def __post_init__(self) -> None:
-        self.room = host.HostRoom(self.model)
+    def __init__(self, asked: Asked) -> None:
+        self.asked, self.pipeline = asked, asked.model.pipeline
+        self.room = host.HostRoom(asked.model)
 
     def restore(
         self, frames: HostFrames, choice: FaceChoice, boxes: Any, landmarks: Any
@@ -72,10 +67,8 @@ class ClipRestorer:
         return self._people(frames, people)._replace(told=told)
 
     def _framed(self, frames: HostFrames, choice: FaceChoice) -> RestoredClip:
-        decided = any(self.wishes[0].values())  # by hand: then a face need not be found
-        empty = [False] * len(frames) if decided else faceless(frames, choice, clip=True)
-        if all(empty):
-            self.request = self.request._replace(operations=())
+        empty = self.asked.faceless(frames, choice, clip=True)
+        self.asked = self.asked.of(empty)
         groups = parts(len(frames), frames.height * frames.width)
         routing = self._route(frames, groups)
         verdict = self._verdict(routing, empty)
@@ -114,18 +107,16 @@ class ClipRestorer:
         return RestoredClip(filled.planes, verdicts[0], [bars[who] for who in sorted(bars)], "")
 
     def _route(self, frames: Frames, groups: Sequence[slice]) -> Routing:
-        return self.model.pipeline.route_clip(frames, self.request, groups, self.room)
+        return self.pipeline.route_clip(frames, self.asked.request, groups, self.room)
 
     def _part(self, pixels: Tensor, routing: Routing, turn: tuple[int, int]) -> Restoration:
         """A few frames as the clip's verdict says, all from the same noise; which part of all."""
-        generator = torch.Generator().manual_seed(self.seed)
+        request, generator = self.asked.request, self.asked.generator()
         room = Stage(self.room, *turn)
-        return self.model.pipeline.restore(
-            pixels, self.request, generator, room=room, routing=routing
-        )
+        return self.pipeline.restore(pixels, request, generator, room=room, routing=routing)
 
     def _verdict(self, routing: Routing, empty: Sequence[bool]) -> Verdict:
-        return Verdict.of(self.model.pipeline, routing, True, self.wishes, empty)
+        return Verdict.of(self.pipeline, routing, True, self.asked.wishes, empty)
 
 
 def _chosen(tracks: Sequence[Track], choice: FaceChoice) -> list[Track]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ..pipelines.mofrr.clips import Frames as Photos
 from ..pipelines.mofrr.request import Request
 from . import host
 from .face_choice import NO_FACE, FaceChoice, faceless, find_faces
@@ -15,6 +16,29 @@ from .mofrr_model import MoFRRModel
 from .mofrr_routing import Verdict, Wishes, leave_alone
 
 FEATHER = 0.1
+
+
+class Asked(NamedTuple):
+    """A model and what is asked of it."""
+
+    model: MoFRRModel
+    request: Request
+    seed: int  # of the noise
+    wishes: Wishes  # as in the request, for the verdict
+
+    def faceless(self, pixels: Photos, choice: FaceChoice, clip: bool = False) -> list[bool]:
+        """As `face_choice.faceless`; where something is decided by hand no face need be found."""
+        if any(self.wishes[0].values()):
+            return [False] * len(pixels)
+        return faceless(pixels, choice, clip)
+
+    def of(self, empty: list[bool]) -> Asked:
+        """It for photos of which those are empty: of nothing but such ones nothing is undone."""
+        return self._replace(request=self.request._replace(operations=())) if all(empty) else self
+
+    def generator(self) -> torch.Generator:
+        """What the noise is drawn by."""
+        return torch.Generator().manual_seed(self.seed)
 
 
 class Restored(NamedTuple):
@@ -28,63 +52,39 @@ class Restored(NamedTuple):
 
 
 def restore_pictures(
-    model: MoFRRModel,
-    pixels: Tensor,
-    request: Request,
-    seed: int,
-    wishes: Wishes,
-    choice: FaceChoice,
-    boxes: Any,
-    landmarks: Any,
+    asked: Asked, pixels: Tensor, choice: FaceChoice, boxes: Any, landmarks: Any
 ) -> Restored:
     """Restore photos that are filled by one face each, or those faces in them that are meant.
 
     Args:
-        model: the model.
+        asked: a model and what is asked of it.
         pixels: B 3 H W in [0, 1].
-        request: what is asked of them.
-        seed: of the noise.
-        wishes: as in the request, for the verdict.
         choice: of the faces.
         boxes: the host's, or None.
         landmarks: the host's, or None.
     """
     found = find_faces(pixels, choice, boxes, landmarks)
     if found is None:
-        decided = any(wishes[0].values())  # by hand: then a face need not be found
-        empty = [False] * len(pixels) if decided else faceless(pixels, choice)
-        return restore_photos(model, pixels, request, seed, wishes, empty)
+        return restore_photos(asked, pixels, asked.faceless(pixels, choice))
     if not found.number:
         told = f"{NO_FACE} by {found.by}: nothing was done"
         return Restored(pixels, None, None, [], told)
     told = f"{found.number} face(s), found by {found.by}\n"
-    result = restore_faces(model, pixels, found.frames, request, seed, wishes)
-    return result._replace(told=told)
+    return restore_faces(asked, pixels, found.frames)._replace(told=told)
 
 
-def restore_photos(
-    model: MoFRRModel,
-    pixels: Tensor,
-    request: Request,
-    seed: int,
-    wishes: Wishes,
-    empty: list[bool],
-) -> Restored:
+def restore_photos(asked: Asked, pixels: Tensor, empty: list[bool]) -> Restored:
     """Restore photos that are filled by one face each.
 
     Args:
-        model: the model.
+        asked: a model and what is asked of it.
         pixels: B 3 H W in [0, 1].
-        request: what is asked of them.
-        seed: of the noise.
-        wishes: as in the request, for the verdict.
         empty: of each photo whether it shows no face, so that nothing is found in it.
     """
-    generator = torch.Generator().manual_seed(seed)
-    if all(empty):
-        request = request._replace(operations=())
-    result = model.pipeline.restore(pixels, request, generator, room=host.HostRoom(model))
-    verdict = Verdict.of(model.pipeline, result.routing, False, wishes, empty)
+    model, request = asked.model, asked.of(empty).request
+    room = host.HostRoom(model)
+    result = model.pipeline.restore(pixels, request, asked.generator(), room=room)
+    verdict = Verdict.of(model.pipeline, result.routing, False, asked.wishes, empty)
     images, spread = result.images, result.uncertainty
     if any(empty):
         keep = torch.tensor(empty)[:, None, None, None]
@@ -93,13 +93,10 @@ def restore_photos(
     return Restored(images, spread, verdict, verdict.bars(result.degrees, result.active))
 
 
-def restore_faces(
-    model: MoFRRModel, pixels: Tensor, frames: Frames, request: Request, seed: int, wishes: Wishes
-) -> Restored:
+def restore_faces(asked: Asked, pixels: Tensor, frames: Frames) -> Restored:
     """Restore the faces of photos, at least one, and paste the changes back."""
     faces = cut_faces(pixels, frames)
-    empty = [False] * len(faces.crops)
-    found = restore_photos(model, faces.crops, request, seed, wishes, empty)
+    found = restore_photos(asked, faces.crops, [False] * len(faces.crops))
     _label(found.bars, faces, pixels)
     images, _ = faces.paste(pixels, found.images, FEATHER, match_colour=True)
     spread = found.uncertainty

@@ -13,7 +13,7 @@ from .face_choice import restored_faces_inputs as choice_of_faces
 from .host import io
 from .inputs import PICTURES, VIDEO, face_inputs, frames_input, mask_input, strength_input
 from .mofrr_clips import ClipRestorer
-from .mofrr_faces import restore_pictures
+from .mofrr_faces import Asked, restore_pictures
 from .mofrr_inputs import (
     LEAST,
     ONLY_HERE,
@@ -140,15 +140,14 @@ class MoFRRRestore(MoFRRNode):
         )
         request.check(LEAST)
         choice = FaceChoice(faces, order, number, no_face)
-        where = choice, boxes, landmarks
+        asked, where = Asked(model, request, seed, wishes), (choice, boxes, landmarks)
         if request.clip:
-            clip = HostFrames(image, mask)
-            result = ClipRestorer(model, request, seed, wishes).restore(clip, *where)
+            result = ClipRestorer(asked).restore(HostFrames(image, mask), *where)
             planes = result.planes
         else:
             pictures = read_image(image)
             chosen = read_mask(mask, pictures.pixels)  # what is wrong with it shows before the work
-            result = restore_pictures(model, pictures.pixels, request, seed, wishes, *where)
+            result = restore_pictures(asked, pictures.pixels, *where)
             planes = written(pictures, result.images, result.uncertainty, chosen)
         _leave_alone(result.bars, strength, mask)
         shown = {"mofrr_verdict": result.bars, "frr_note": [result.told] if result.told else []}
