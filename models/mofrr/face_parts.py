@@ -80,7 +80,6 @@ class FaceParts(nn.Module):
     def __init__(self, finder_width: int, size: int) -> None:
         super().__init__()
         self.finder = PartFinder(finder_width)
-        self.size = size
         self.layers = nn.Sequential(
             nn.Linear(len(PARTS) * (MEASURES + 1), size),
             nn.SiLU(),

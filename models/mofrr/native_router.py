@@ -102,9 +102,12 @@ class NativeStem(nn.Module):
         self.join = convolution(2 * width, width, side=1)
         self.spectral = SpectralStem(spectral_width, width) if spectral_width else None
 
-    def forward(self, view: NativeView) -> Tensor:
-        """B C 16 16."""
-        traces = self.standardization(place(view.traces, view.side))
+    def standardized(self, view: NativeView) -> Tensor:
+        """The traces of a view with their places, B `PLACED` 32 32."""
+        return self.standardization(place(view.traces, view.side))
+
+    def forward(self, view: NativeView, traces: Tensor) -> Tensor:
+        """A view and its standardised traces -> B C 16 16."""
         local = 2 * (traces - traces.mean((2, 3), keepdim=True))
         traces = self.traces(torch.cat((traces, local), dim=1))
         joined = self.join(torch.cat((traces, self.colour(view.colour)), dim=1))
@@ -270,7 +273,8 @@ class NativeRouter(ModelMixin, ConfigMixin):
         if self.map.weight.dtype != view.traces.dtype:  # `self.dtype` looks through all layers
             dtype = self.dtype
             view = NativeView(*(field.to(dtype) for field in view))
-        features = self.stem(view)
+        traces = self.stem.standardized(view)
+        features = self.stem(view, traces)
         stages = self.trunk.encoder(features, output_hidden_states=True).hidden_states[1:]
         location = self.locate(stages[0])
         pooled = [location.sigmoid(), *stages]
@@ -292,17 +296,15 @@ class NativeRouter(ModelMixin, ConfigMixin):
         if self.config.tone_width:
             direct = direct + self.tone_head(self.drop(self.tone(view.colour)))
         if self.config.parts_width:
-            direct = direct + self.parts_head(self.drop(self._look_at_parts(view)))
+            direct = direct + self.parts_head(self.drop(self._look_at_parts(view, traces)))
         answer = answer + direct.unflatten(1, (count, -1))
         return NativeRouterOutput(self._calibrated(answer[..., 0]), answer[..., 1:], location)
 
-    def _look_at_parts(self, view: NativeView) -> Tensor:
-        traces = self.stem.standardization(place(view.traces, view.side))[:, :CHANNELS]
-        spectral = self.stem.spectral
-        spectrum = view.spectrum
+    def _look_at_parts(self, view: NativeView, traces: Tensor) -> Tensor:
+        spectral, spectrum = self.stem.spectral, view.spectrum
         if spectral is not None:
             spectrum = spectral.spectrum_standardization(spectrum)
-        return self.parts(view, traces, spectrum)
+        return self.parts(view, traces[:, :CHANNELS], spectrum)
 
     def _calibrated(self, logits: Tensor) -> Tensor:
         if self.training:

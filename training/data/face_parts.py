@@ -24,14 +24,14 @@ _SOFTNESS = 0.5  # of a map's outlines, in cells
 def part_maps(points: Tensor) -> Tensor:
     """Maps B P 64 64 in [0, 1] in the order of `PARTS`, of meshes B 478 2 in shares of the side."""
     points = points * MAPS
-    oval, eyes, brows = points[:, FACE_OVAL], [points[:, eye] for eye in EYES], BROWS
+    oval, eyes = points[:, FACE_OVAL], [points[:, eye] for eye in EYES]
     up = points[:, 10] - points[:, CHIN]
     middle = points[:, CHIN] + 0.5 * up
     face, lids = _draw([oval]), _draw(eyes)
-    lips, brow = _draw([points[:, LIPS]]), _draw([points[:, each] for each in brows])
+    lips, brow = _draw([points[:, LIPS]]), _draw([points[:, each] for each in BROWS])
     near = _draw([_scaled(eye, eye.mean(1), 2.2) for eye in eyes])
     inner, outer = _draw([_scaled(oval, middle, 0.86)]), _draw([_scaled(oval, middle, 1.18)])
-    irises = _draw(_irises(points)) * lids
+    irises, neck = _draw(_irises(points)) * lids, _draw([_neck(points, up)])
     skin = face * (1 - lids) * (1 - lips) * (1 - brow)
     height = _height(points, up)
     low, high = height < 0.33, height > 0.68
@@ -47,8 +47,8 @@ def part_maps(points: Tensor) -> Tensor:
         "around the eyes": near * (1 - lids),
         "inside the jaw": face * (1 - inner) * below,
         "outside the jaw": outer * (1 - face) * below,
-        "neck": _draw([_neck(points, up)]) * (1 - face),
-        "elsewhere": 1 - torch.maximum(outer, _draw([_neck(points, up)])),
+        "neck": neck * (1 - face),
+        "elsewhere": 1 - torch.maximum(outer, neck),
     }
     return torch.cat([maps[part] for part in PARTS], dim=1).clamp(0, 1)
 

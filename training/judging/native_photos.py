@@ -71,7 +71,7 @@ class JudgedPhoto:
     @property
     def felt(self) -> bool:
         """Whether operations changed so much that it can be felt (`effects`), and can be seen."""
-        strong = any(self.effects[name] >= FELT.get(name, FAINTEST) for name in self.applied)
+        strong = any(self.effects[name] >= least_felt(name) for name in self.applied)
         return strong and self.decibels.get("", 0.0) < INVISIBLE
 
     def found(self, thresholds: Mapping[str, float]) -> tuple[str, ...]:
@@ -96,6 +96,11 @@ class JudgedPhoto:
     def key(self, undone: Collection[str]) -> str:
         """The name of a choice in `decibels`."""
         return JOIN.join(name for name in self.operations if name in undone)
+
+
+def least_felt(operation: str) -> float:
+    """The least effect of an operation that is felt."""
+    return FELT.get(operation, FAINTEST)
 
 
 def write_photos(photos: Iterable[JudgedPhoto], path: Path) -> None:

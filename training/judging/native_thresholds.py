@@ -14,10 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ...pipelines.simulate.effects import FELT
 from ..writing import write_json
 from .native_bounds import Bounds, bounds_of, untold
-from .native_photos import FAINTEST, JudgedPhoto
+from .native_photos import JudgedPhoto, least_felt
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -58,7 +57,7 @@ def balanced(photos: Sequence[JudgedPhoto], operation: str) -> tuple[Bools, Floa
     """
     effects = np.array([photo.effects[operation] for photo in photos])
     others = np.array([len({*photo.applied} - {operation}) for photo in photos])
-    present, felt = effects > 0, effects >= FELT.get(operation, FAINTEST)
+    present, felt = effects > 0, effects >= least_felt(operation)
     weights = np.zeros(len(photos))
     for count in np.unique(others):
         with_it = (others == count) & present & felt

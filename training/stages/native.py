@@ -118,6 +118,11 @@ def learning(network: nn.Module, *standardizations: nn.Module) -> Any:
     return network
 
 
+def log_left(error: Tensor, before: Tensor, floor: float, weights: Tensor) -> Tensor:
+    """The weighted mean log of what is left of mean square errors B, below a floor of nothing."""
+    return (((error + floor) / (before + floor)).log() * weights).mean()
+
+
 def known_degree(rng: np.random.Generator, effects: Tensor) -> Tensor:
     """The degree B as a user or a router would give it: most of them unknown, the rest inexact."""
     noise = torch.as_tensor(rng.normal(0, 0.05, size=len(effects))).to(effects)

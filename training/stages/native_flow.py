@@ -15,7 +15,7 @@ from ..data.material import Material
 from ..data.native_batches import ChainPools, felt
 from ..data.native_chains import GEOMETRIC
 from ..settings import setting
-from .native import NativeExpertConfig, known_degree, learning, survey_all
+from .native import NativeExpertConfig, known_degree, learning, log_left, survey_all
 
 FLOOR = 2e-5
 """Mean square that no flow is praised for going below, of photos in [-1, 1]."""
@@ -74,8 +74,7 @@ class NativeFlowStage:
         return {
             "motion": 0.15 * (motion * weight).mean(),
             "pixels": 300 * (pixels * weight).mean(),
-            "decibels": self.decibels
-            * (((pixels + FLOOR) / (before + FLOOR)).log() * counts).mean(),
+            "decibels": self.decibels * log_left(pixels, before, FLOOR, counts),
         }
 
 

@@ -13,7 +13,7 @@ from ...pipelines.operations import OPERATIONS
 from ..data.material import Material
 from ..data.native_batches import ChainPools, felt
 from ..settings import setting
-from .native import NativeExpertConfig, known_degree, learning
+from .native import NativeExpertConfig, known_degree, learning, log_left
 
 SMOOTHING = "smoothing"
 MARGIN = 8  # pixels at a tile's border that see too little around them
@@ -60,5 +60,5 @@ class NativeTextureStage:
         before = wanted[inside].square().mean((1, 2, 3))
         return {
             "pixels": 300 * (error * (0.2 + 0.8 * counts)).mean(),
-            "decibels": self.decibels * (((error + 1e-5) / (before + 1e-5)).log() * counts).mean(),
+            "decibels": self.decibels * log_left(error, before, 1e-5, counts),
         }

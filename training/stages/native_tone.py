@@ -14,7 +14,7 @@ from ...pipelines.operations import OPERATIONS
 from ..data.material import Material
 from ..data.native_batches import ChainPools, felt
 from ..settings import setting
-from .native import NativeExpertConfig, known_degree, learning, survey_all
+from .native import NativeExpertConfig, known_degree, learning, log_left, survey_all
 
 TONAL = ("whitening",)
 
@@ -68,6 +68,6 @@ class NativeToneStage:
         rough = grid[..., 1:] - grid[..., :-1], grid[..., 1:, :] - grid[..., :-1, :]
         return {
             "pixels": 100 * (error * (0.1 + 0.9 * counts)).mean(),
-            "decibels": self.decibels * (((error + 2e-4) / (before + 2e-4)).log() * counts).mean(),
+            "decibels": self.decibels * log_left(error, before, 2e-4, counts),
             "smooth": 0.5 * torch.stack([each.square().mean() for each in rough]).sum(),
         }
