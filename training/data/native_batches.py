@@ -22,6 +22,7 @@ from .faces import to_signed
 from .native_chains import FLOW_GRID, GEOMETRIC, POINTS, TILES, VERSIONS, Chain, unpack_traces
 from .native_variation import (
     draw_blur,
+    draw_contrast,
     draw_frames,
     draw_shapes,
     framed_side,
@@ -31,6 +32,7 @@ from .native_variation import (
     relight,
     smooth_fields,
     soften,
+    strengthen,
 )
 from .pools import StoredPool
 from .share import WHOLE, Share
@@ -181,8 +183,9 @@ class ChainPools:
             share = strangers * smooth_fields(rng, count)
             seen = {name: mix(field, getattr(others, name), share) for name, field in seen.items()}
         traces, spectrum, fine = (seen[name] for name in MEASURED)
-        softer = soften(traces, spectrum, fine, batch.about[:, 1], draw_blur(rng, count))
-        seen |= {name: _noisy(each) for name, each in zip(MEASURED, softer, strict=True)}
+        traces, spectrum, fine = strengthen(traces, spectrum, fine, draw_contrast(rng, count))
+        measured = soften(traces, spectrum, fine, batch.about[:, 1], draw_blur(rng, count))
+        seen |= {name: _noisy(each) for name, each in zip(MEASURED, measured, strict=True)}
         seen["colour"] = relight(seen["colour"], rng)
         return self._placed(
             batch._replace(

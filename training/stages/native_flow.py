@@ -12,56 +12,38 @@ from torch import Tensor
 from ...models.mofrr.flow_expert import FlowExpert
 from ...pipelines.operations import OPERATIONS
 from ..data.material import Material
-from ..data.native_batches import ChainPools, felt
+from ..data.native_batches import felt
 from ..data.native_chains import GEOMETRIC
 from ..settings import setting
-from .native import NativeExpertConfig, known_degree, learning, log_left, survey_all
+from .native import known_degree, log_left
+from .native_coarse import CoarseExpertConfig, CoarseExpertStage
 
 FLOOR = 2e-5
 """Mean square that no flow is praised for going below, of photos in [-1, 1]."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class NativeFlowConfig(NativeExpertConfig):
+class NativeFlowConfig(CoarseExpertConfig):
     """Settings of stage `native_flow`."""
 
-    batch_size: int = setting(24, "photos of one step", least=1)
     operation: str = setting(
         GEOMETRIC[0], f"which one the expert undoes: {', '.join(GEOMETRIC)}", choices=GEOMETRIC
     )
 
     def build(self, material: Material) -> NativeFlowStage:
         """The stage, its network and pools loaded."""
-        chains = self.chains(material)
-        expert = self.expert(FlowExpert, "flow_expert", self.operation)
-        if not self.start:
-            survey_all(chains, expert.encoder.standardizations)
+        expert, chains = self.surveyed(material, FlowExpert, "flow_expert", self.operation)
         return NativeFlowStage(expert, chains, self.operation, self.batch_size, self.decibels)
 
 
-@dataclass
-class NativeFlowStage:
-    """The flow that undoes one geometric operation, judged by motion, by pixels and in decibels.
-
-    Attributes:
-        model: the expert.
-        chains: what it learns from.
-        operation: which one it undoes.
-        count: photos of one step.
-        decibels: weight of the error's logarithm.
-    """
-
-    model: FlowExpert
-    chains: ChainPools
-    operation: str
-    count: int = 24
-    decibels: float = 0.3
+class NativeFlowStage(CoarseExpertStage):
+    """The flow that undoes one geometric operation, judged by motion, by pixels and in decibels."""
 
     def losses(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """The loss terms of one batch; thousandths of the sides for motion."""
         place = OPERATIONS.index(self.operation)
         batch = self.chains.draw_versions(rng, self.count, place, later=True)
-        expert = learning(self.model, *self.model.encoder.standardizations.values())
+        expert = self.learner()
         flow, truth = expert(batch.view(), known_degree(rng, batch.effects)), batch.flow
         small = batch.small
         motion = F.smooth_l1_loss(flow, truth, reduction="none", beta=2.0).mean((1, 2, 3))

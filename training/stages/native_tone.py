@@ -12,55 +12,37 @@ from torch import Tensor
 from ...models.mofrr.tone_expert import ToneExpert, slice_tone
 from ...pipelines.operations import OPERATIONS
 from ..data.material import Material
-from ..data.native_batches import ChainPools, felt
+from ..data.native_batches import felt
 from ..settings import setting
-from .native import NativeExpertConfig, known_degree, learning, log_left, survey_all
+from .native import known_degree, log_left
+from .native_coarse import CoarseExpertConfig, CoarseExpertStage
 
 TONAL = ("whitening",)
 
 
 @dataclass(frozen=True, kw_only=True)
-class NativeToneConfig(NativeExpertConfig):
+class NativeToneConfig(CoarseExpertConfig):
     """Settings of stage `native_tone`."""
 
-    batch_size: int = setting(24, "photos of one step", least=1)
     operation: str = setting(
         TONAL[0], f"which one the expert undoes: {', '.join(TONAL)}", choices=TONAL
     )
 
     def build(self, material: Material) -> NativeToneStage:
         """The stage, its network and pools loaded."""
-        chains = self.chains(material)
-        expert = self.expert(ToneExpert, "tone_expert", self.operation)
-        if not self.start:
-            survey_all(chains, expert.encoder.standardizations)
+        expert, chains = self.surveyed(material, ToneExpert, "tone_expert", self.operation)
         return NativeToneStage(expert, chains, self.operation, self.batch_size, self.decibels)
 
 
-@dataclass
-class NativeToneStage:
-    """A bilateral grid that brings a photo back to what it was before a tonal operation.
-
-    Attributes:
-        model: the expert.
-        chains: what it learns from.
-        operation: which one it undoes.
-        count: photos of one step.
-        decibels: weight of the error's logarithm.
-    """
-
-    model: ToneExpert
-    chains: ChainPools
-    operation: str = TONAL[0]
-    count: int = 24
-    decibels: float = 0.3
+class NativeToneStage(CoarseExpertStage):
+    """A bilateral grid that brings a photo back to what it was before a tonal operation."""
 
     def losses(self, rng: np.random.Generator) -> dict[str, Tensor]:
         """The loss terms of one batch."""
         place = OPERATIONS.index(self.operation)
         batch = self.chains.draw_versions(rng, self.count, place, later=False)
         counts = felt(batch.effects, self.operation)
-        expert = learning(self.model, *self.model.encoder.standardizations.values())
+        expert = self.learner()
         grid = expert(batch.view(), known_degree(rng, batch.effects))
         photo, truth = F.avg_pool2d(batch.small, 2), F.avg_pool2d(batch.before, 2)
         error = (photo + slice_tone(grid, photo) - truth).square().mean((1, 2, 3))

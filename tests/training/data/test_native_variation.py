@@ -9,9 +9,11 @@ from frr.models.mofrr.native_view import look
 from frr.pipelines.simulate.capture import blur
 from frr.training.data.native_variation import (
     BLURRED,
+    CONTRASTED,
     REFRAMED,
     RESHAPED,
     draw_blur,
+    draw_contrast,
     draw_frames,
     draw_shapes,
     mix,
@@ -20,6 +22,7 @@ from frr.training.data.native_variation import (
     relight,
     smooth_fields,
     soften,
+    strengthen,
 )
 from frr.training.stages.native_flow import move
 
@@ -115,6 +118,31 @@ def test_measures_of_a_softened_photo_are_near_those_of_a_blurred_one(amount):
         torch.zeros(1, 32, 32),
     )
     assert torch.equal(same[0][:, 0], sharp.traces) and torch.equal(same[2][:, 0], sharp.fine)
+
+
+def test_contrast_goes_both_ways_and_leaves_a_share_as_it_is():
+    gain = draw_contrast(np.random.default_rng(0), 3000)
+    assert (gain != 0).any(2).any(1).float().mean() == pytest.approx(CONTRASTED, abs=0.03)
+    assert gain.mean().abs() < 0.02 and gain.flatten(1).std(1).median() > 0.1
+    steps, reach = gain.diff(dim=1).abs().amax((1, 2)), gain.amax((1, 2)) - gain.amin((1, 2))
+    assert (steps <= 0.4 * reach).all()  # smooth: no edges from one cell to the next
+
+
+def test_measures_of_stronger_details_are_those_of_a_photo_that_has_them():
+    torch.manual_seed(0)
+    noise = 0.12 * torch.linspace(0.02, 1, 512)[:, None] * torch.randn(1, 3, 512, 512)
+    gain = torch.linspace(-0.5, 0.5, 32).expand(1, 32, 32)
+    grown = noise * F.interpolate(gain[:, None], (512, 512), mode="bilinear").exp()
+    plain, truth = (look((each * 127.5).round() / 127.5) for each in (noise, grown))
+    fields = ("traces", "spectrum", "fine")
+    made = strengthen(*(getattr(plain, name)[:, None] for name in fields), gain)
+    for name, planes in zip(fields, made, strict=True):
+        wanted, before = getattr(truth, name), getattr(plain, name)
+        left = (planes[:, 0] - wanted).abs().mean() / (before - wanted).abs().mean()
+        assert left < 0.3, name
+    same = strengthen(*(getattr(plain, name)[:, None] for name in fields), gain * 0)
+    for name, planes in zip(fields, same, strict=True):
+        assert torch.allclose(planes[:, 0], getattr(plain, name), atol=1e-6)
 
 
 def test_light_is_alike_for_all_versions_of_a_face():

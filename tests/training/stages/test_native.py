@@ -107,7 +107,7 @@ def test_losses_fall(chains, kind):
     stage = {
         "router": lambda: NativeRouterStage(NativeRouter(OPERATIONS, dropout=0.0), chains, 2),
         "flow": lambda: NativeFlowStage(FlowExpert(), chains, "face_slimming", 4),
-        "tone": lambda: NativeToneStage(ToneExpert(), chains, count=4),
+        "tone": lambda: NativeToneStage(ToneExpert(), chains, "whitening", 4),
         "texture": lambda: NativeTextureStage(TextureExpert(), chains, 2),
         "diffusion": lambda: NativeDiffusionStage(TextureExpert(diffusion_width=8), chains, 2),
     }[kind]()
