@@ -1,5 +1,7 @@
 """What tests expect of each operation, in the order of the list, however many it has."""
 
+from collections.abc import Callable
+
 from frr.pipelines.operations import OPERATIONS
 
 
@@ -13,3 +15,8 @@ def flags(*names: str) -> list[bool]:
     """Of each operation whether it is among the names."""
     assert set(names) <= set(OPERATIONS)
     return [name in names for name in OPERATIONS]
+
+
+def further(make: Callable) -> dict:
+    """An expert for each operation after the first four, as arguments of a pipeline."""
+    return {f"{name}_expert": make() for name in OPERATIONS[4:]}

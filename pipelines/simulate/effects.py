@@ -19,7 +19,9 @@ from .landmarks import FaceRegions
 
 STRONG = {"whitening": 15.0, "smoothing": 0.8, "face_slimming": 0.08, "eye_enlarging": 0.20}
 """The effect that counts as 1: L* units, share of texture energy, share of the face's width,
-relative growth of the eye."""
+relative growth of the eye. Of another operation the mean change of the face, on [-1, 1]."""
+CHANGED = 0.2
+"""The mean change that counts as 1, of operations that `STRONG` does not know."""
 FELT = {"whitening": 0.08, "smoothing": 0.10, "face_slimming": 0.08, "eye_enlarging": 0.08}
 """Effects below these change a photo less than a re-save does; nobody can tell them."""
 
@@ -44,7 +46,8 @@ def of_change(operation: str, before: Tensor, after: Tensor, points: Tensor) -> 
     elif operation == "smoothing":
         effect = _texture_lost(before, after, face) / STRONG[operation]
     else:
-        effect = _mean((after - before).abs().mean(1, keepdim=True), face.oval) * 5
+        changed = _mean((after - before).abs().mean(1, keepdim=True), face.oval)
+        effect = changed / STRONG.get(operation, CHANGED)
     return effect.clamp(0, 1)
 
 

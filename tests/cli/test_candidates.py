@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from by_operation import further
 from PIL import Image
 from tiny_native import NATIVE_ROUTER
 
@@ -31,6 +32,7 @@ def stirred(tmp_path_factory):
         smoothing_expert=TextureExpert(width=8, context_width=8),
         face_slimming_expert=FlowExpert("face_slimming", **SMALL),
         eye_enlarging_expert=FlowExpert("eye_enlarging", **SMALL),
+        **further(lambda: TextureExpert(width=8, context_width=8)),
         shared_expert=None,
         merger=None,
     )

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
+from frr import hub
 from frr.commands.demo import RECIPE, SIZE, aligned_corners, portrait
 from frr.pipelines.photos.drawings import LABEL_HEIGHT
 from frr.pipelines.simulate import bank
@@ -51,5 +52,7 @@ def test_the_portrait_shows_the_picture_upright():
 
 
 def test_the_recipe_uses_algorithms_known_from_training():
-    assert [operation for operation, _, _ in RECIPE] == list(OPERATIONS)
+    """And operations that the embedded model undoes."""
+    router = json.loads((hub.folder("mofrr-tiny") / "router" / "config.json").read_text())
+    assert [operation for operation, _, _ in RECIPE] == router["operations"]
     assert all(algorithm in bank.seen(operation) for operation, algorithm, _ in RECIPE)

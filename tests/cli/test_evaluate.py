@@ -14,9 +14,9 @@ def test_prints_and_writes_tables(frr, faces, model):
     )
     assert (given.faces, given.size, given.router) == (1, 48, ())
     assert {row.split for row in given.restoration} == {"seen", "unseen"}
-    conditions = {"whitening", "smoothing", "face_slimming", "eye_enlarging", "mixed", "untouched"}
+    conditions = {*OPERATIONS, "mixed", "untouched"}
     assert {row.condition for row in router.restoration} == conditions
-    assert len(router.router) == 8
+    assert len(router.router) == 2 * len(OPERATIONS)
     tables = Path("out/evaluation.md").read_text()
     for text in (shown.stdout, tables):
         assert "operations given" in text and "found by the router" in text

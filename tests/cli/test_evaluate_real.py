@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from by_operation import further
 
 from frr.models.mofrr.flow_expert import FlowExpert
 from frr.models.mofrr.native_router import NativeRouter
@@ -16,6 +17,8 @@ from frr.pipelines.operations import OPERATIONS
 from frr.training.judging.native_photos import read_photos
 from frr.training.judging.report_native import from_json
 from frr.training.stages.expert import make_scheduler
+
+COUNT = len(OPERATIONS)
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +32,7 @@ def native_model(tmp_path_factory):
         smoothing_expert=TextureExpert(),
         face_slimming_expert=FlowExpert(operation="face_slimming"),
         eye_enlarging_expert=FlowExpert(operation="eye_enlarging"),
+        **further(TextureExpert),
         shared_expert=None,
         merger=None,
     )
@@ -46,7 +50,7 @@ def test_a_model_is_judged_and_its_router_calibrated(frr, people, native_model, 
     assert (result.faces, result.seed, result.sides) == (2, 3, (160,))
     assert {row.split for row in result.lifts} == {"seen", "unseen"}
     photos = read_photos(Path("out/photos.jsonl"))
-    assert len(photos) == 24 and len(photos[0].decibels) == 16
+    assert len(photos) == 4 * (COUNT + 2) and len(photos[0].decibels) == 2**COUNT
     for text in (shown.stdout, Path("out/real.md").read_text()):
         assert "Untouched photos" in text and "AUC untouched" in text
     assert "--overwrite" in frr("evaluate", *judged, status=2).stderr
@@ -54,7 +58,7 @@ def test_a_model_is_judged_and_its_router_calibrated(frr, people, native_model, 
     shown = frr("thresholds", "--model", model, "--photos", "out/photos.jsonl")
     config = json.loads((model / "router/config.json").read_text())
     assert "whitening: temperature" in shown.stdout
-    assert len(config["temperature"]) == len(config["bias"]) == len(config["thresholds"]) == 4
+    assert {len(config[name]) for name in ("temperature", "bias", "thresholds")} == {COUNT}
     assert MoFRRPipeline.from_pretrained(model).router.config.bias == config["bias"]
 
 

@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from frr.pipelines.mofrr.pipeline import MoFRRPipeline
+from frr.pipelines.operations import OPERATIONS
 from frr.pipelines.photos.faces import Alignment
 
 SIDE = 64
-OPERATIONS = ("whitening", "smoothing", "face_slimming", "eye_enlarging")
 
 
 def texture(seed: int = 0, size: tuple[int, int] = (SIDE, SIDE), mode: str = "RGB") -> Image.Image:
@@ -50,7 +50,8 @@ def test_strength_zero_returns_the_pixels(frr, photo, model):
 
 def test_settings_reach_the_pipeline(frr, photo, model):
     options = ["--degree", "whitening=0.25", "--steps", "2", "--samples", "2", "--seed", "5"]
-    options += ["--operations", "whitening=on,smoothing=off,face_slimming=off,eye_enlarging=off"]
+    wishes = {**dict.fromkeys(OPERATIONS, "off"), "whitening": "on"}
+    options += ["--operations", ",".join(f"{name}={wish}" for name, wish in wishes.items())]
     frr("restore", photo, "-o", "out", "--model", model, *options, "--working-size", "32")
     report = json.loads(Path("out/one.json").read_text())
     assert report["degrees"]["whitening"] == 0.25

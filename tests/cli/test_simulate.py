@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from frr.pipelines.operations import OPERATIONS
 from frr.pipelines.simulate import bank
 from frr.pipelines.simulate.landmarks import canonical_mesh
 from frr.pipelines.simulate.recipe import Recipe
@@ -19,9 +20,7 @@ def pixels(path: str | Path) -> np.ndarray:
 def test_writes_photo_and_recipe(frr, photo):
     frr("simulate", photo, "-o", "out")
     recipe = Recipe.from_json(Path("out/one.json").read_text())
-    assert sorted(s.operation for s in recipe.steps) == sorted(
-        ["whitening", "smoothing", "face_slimming", "eye_enlarging"]
-    )
+    assert sorted(s.operation for s in recipe.steps) == sorted(OPERATIONS)
     assert np.abs(pixels("out/one.png") - pixels(photo)).mean() > 0.5
 
 

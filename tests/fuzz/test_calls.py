@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from frr.pipelines.operations import OPERATIONS
+
 HERE = Path(__file__).resolve().parent
-NAMES = ("whitening", "smoothing", "face_slimming", "eye_enlarging")
 
 
 @pytest.fixture(scope="module")
@@ -85,14 +86,14 @@ sizes = st.sampled_from(
 )
 generators = st.sampled_from((None, 0, 42, "seed", "one", "list", [], [1]))
 wishes = st.one_of(
-    st.sets(st.sampled_from(NAMES)),
+    st.sets(st.sampled_from(OPERATIONS)),
     st.dictionaries(
-        st.sampled_from((*NAMES, "lip")), st.sampled_from((True, False, "auto", 1, None))
+        st.sampled_from((*OPERATIONS, "lip")), st.sampled_from((True, False, "auto", 1, None))
     ),
     st.sampled_from((None, "whitening", ["smoothing"], {"lip"}, 3, [["x"]])),
 )
 degrees = st.one_of(
-    st.none(), st.dictionaries(st.sampled_from((*NAMES, "lip")), numbers, max_size=2)
+    st.none(), st.dictionaries(st.sampled_from((*OPERATIONS, "lip")), numbers, max_size=2)
 )
 output_types = st.sampled_from(("pt", "pt", "pil", "np", "latent", "jpg", None, 3))
 

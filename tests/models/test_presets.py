@@ -70,8 +70,8 @@ def test_the_merger_costs_at_most_a_quarter_of_an_expert(networks):
     _, parts = networks
     photo = torch.empty(1, 3, 256, 256, device="meta")
     degree = torch.empty(1, device="meta")
-    residuals = torch.empty(1, 5, 3, 256, 256, device="meta")
-    probabilities = torch.empty(1, 4, device="meta")
+    residuals = torch.empty(1, len(OPERATIONS) + 1, 3, 256, 256, device="meta")
+    probabilities = torch.empty(1, len(OPERATIONS), device="meta")
     expert = operations(lambda: parts["expert"](photo, degree))
     merger = operations(lambda: parts["merger"](photo, residuals, probabilities))
     assert merger <= expert / 4

@@ -157,7 +157,7 @@ def test_memory_does_not_grow_with_the_length(restore, model, kind, monkeypatch)
     short = peak_beyond(restore, model, 60, **KINDS[kind])
     long = peak_beyond(restore, model, 600, **KINDS[kind])
     logger.info("%s: %.1f MB beyond input and answer with 60, %.1f with 600", kind, short, long)
-    assert long < short + 8
+    assert long < max(short, 0) + 8  # below 0 where freed memory was used anew
 
 
 @pytest.fixture(scope="module")

@@ -93,12 +93,14 @@ def test_pictures_are_worked_on_in_parts_where_memory_is_short(restore, model, p
 def test_a_picture_that_is_too_small_has_no_verdict(restore, pipe, model, pictures):
     side = min(pictures.shape[1:3])
     pipe.router.register_to_config(
-        thresholds=(0.0,) * 4, smallest_side=(None, side + 1, None, side)
+        thresholds=values(0.0),
+        smallest_side=values(None, smoothing=side + 1, eye_enlarging=side),
     )
     node = restore(pictures, model)
     shown = node.ui["mofrr_verdict"][0]
     assert (shown["side"], shown["quality"]) == (side, None)
-    assert [bar["told"] for bar in shown["operations"]] == [True, False, True, True]
-    assert [bar["active"] for bar in shown["operations"]] == [True, False, True, True]
+    told = list(values(True, smoothing=False))
+    assert [bar["told"] for bar in shown["operations"]] == told
+    assert [bar["active"] for bar in shown["operations"]] == told
     assert "smoothing: too small or too compressed to tell, left alone" in node[4]
     assert f"{side} px, no trace of JPEG" in node[4]

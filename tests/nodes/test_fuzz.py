@@ -10,7 +10,8 @@ pytest.importorskip("hypothesis")
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-NAMES = ("whitening", "smoothing", "face_slimming", "eye_enlarging")
+from frr.pipelines.operations import OPERATIONS
+
 EXAMPLES = int(os.environ.get("FRR_FUZZ_EXAMPLES", "0"))
 SIZED = settings(
     max_examples=max(EXAMPLES, 8),
@@ -69,8 +70,9 @@ def masks(draw, image):
 @given(data=st.data())
 def test_restore(data, nodes, model, decisions):
     draw, image = data.draw, data.draw(images)
-    wishes = {name: draw(st.sampled_from(("auto", "on", "off"))) for name in NAMES}
-    wishes |= {f"{name}_degree": draw(st.sampled_from((0.0, 0.0, 0.5, math.nan))) for name in NAMES}
+    wishes = {name: draw(st.sampled_from(("auto", "on", "off"))) for name in OPERATIONS}
+    amounts = st.sampled_from((0.0, 0.0, 0.5, math.nan))
+    wishes |= {f"{name}_degree": draw(amounts) for name in OPERATIONS}
     given = {
         **{"steps": draw(counts), "seed": 0, "strength": draw(shares), "samples": draw(counts)},
         **{"working_size": draw(sizes), "frames": draw(st.sampled_from(("pictures", "video")))},

@@ -8,7 +8,10 @@ from itertools import pairwise
 import pytest
 import torch
 
-EVERYTHING = dict.fromkeys(("whitening", "smoothing", "face_slimming", "eye_enlarging"), "on")
+from frr.pipelines.operations import OPERATIONS
+
+EVERYTHING = dict.fromkeys(OPERATIONS, "on")
+COUNT = len(OPERATIONS)
 WIDGETS = {"steps": 1, "seed": 0}
 
 
@@ -27,15 +30,16 @@ def test_the_report_says_undone_only_of_what_was(restore, model, pictures):
     ):
         output = restore(pictures, model, **EVERYTHING, **given)
         assert torch.equal(output[0], pictures), reason
-        assert "undone" not in output[4] and output[4].count(f"left alone since {reason}") == 8
+        assert "undone" not in output[4]
+        assert output[4].count(f"left alone since {reason}") == 2 * COUNT
         assert not any(bar["active"] for bar in bars(output))
     output = restore(pictures, model, **EVERYTHING, boxes=[inside, outside])
-    assert output[4].count("undone, degree") == 8
-    assert output[4].count("outside the picture") == 8
-    assert [bar["active"] for bar in bars(output)] == ([True] * 4 + [False] * 4) * 2
+    assert output[4].count("undone, degree") == 2 * COUNT
+    assert output[4].count("outside the picture") == 2 * COUNT
+    assert [bar["active"] for bar in bars(output)] == ([True] * COUNT + [False] * COUNT) * 2
     one = torch.stack((torch.zeros(24, 30), torch.ones(24, 30)))
     output = restore(pictures, model, **EVERYTHING, mask=one)
-    assert [bar["active"] for bar in bars(output)] == [False] * 4 + [True] * 4
+    assert [bar["active"] for bar in bars(output)] == [False] * COUNT + [True] * COUNT
 
 
 @pytest.mark.parametrize(

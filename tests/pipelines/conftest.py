@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from by_operation import further
 from diffusers import DDIMScheduler
 from tiny_native import NATIVE_ROUTER
 from torch import nn
@@ -76,7 +77,7 @@ def build(stirred: bool = True, **parts) -> MoFRRPipeline:
         "face_slimming_expert": finish(WaveFRRExpert(**EXPERT, has_warp_head=True)),
         "eye_enlarging_expert": finish(WaveFRRExpert(**EXPERT, has_warp_head=True)),
         "shared_expert": finish(SharedExpert(channels=(16, 16), attention_levels=())),
-        **{f"{name}_expert": finish(WaveFRRExpert(**EXPERT)) for name in OPERATIONS[4:]},
+        **further(lambda: finish(WaveFRRExpert(**EXPERT))),
         "merger": finish(ExpertMerger(operations=OPERATIONS, channels=(8, 8))),
         "working_size": 32,
         **parts,
@@ -95,8 +96,7 @@ def build_native(stirred: bool = True, **parts) -> MoFRRPipeline:
         "face_slimming_expert": FlowExpert("face_slimming", **COARSE),
         "eye_enlarging_expert": FlowExpert("eye_enlarging", **COARSE),
     }
-    further = [f"{name}_expert" for name in OPERATIONS if f"{name}_expert" not in experts]
-    experts |= {name: TextureExpert(width=8, context_width=8) for name in further}
+    experts |= further(lambda: TextureExpert(width=8, context_width=8))
     made = {
         "router": NativeRouter(**NATIVE_ROUTER, operations=OPERATIONS),
         **({name: stir(each) for name, each in experts.items()} if stirred else experts),

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from by_operation import further, values
 from PIL import Image
 
 from frr.models.mofrr.flow_expert import FlowExpert
@@ -99,8 +100,10 @@ def native_pipe():
         "smoothing_expert": TextureExpert(),
         "face_slimming_expert": FlowExpert(operation="face_slimming"),
         "eye_enlarging_expert": FlowExpert(operation="eye_enlarging"),
+        **further(TextureExpert),
     }
-    router = NativeRouter(OPERATIONS, thresholds=(0.5, 0.45, 0.5, 0.55))
+    thresholds = values(0.5, smoothing=0.45, eye_enlarging=0.55)
+    router = NativeRouter(OPERATIONS, thresholds=thresholds)
     for network in (router, *experts.values()):
         for parameter in network.parameters():
             if not parameter.detach().any():

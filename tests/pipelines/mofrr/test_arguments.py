@@ -4,6 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from frr.pipelines.operations import OPERATIONS
+
+LATENTS = (2, len(OPERATIONS) + 1, 3, 8, 8)
+
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
@@ -19,7 +23,7 @@ import torch
         ({"strength": "1"}, "strength is '1'"),
         ({"output_type": ["pil"]}, "output_type is"),
         ({"callback_on_step_end": 3}, "callback_on_step_end is 3"),
-        ({"latents": torch.full((2, 5, 3, 8, 8), torch.nan)}, "latents hold NaN"),
+        ({"latents": torch.full(LATENTS, torch.nan)}, "latents hold NaN"),
         ({"latents": 3}, "latents of shape int"),
         ({"image": torch.zeros(0, 3, 24, 30)}, "no pixels"),
         ({"image": np.zeros((0, 24, 30, 3))}, "no pixels"),

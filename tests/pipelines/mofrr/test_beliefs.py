@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from by_operation import values
 from tiny_native import NATIVE_ROUTER
 
 from frr.models.mofrr.native_router import NativeRouter
@@ -85,6 +86,6 @@ def test_a_seed_counts_and_not_what_was_drawn_from_it():
 def test_the_routers_settings_are_optional_and_checked():
     assert NativeRouter(OPERATIONS, **NATIVE_ROUTER).config.degree_temperature is None
     with pytest.raises(ValueError, match="degree_temperature"):
-        NativeRouter(OPERATIONS, **NATIVE_ROUTER, degree_temperature=(1.0, 0.0, 1.0, 1.0))
-    with pytest.raises(ValueError, match="2 degree_mixing came for 4"):
+        NativeRouter(OPERATIONS, **NATIVE_ROUTER, degree_temperature=values(1.0, smoothing=0.0))
+    with pytest.raises(ValueError, match=f"2 degree_mixing came for {len(OPERATIONS)}"):
         NativeRouter(OPERATIONS, **NATIVE_ROUTER, degree_mixing=(0.5, 0.5))

@@ -6,6 +6,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 import torch
+from by_operation import flags, values
 from PIL import Image
 
 from frr.pipelines.mofrr import direct, estimating
@@ -14,8 +15,8 @@ from frr.pipelines.operations import OPERATIONS
 
 BOUNDS = {
     "operations": OPERATIONS,
-    "smallest_side": (None, 300, None, 512),
-    "smallest_quality": (60, None, None, 40),
+    "smallest_side": values(None, smoothing=300, eye_enlarging=512),
+    "smallest_quality": values(None, whitening=60, eye_enlarging=40),
 }
 
 
@@ -44,7 +45,7 @@ def seed():
 
 
 def always(pipeline):
-    pipeline.router.register_to_config(thresholds=(0.0,) * 4)
+    pipeline.router.register_to_config(thresholds=values(0.0))
     return pipeline
 
 
@@ -59,7 +60,8 @@ def test_router_and_experts_look_once_at_each_photo(make_native, looks, samples)
 def test_what_the_router_saw_serves_the_experts_to_the_bit(make_native):
     pipeline, photos = make_native(), make_photos() * 2 - 1
     routing = pipeline.route(photos)
-    active = torch.tensor([[1, 0, 1, 0, 0], [0, 0, 0, 0, 0], [1, 1, 1, 1, 0]]).bool()
+    active = torch.tensor([flags("whitening", "face_slimming"), flags(), flags(*OPERATIONS)])
+    active = torch.cat((active, torch.zeros(3, 1, dtype=torch.bool)), dim=1)  # nothing shared
     latents = pipeline.prepare_latents(photos, seed())
     shared, alone = (
         pipeline.run_experts(photos, active, routing.degrees, latents, sight=sight)[0]
@@ -76,19 +78,18 @@ def test_what_the_router_saw_serves_the_experts_to_the_bit(make_native):
 def test_experts_of_another_size_look_themselves(make_native, looks):
     pipeline, photos = make_native(), make_photos() * 2 - 1
     sight = pipeline.route(photos).sight._replace(working=64)
-    active = torch.ones(3, 5, dtype=torch.bool)
-    active[:, 4] = False
+    active = torch.tensor([[*flags(*OPERATIONS), False]] * 3)
     latents = pipeline.prepare_latents(photos, seed())
-    pipeline.run_experts(photos, active, torch.zeros(3, 4), latents, sight=sight)
+    pipeline.run_experts(photos, active, torch.zeros(3, len(OPERATIONS)), latents, sight=sight)
     assert looks == [3, 3]
 
 
 def test_bounds_by_hand():
     quality = torch.tensor([math.nan, 50.0, 90.0])
     assert can_tell(BOUNDS, 400, quality).tolist() == [
-        [True, True, True, False],
-        [False, True, True, False],
-        [True, True, True, False],
+        list(values(True, eye_enlarging=False)),
+        list(values(True, whitening=False, eye_enlarging=False)),
+        list(values(True, eye_enlarging=False)),
     ]
     assert can_tell(BOUNDS, 512, quality)[0].all()
     assert can_tell({"operations": OPERATIONS}, 8, quality).all()
@@ -96,9 +97,9 @@ def test_bounds_by_hand():
 
 def test_no_verdict_where_the_photo_is_too_small(make_native):
     pipeline, photos = always(make_native()), make_photos()
-    pipeline.router.register_to_config(smallest_side=(None, 97, None, 96))
+    pipeline.router.register_to_config(smallest_side=values(None, smoothing=97, eye_enlarging=96))
     output = pipeline(photos, generator=seed(), output_type="pt")
-    assert output.told.tolist() == [[True, False, True, True]] * 3
+    assert output.told.tolist() == [list(values(True, smoothing=False))] * 3
     assert torch.equal(output.active, output.told)
     assert output.native_size.tolist() == [96] * 3
     assert output.quality.isnan().all()
@@ -108,7 +109,8 @@ def test_no_verdict_where_the_photo_is_too_small(make_native):
 
 def test_no_verdict_where_it_was_compressed_too_much(make_native):
     pipeline, file = always(make_native()), BytesIO()
-    pipeline.router.register_to_config(smallest_quality=(60, None, 50, 40))
+    bounds = values(None, whitening=60, face_slimming=50, eye_enlarging=40)
+    pipeline.router.register_to_config(smallest_quality=bounds)
     pixels = np.random.default_rng(0).integers(60, 190, (192, 192, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(file, "JPEG", quality=50)
     output = pipeline(Image.open(file), generator=seed())
@@ -118,9 +120,9 @@ def test_no_verdict_where_it_was_compressed_too_much(make_native):
 
 def test_frames_of_a_clip_have_one_verdict(make_native):
     pipeline, photos = make_native(), make_photos() * 2 - 1
-    pipeline.router.register_to_config(smallest_side=(97, None, None, None))
+    pipeline.router.register_to_config(smallest_side=values(None, whitening=97))
     routing = pipeline.route(photos, clip=True)
-    assert routing.estimate.told.tolist() == [[False, True, True, True]] * 3
+    assert routing.estimate.told.tolist() == [list(values(True, whitening=False))] * 3
 
 
 def test_without_a_router_nobody_looks(make_native):

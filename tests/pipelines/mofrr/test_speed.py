@@ -13,6 +13,7 @@ from frr.pipelines.mofrr import by_expert
 from frr.pipelines.mofrr import output as mofrr_result
 from frr.pipelines.mofrr.edits import ExpertEdit, put, take
 from frr.pipelines.mofrr.experts import WorkingPhotos
+from frr.pipelines.operations import OPERATIONS
 from frr.pipelines.photos.arrays import reduce_to, to_shape
 from frr.pipelines.photos.tiles import Window
 from frr.pipelines.placement import dtype_of, is_hooked
@@ -61,7 +62,8 @@ def test_the_merger_sees_large_photos_at_working_size(pipe, monkeypatch):
     photo = torch.rand(2, 3, 64, 96)
     merged = pipe(photo, operations={"whitening"}, output_type="pt")
     pipe(photo, operations={"whitening"}, working_size=None)
-    assert shapes == [((2, 3, 32, 48), (2, 5, 3, 32, 48)), ((2, 3, 64, 96), (2, 5, 3, 64, 96))]
+    sizes, experts = [(3, 32, 48), (3, 64, 96)], len(OPERATIONS) + 1
+    assert shapes == [((2, *size), (2, experts, *size)) for size in sizes]
     assert merged.images.shape == photo.shape and not torch.equal(merged.images, photo)
 
 
@@ -98,7 +100,8 @@ def test_an_edit_that_moves_nothing_is_as_one_of_a_flow_of_zeros(pipe):
     for field in ("image", "residual", "warped"):
         assert torch.equal(getattr(still, field), getattr(moved, field))
     assert torch.allclose(still.change(photo), moved.change(photo), atol=1e-6)
-    merged = (pipe.merge(photo, {"whitening": x}, torch.ones(1, 4)) for x in (still, moved))
+    gates = torch.ones(1, len(OPERATIONS))
+    merged = (pipe.merge(photo, {"whitening": x}, gates) for x in (still, moved))
     assert torch.allclose(*merged, atol=1e-6)
 
 

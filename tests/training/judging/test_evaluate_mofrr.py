@@ -19,12 +19,15 @@ def faces(three_faces):
     return three_faces
 
 
+HALVES = (0.5,) * len(OPERATIONS)
+
+
 class Pipe:
     """Stands in for a pipeline; `restore` maps photos B 3 H W in [0, 1] to restored ones."""
 
     operations = OPERATIONS
 
-    def __init__(self, restore, route=None, thresholds=(0.5,) * 4, router=True):
+    def __init__(self, restore, route=None, thresholds=HALVES, router=True):
         self.restore, self.route, self.calls = restore, route, []
         config = SimpleNamespace(thresholds=thresholds, operations=OPERATIONS)
         self.router = SimpleNamespace(config=config) if router else None
@@ -192,7 +195,7 @@ def test_a_real_pipeline_with_fresh_networks_changes_nothing(faces):
     given = evaluate(pipe, faces, splits=("seen",), steps=1)
     assert all(row.lift == pytest.approx(0, abs=1e-3) for row in given.restoration)
     routed = evaluate(pipe, faces.select([0, 2]), splits=("seen",), steps=1, routing="router")
-    assert len(routed.router) == 4 and all(0 <= row.auc <= 1 for row in routed.router)
+    assert len(routed.router) == len(OPERATIONS) and all(0 <= row.auc <= 1 for row in routed.router)
     assert routed.row("seen", UNTOUCHED).restored_psnr > 90
     thresholds = calibrated_thresholds(pipe.router, faces, max_false_positive_rate=0.4)
-    assert len(thresholds) == 4 and all(0 < value < 1 for value in thresholds)
+    assert len(thresholds) == len(OPERATIONS) and all(0 < value < 1 for value in thresholds)
