@@ -20,6 +20,8 @@ def faces(three_faces):
 
 
 HALVES = (0.5,) * len(OPERATIONS)
+CONDITIONS = len(OPERATIONS) + 2
+PHOTOS = 3 * CONDITIONS
 
 
 class Pipe:
@@ -118,7 +120,8 @@ def test_results_do_not_hang_on_the_batch_size(faces):
 
 def test_exported_rows_are_harder_to_copy(faces):
     result = evaluate(Pipe(copy), faces, splits=("seen",), exported=True)
-    assert [row.exported for row in result.restoration] == [False] * 6 + [True] * 6
+    exported = [row.exported for row in result.restoration]
+    assert exported == [False] * CONDITIONS + [True] * CONDITIONS
     plain, lossy = result.row("seen", UNTOUCHED), result.row("seen", UNTOUCHED, exported=True)
     assert plain.copy_psnr == 100 and 20 < lossy.copy_psnr < 60
     assert lossy.unchanged == 1  # unchanged is against the photo as it came
@@ -136,14 +139,14 @@ def test_the_router_is_judged_over_all_conditions(faces):
     assert all(call.operations is None for call in pipe.calls)
     whitening, smoothing = result.router[0], result.router[1]
     assert [row.operation for row in result.router] == list(OPERATIONS)
-    assert whitening.photos == 18 and whitening.threshold == 0.5
+    assert whitening.photos == PHOTOS and whitening.threshold == 0.5
     assert whitening.auc == 0.5 == whitening.balanced_accuracy == smoothing.auc
     assert whitening.false_alarms == 1 and smoothing.false_alarms == 0
     mixed = [recipe_for(Condition("seen", MIXED), name, 0) for name in faces.names]
     degrees = [recipe.degrees()[0] for recipe in mixed]
     degrees += [recipe_for(Condition("seen", "whitening"), n, 0).degrees()[0] for n in faces.names]
     present = [degree for degree in degrees if degree > 0]
-    assert whitening.accuracy == pytest.approx(len(present) / 18)
+    assert whitening.accuracy == pytest.approx(len(present) / PHOTOS)
     expected = np.mean([abs(0.5 - degree) for degree in present])
     assert whitening.degree_error == pytest.approx(expected, abs=1e-6)
     assert smoothing.degree_error is None
@@ -153,7 +156,8 @@ def test_the_router_is_judged_over_all_conditions(faces):
 def test_progress_ends_at_the_number_of_photos(faces):
     seen = []
     evaluate(Pipe(copy), faces, splits=("seen",), progress=lambda *numbers: seen.append(numbers))
-    assert seen[-1] == (18, 18) and [done for done, _ in seen] == sorted(done for done, _ in seen)
+    assert seen[-1] == (PHOTOS, PHOTOS)
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
 
 def test_identity_is_measured_where_a_face_is_found(faces):
