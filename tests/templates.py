@@ -1,4 +1,4 @@
-"""The example workflows: what people read in ComfyUI's *Templates*, by the name that tests use."""
+"""What people read in ComfyUI's *Templates*, by the name that tests use, and search by."""
 
 from pathlib import Path
 
@@ -17,6 +17,17 @@ TITLES = {
     "retouch_portrait_app": "Retouch blemishes.app",
     "retouch_and_restore": "Retouch, then look for it",
     "inpaint_portrait": "Fill a hole in a face",
+}
+# Words that people look for a node by, and the node that is among the first three found.
+SOUGHT = {
+    "undo": "MoFRRRestore",
+    "unfilter": "MoFRRRestore",
+    "whitening": "MoFRRRestore",
+    "acne": "BPFReRetouch",
+    "blemish": "BPFReRetouch",
+    "skin": "BPFReRetouch",
+    "slim": "MoFRRRestore",
+    "big eyes": "MoFRRRestore",
 }
 
 
