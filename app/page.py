@@ -108,7 +108,7 @@ def _override(name: str) -> tuple[gr.Radio, gr.Slider]:
             min_width=260,
             elem_id=f"frr-switch-{name}",
         )
-        degree = gr.Slider(0, 1, 0, step=0.05, label="Degree, 0: estimated", min_width=120)
+        degree = gr.Slider(0, 1, 0, step=0.05, label="Degree, 0: auto", min_width=120)
     return switch, degree
 
 

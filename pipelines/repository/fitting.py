@@ -64,7 +64,12 @@ def check_finite(network: nn.Module, source: object) -> None:
     What a quantizer made of a tensor is not looked at.
     """
     for name, value in network.state_dict().items():
-        if type(value) is torch.Tensor and value.is_floating_point() and value.numel() and not value.is_meta:
+        if (
+            type(value) is torch.Tensor
+            and value.is_floating_point()
+            and value.numel()
+            and not value.is_meta
+        ):
             low, high = value.aminmax()
             if not bool((high - low).float().isfinite()) and not bool(value.isfinite().all()):
                 raise ValueError(

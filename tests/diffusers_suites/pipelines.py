@@ -4,8 +4,8 @@ from typing import Any
 
 import tiny_bpfre
 import torch
-from tiny_mofrr import EXPERT, ROUTER, build, schedule, stir
 from diffusers_suites.upstream import without_pickles
+from tiny_mofrr import EXPERT, ROUTER, build, schedule, stir
 
 from frr.models.mofrr.expert import WaveFRRExpert
 from frr.models.mofrr.router import RetouchRouter
@@ -75,4 +75,9 @@ class BPFRe:
         return dict(tiny_bpfre.pipeline().components)
 
     def example(self, kind: str) -> dict[str, Any]:
-        return {"image": photo(64), "generator": None, "num_inference_steps": 1, "output_type": kind}
+        return {
+            "image": photo(64),
+            "generator": None,
+            "num_inference_steps": 1,
+            "output_type": kind,
+        }

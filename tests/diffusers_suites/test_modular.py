@@ -1,0 +1,65 @@
+"""diffusers' own tests of modular pipelines, on repositories that `save_pretrained` writes.
+
+Blocks and networks are those of the repository's own code.
+"""
+
+from functools import partial
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+from diffusers import ModularPipeline
+from diffusers_suites.pipelines import BPFRe, MoFRR
+from diffusers_suites.upstream import upstream
+
+newer = upstream("newer", "modular_pipelines.testing_utils")
+FIRST = [("read", "ReadBlock")]
+LAST = [("merge", "MergeBlock"), ("decode", "DecodeBlock")]
+
+
+class Modular(
+    newer.BaseModularPipelineTesterConfig,
+    newer.ModularPipelineTesterMixin,
+    newer.ModularLoadingTesterMixin,
+    newer.ModularMemoryTesterMixin,
+    newer.ModularWorkflowTesterMixin,
+):
+    batch_params = frozenset({"image"})
+    pretrained_model_name_or_path: Any = None
+    pipeline_blocks_class: Any = None
+
+    @pytest.fixture(scope="class", autouse=True)
+    def repository(self, request, tmp_path_factory) -> Any:
+        """What all tests of a class load from; they do not say that they trust its code."""
+        folder = request.cls.pretrained_model_name_or_path = tmp_path_factory.mktemp("modular")
+        self.pipeline_class(**self.get_dummy_components()).save_pretrained(folder)
+        with pytest.MonkeyPatch.context() as patch:
+            trusting = partial(ModularPipeline.from_pretrained, trust_remote_code=True)
+            patch.setattr(ModularPipeline, "from_pretrained", trusting)
+            request.cls.pipeline_blocks_class = type(trusting(folder).blocks)
+            yield
+
+    @property
+    def params(self) -> frozenset:
+        return self.call
+
+    @property
+    def optional_params(self) -> frozenset:
+        return self.usual - {"return_dict", "generator", "latents"}
+
+    def get_dummy_inputs(self, seed: int = 0) -> dict[str, Any]:
+        given = self.example("pt")
+        return {name: each for name, each in given.items() if name in self.params | self.usual}
+
+
+class TestModularMoFRR(MoFRR, Modular):
+    intermediate_params = frozenset()
+    expected_workflow_blocks = MappingProxyType({})
+
+
+class TestModularBPFRe(BPFRe, Modular):
+    intermediate_params = frozenset()
+    expected_workflow_blocks = MappingProxyType({})
+
+    def get_generator(self, seed: int = 0) -> None:
+        """BPFRe draws no noise."""
