@@ -144,6 +144,7 @@ def _on_click(
         list(inputs.values()),
         outputs,
         api_name=work.__name__,
+        show_progress_on=outputs[0],
         concurrency_id="photo",
         concurrency_limit=1,
     )

@@ -29,3 +29,13 @@ element.addEventListener("drop", (event) => {
   over(false);
   choose(event.dataTransfer?.files[0]);
 });
+// A browser does not know every kind of picture that the server reads.
+element.addEventListener(
+  "error",
+  (event) => {
+    if (event.target.tagName !== "IMG") return;
+    event.target.remove();
+    say("This file cannot be shown here, though it may be worked on. Choose another");
+  },
+  true,
+);

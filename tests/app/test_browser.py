@@ -117,6 +117,8 @@ def test_what_is_no_picture_is_told_in_words(page, tmp_path, shot):
     assert "cannot be read as a picture" in toast.inner_text()
     shot("no_picture")
     assert page.locator("#frr-restored figure").count() == 0  # nothing of another photo
+    assert page.locator("#frr-photo-restore img").count() == 0  # no broken picture either
+    assert "cannot be shown here" in page.inner_text("#frr-photo-restore")
     page.locator(".toast-close, [data-testid=toast-close]").first.click()
 
 

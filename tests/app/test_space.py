@@ -1,7 +1,7 @@
 """A Hub Space for real: its own files in a fresh folder, its own process, its own host name.
 
-What a Hub adds is played by the browser: names of machines lead here, and the Hub's page, which
-shows a Space in a frame, is answered on the spot.
+What a Hub adds is played by the browser: a Space's name leads here, by https too, and the Hub's
+page, which shows a Space in a frame, is answered on the spot.
 """
 
 import logging
@@ -70,9 +70,20 @@ def _wait(address: str, process: subprocess.Popen) -> None:
 
 @pytest.fixture(scope="module")
 def context(space, tmp_path_factory):
-    flags = ("--host-resolver-rules=MAP *.hf.space 127.0.0.1", "--allow-running-insecure-content")
-    with browser(tmp_path_factory.mktemp("profile"), *flags) as opened:
+    flag = "--host-resolver-rules=MAP *.hf.space 127.0.0.1"
+    with browser(tmp_path_factory.mktemp("profile"), flag) as opened:
+        opened.route(f"https://{NAME}/**", lambda route: _pass_on(route, space))
         yield opened
+
+
+def _pass_on(route, space: Served) -> None:
+    """What stands before a Space: it speaks https, and says so."""
+    if route.request.url.endswith("heartbeat"):  # an answer without end
+        route.abort()
+        return
+    address = route.request.url.replace(f"https://{NAME}/", space.url.replace(NAME, "127.0.0.1"))
+    headers = {**route.request.headers, "x-forwarded-proto": "https", "x-forwarded-host": NAME}
+    route.fulfill(response=route.fetch(url=address, headers=headers, max_redirects=0))
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +93,9 @@ def photo(examples, tmp_path_factory) -> Path:
     return path
 
 
-def framed(context, space: Served, parent: str):
+def framed(context, parent: str):
     """A page of another site that shows the Space in a frame."""
-    html = f'<h1>A page</h1><iframe src="{space.url}" width="1300" height="1100"></iframe>'
+    html = f'<h1>A page</h1><iframe src="https://{NAME}/" width="1300" height="1100"></iframe>'
     page = context.new_page()
     page.route(parent, lambda route: route.fulfill(body=html, content_type="text/html"))
     page.goto(parent)
@@ -110,8 +121,8 @@ def test_a_person_uses_the_space_and_its_memory_stays_flat(context, space, photo
     page.close()
 
 
-def test_the_hub_shows_it_in_a_frame_where_it_works(context, space, photo, shots):
-    page = framed(context, space, HUB)
+def test_the_hub_shows_it_in_a_frame_where_it_works(context, photo, shots):
+    page = framed(context, HUB)
     frame = page.frame_locator("iframe")
     frame.locator("#frr-photo-restore input").wait_for(state="attached")
     frame.locator("#frr-photo-restore input").set_input_files(photo)
@@ -121,10 +132,13 @@ def test_the_hub_shows_it_in_a_frame_where_it_works(context, space, photo, shots
     page.close()
 
 
-def test_no_other_site_shows_it(context, space):
-    page = framed(context, space, STRANGER)
+def test_no_other_site_shows_it(context):
+    refusals = []
+    context.on("console", lambda said: refusals.append(said.text))
+    page = framed(context, STRANGER)
     page.wait_for_timeout(3000)
     assert page.frame_locator("iframe").locator("#frr-photo-restore").count() == 0
+    assert any("frame-ancestors" in text for text in refusals), refusals
     page.close()
 
 

@@ -1,5 +1,6 @@
 """What diffusers' mixins ask to be told of a pipeline: its parts, a call, what may be batched."""
 
+import inspect
 from typing import Any
 
 import tiny_bpfre
@@ -16,7 +17,9 @@ from frr.pipelines.operations import OPERATIONS
 
 
 def photo(side: int) -> torch.Tensor:
-    return torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(1))
+    """In whole levels, so that it is the same as a picture."""
+    noise = torch.Generator().manual_seed(1)
+    return torch.randint(0, 256, (1, 3, side, side), generator=noise) / 255
 
 
 class MoFRR:
@@ -59,6 +62,7 @@ class Quiet(without_pickles(BPFRePipeline)):
         return super().__call__(image, **given)
 
 
+vars(Quiet.__call__)["__signature__"] = inspect.signature(BPFRePipeline.__call__)
 Quiet.__name__, Quiet.__module__ = "BPFRePipeline", BPFRePipeline.__module__
 
 

@@ -3,6 +3,7 @@
 Blocks and networks are those of the repository's own code.
 """
 
+import shutil
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -31,11 +32,21 @@ class Modular(
     @pytest.fixture(scope="class", autouse=True)
     def repository(self, request, tmp_path_factory) -> Any:
         """What all tests of a class load from; they do not say that they trust its code."""
-        folder = request.cls.pretrained_model_name_or_path = tmp_path_factory.mktemp("modular")
+        folder = tmp_path_factory.mktemp("modular")
+        request.cls.pretrained_model_name_or_path = str(folder)
         self.pipeline_class(**self.get_dummy_components()).save_pretrained(folder)
+
+        def save(pipeline: Any, other: str, **given: Any) -> None:
+            """As diffusers does, which writes no code; and as the index was, as they expect."""
+            original(pipeline, other, overwrite_modular_index=False, **given)
+            for file in (*folder.glob("*.py"), folder / "modular_config.json"):
+                shutil.copy(file, other)
+
+        original = ModularPipeline.save_pretrained
         with pytest.MonkeyPatch.context() as patch:
             trusting = partial(ModularPipeline.from_pretrained, trust_remote_code=True)
             patch.setattr(ModularPipeline, "from_pretrained", trusting)
+            patch.setattr(ModularPipeline, "save_pretrained", save)
             request.cls.pipeline_blocks_class = type(trusting(folder).blocks)
             yield
 

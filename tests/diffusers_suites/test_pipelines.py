@@ -8,11 +8,16 @@ from diffusers_suites.pipelines import BPFRe, MoFRR, NoisyMoFRR
 from diffusers_suites.upstream import upstream
 
 newer = upstream("newer", "pipelines.testing_utils")
+newer_memory = upstream("newer", "pipelines.testing_utils.memory")
 older = upstream("newer", "pipelines.test_pipelines_common")  # stands beside the newer one
-KARRAS = "PNDM asks for more steps than there are"
 
 
-class Newer(newer.BasePipelineTesterConfig, newer.PipelineTesterMixin, newer.MemoryTesterMixin):
+class Newer(
+    newer.BasePipelineTesterConfig,
+    newer.PipelineTesterMixin,
+    newer_memory.PipelineOffloadTesterMixin,
+    newer_memory.GroupOffloadTesterMixin,
+):
     batch_input_params = frozenset({"image"})
 
     @property

@@ -1,8 +1,8 @@
 """diffusers' own test mixins, from checkouts of it: what its pipelines and models must pass.
 
 `DIFFUSERS_TESTS` names a checkout that has the newer mixins (`tests/pipelines/testing_utils`, after
-0.39), `DIFFUSERS_TESTS_OLDER` one that still has the older model mixin (before 0.39). The tests of a
-checkout are imported under names of their own, since this folder is called `tests` too.
+0.39), `DIFFUSERS_TESTS_OLDER` one that still has the older model mixin (before 0.39). The tests of
+a checkout are imported under names of their own, since this folder is called `tests` too.
 """
 
 import importlib
@@ -45,3 +45,10 @@ def without_pickles(kind: Any) -> Any:
     made = type(kind.__name__, (kind,), {"save_pretrained": save_pretrained})
     made.__module__, made.__qualname__ = kind.__module__, kind.__qualname__
     return made
+
+
+def on_any_device(mixin: Any) -> Any:
+    """A mixin's tests without the mark that skips all of them where there is no accelerator."""
+    own = {name: each for name, each in vars(mixin).items() if name.endswith("_method")}
+    tests = {name: each for name, each in vars(mixin).items() if name.startswith("test_")}
+    return type(mixin.__name__, (), own | tests)
