@@ -58,6 +58,10 @@ class Older(older.ModelTesterMixin):
     def test_output(self) -> None:
         super().test_output((2, *self.network.answer))
 
+    @pytest.mark.skip(reason="it starts a process that cannot import a class made here")
+    def test_from_save_pretrained_dynamo(self) -> None:
+        pass
+
     @pytest.mark.skip(reason="AutoModel finds a class by its name in diffusers itself")
     def test_auto_model(self) -> None:
         pass

@@ -13,9 +13,16 @@ from diffusers import ModularPipeline
 from diffusers_suites.pipelines import BPFRe, MoFRR
 from diffusers_suites.upstream import upstream
 
+from frr.pipelines.operations import OPERATIONS
+
 newer = upstream("newer", "modular_pipelines.testing_utils")
-FIRST = [("read", "ReadBlock")]
-LAST = [("merge", "MergeBlock"), ("decode", "DecodeBlock")]
+
+
+def steps(route: str, *experts: str) -> list[tuple[str, str]]:
+    """Names and classes of a restoration's blocks."""
+    before = [("read", "ReadBlock"), ("route", route), ("noise", "NoiseBlock")]
+    middle = [(name, "ExpertBlock") for name in (*experts, "shared")]
+    return [*before, *middle, ("merge", "MergeBlock"), ("decode", "DecodeBlock")]
 
 
 class Modular(
@@ -64,13 +71,16 @@ class Modular(
 
 
 class TestModularMoFRR(MoFRR, Modular):
-    intermediate_params = frozenset()
-    expected_workflow_blocks = MappingProxyType({})
+    expected_workflow_blocks = MappingProxyType(
+        {"restore": steps("JudgedBlock", *OPERATIONS)}
+        | {name: steps("GivenBlock", name) for name in OPERATIONS}
+    )
 
 
 class TestModularBPFRe(BPFRe, Modular):
-    intermediate_params = frozenset()
-    expected_workflow_blocks = MappingProxyType({})
+    expected_workflow_blocks = MappingProxyType(
+        {"retouch": [("work", "RetouchBlock")], "inpaint": [("work", "InpaintBlock")]}
+    )
 
     def get_generator(self, seed: int = 0) -> None:
         """BPFRe draws no noise."""
