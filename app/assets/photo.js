@@ -35,6 +35,7 @@ element.addEventListener(
   (event) => {
     if (event.target.tagName !== "IMG") return;
     event.target.remove();
+    element.querySelector("label").classList.remove("frr-chosen");
     say("This file cannot be shown here, though it may be worked on. Choose another");
   },
   true,
