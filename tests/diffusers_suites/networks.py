@@ -1,24 +1,26 @@
 """What diffusers' mixins ask to be told of a network: its config, a call, the shape of the answer.
 
-The networks here answer with a tensor or a named tuple and take no `return_dict`, and some look at
-a view of the photo; the mixins want flat tensors in, and diffusers' outputs. `as_they_call_it`
-gives a subclass that is called so and does nothing else.
+The networks here answer with a tensor or a named tuple and take no `return_dict`, some look at a
+view of the photo, and some begin as the identity; the mixins want flat tensors in, diffusers'
+outputs, and these not all zero. `as_they_call_it` gives a subclass that is called so.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from diffusers.utils import BaseOutput
 from tiny_bpfre import SMALL
-from tiny_mofrr import COARSE, EXPERT, ROUTER
+from tiny_mofrr import COARSE, EXPERT, ROUTER, stir
 from tiny_native import NATIVE_ROUTER
 
 from frr.models.bpfre.critic import PixelCritic
 from frr.models.bpfre.healer import SkinHealer
 from frr.models.bpfre.kinds import KINDS
 from frr.models.bpfre.retoucher import BlemishRetoucher
+from frr.models.mofrr.denoising import DenoisingExpert
 from frr.models.mofrr.expert import WaveFRRExpert
 from frr.models.mofrr.flow_expert import FlowExpert
 from frr.models.mofrr.merger import ExpertMerger
@@ -117,16 +119,24 @@ class Answer(BaseOutput):
 def as_they_call_it(network: Network) -> type[Any]:
     """A subclass of the network's class that is called as the mixins call."""
 
+    @functools.wraps(network.kind.__init__)
+    def build(self: Any, *given: Any, **named: Any) -> None:
+        super(made, self).__init__(*given, **named)
+        if not next(self.parameters()).is_meta:
+            stir(self)
+
     def forward(self: Any, *, return_dict: bool = True, **inputs: Any) -> Any:
         if network.looks:
             inputs["view"] = look(inputs["view"])
         given = super(made, self).forward(**inputs)
         given = (given,) if isinstance(given, torch.Tensor) else tuple(given)
         given = tuple(each for each in given if each is not None)
+        given = given[::-1] if isinstance(self, DenoisingExpert) else given  # what it learns first
         return Answer(*given) if return_dict else given
 
     kind = network.kind
-    made = type(kind.__name__, (kind,), {"forward": forward, "__module__": kind.__module__})
+    own = {"__init__": build, "forward": forward, "__module__": kind.__module__}
+    made = type(kind.__name__, (kind,), own)
     return made
 
 
