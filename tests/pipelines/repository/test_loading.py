@@ -153,6 +153,16 @@ def test_what_is_loaded_is_named_in_diffusers_log(written, caplog):
         assert words in caplog.messages
 
 
+def knows_its_accelerator():
+    """Torch 2.6 raises where there is none; group offload asks for it even on a CPU."""
+    try:
+        torch.accelerator.current_accelerator()
+    except RuntimeError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not knows_its_accelerator(), reason="torch 2.6 offloads groups to a GPU alone")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("groups", ["leaf_level", "block_level"])
 def test_group_offload_of_each_network(folders, photo, kind, groups):
