@@ -25,7 +25,7 @@ from frr.models.mofrr.expert import WaveFRRExpert
 from frr.models.mofrr.flow_expert import FlowExpert
 from frr.models.mofrr.merger import ExpertMerger
 from frr.models.mofrr.native_router import NativeRouter
-from frr.models.mofrr.native_view import look
+from frr.models.mofrr.native_view import NativeView, look
 from frr.models.mofrr.router import RetouchRouter
 from frr.models.mofrr.shared import SharedExpert
 from frr.models.mofrr.texture_expert import TextureExpert
@@ -127,7 +127,8 @@ def as_they_call_it(network: Network) -> type[Any]:
 
     def forward(self: Any, *, return_dict: bool = True, **inputs: Any) -> Any:
         if network.looks:
-            inputs["view"] = look(inputs["view"])
+            photo = inputs["view"]  # looked at in float32, as pipelines do
+            inputs["view"] = NativeView(*(field.to(photo) for field in look(photo.float())))
         given = super(made, self).forward(**inputs)
         given = (given,) if isinstance(given, torch.Tensor) else tuple(given)
         given = tuple(each for each in given if each is not None)
