@@ -13,7 +13,7 @@ BACKWARDS = 60  # pixels that a wire may run to the left: none does
 # Sizes that nodes grow to once they show their results, in both kinds of frontend.
 SHOWN = {
     "LoadImage": (300, 340),
-    "LoadVideo": (300, 340),
+    "LoadVideo": (300, 380),
     "SaveImage": (320, 400),
     "SaveVideo": (320, 440),
     "PreviewImage": (300, 340),
@@ -201,5 +201,5 @@ def test_a_blueprint_holds_together(file):
 
 
 def test_the_blueprints():
-    names = ["Retouch blemishes", "Undo retouching", "Undo retouching on every face"]
-    assert sorted(file.stem for file in BLUEPRINTS) == names
+    names = ["Retouch blemishes and acne", "Undo retouching", "Undo retouching on every face"]
+    assert [file.stem for file in BLUEPRINTS] == [*names, "Undo slimming and big eyes"]
