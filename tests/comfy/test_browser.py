@@ -227,6 +227,8 @@ def test_a_blueprint_is_found_placed_and_run(open_page, site, screenshots):
     block.click()
     page.wait_for_function("() => app.graph.nodes.length === 1")
     page.mouse.click(700, 500)  # where it is put down
+    widgets = page.evaluate("() => app.graph.nodes[0].widgets.map((widget) => widget.name)")
+    assert widgets[:3] == ["preset", "strength", "whitening"] and len(widgets) == 6
     page.evaluate(
         """() => { const [block] = app.graph.nodes;
         const [load, save] = ['LoadImage', 'SaveImage'].map((type) => LiteGraph.createNode(type));
