@@ -13,7 +13,7 @@ BACKWARDS = 60  # pixels that a wire may run to the left: none does
 # Sizes that nodes grow to once they show their results, in both kinds of frontend.
 SHOWN = {
     "LoadImage": (300, 340),
-    "LoadVideo": (300, 340),
+    "LoadVideo": (300, 380),
     "SaveImage": (320, 400),
     "SaveVideo": (320, 440),
     "PreviewImage": (300, 340),
@@ -196,10 +196,15 @@ def test_a_blueprint_holds_together(file):
             number, slot = link[f"{end}_id"], link[f"{end}_slot"]
             sockets = inner[shared] if number == outside else nodes[number][own]
             assert sockets[slot]["type"] == link["type"]
+    shown = [each["name"] for each in top["inputs"] if "widget" in each]
+    assert shown == [widget for _, widget in top["properties"]["proxyWidgets"]] and shown
+    assert [each["name"] for each in top["inputs"]] == [each["name"] for each in inner["inputs"]]
     for number, widget in top["properties"]["proxyWidgets"]:
-        assert any(each["name"] == widget for each in nodes[int(number)]["inputs"])
+        (socket,) = [each for each in nodes[int(number)]["inputs"] if each["name"] == widget]
+        (link,) = [each for each in inner["links"] if each["id"] == socket["link"]]
+        assert inner["inputs"][link["origin_slot"]]["name"] == widget
 
 
 def test_the_blueprints():
-    names = ["Retouch blemishes", "Undo retouching", "Undo retouching on every face"]
-    assert sorted(file.stem for file in BLUEPRINTS) == names
+    blocks = {"Undo retouching", "Undo retouching on every face", "Undo slimming and big eyes"}
+    assert {file.stem for file in BLUEPRINTS} == {*blocks, "Retouch blemishes and acne"}
