@@ -30,6 +30,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
+from frr.models.mofrr.texture_expert import TextureExpert
 from frr.pipelines.operations import OPERATIONS
 from frr.pipelines.simulate.landmarks import canonical_mesh
 from frr.training.publishing.assemble_mofrr import fresh_pipeline
@@ -165,8 +166,11 @@ def settings_of(name: str, place: Path, steps: int, pooled: bool) -> dict[str, A
     """Settings of a stage that make a step short."""
     own = stage_config(name).names()
     given: dict[str, Any] = {key: value for key, value in SMALL.items() if key in own}
-    if name in ("tone", "expert"):  # their batch normalisation sees one place of a photo this small
-        given["batch_size"] = 2
+    if name in ("tone", "expert"):  # their batch normalisation has one place of smaller photos
+        given["size"] = 2 * SIDE
+    if name == "native_diffusion":
+        TextureExpert().save_pretrained(place / "texture")
+        given["start"] = str(place / "texture")
     if "operation" in own:
         tonal = name in ("tone", "native_tone", "expert")
         given["operation"] = "whitening" if tonal else "face_slimming"
