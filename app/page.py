@@ -108,7 +108,7 @@ def _override(name: str) -> tuple[gr.Radio, gr.Slider]:
             min_width=260,
             elem_id=f"frr-switch-{name}",
         )
-        degree = gr.Slider(0, 1, 0, step=0.05, label="Degree, 0: estimated", min_width=120)
+        degree = gr.Slider(0, 1, 0, step=0.05, label="Degree, 0: auto", min_width=120)
     return switch, degree
 
 
@@ -144,6 +144,7 @@ def _on_click(
         list(inputs.values()),
         outputs,
         api_name=work.__name__,
+        show_progress_on=outputs[0],
         concurrency_id="photo",
         concurrency_limit=1,
     )

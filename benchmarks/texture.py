@@ -217,7 +217,7 @@ def main() -> None:
     parser.add_argument("--steps", default="2,4,10")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--patches", type=Path)
-    parser.add_argument("--look-at", default="drawn, 4 steps")
+    parser.add_argument("--look-at", default="drawn, 2 steps")
     given = parser.parse_args()
     pipe = MoFRRPipeline.from_pretrained(given.model)
     if given.expert:

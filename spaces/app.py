@@ -6,4 +6,5 @@ from frr.cli import main
 
 # SPACE_HOST holds the Space's names, parted by commas.
 names = [f"--name={name}" for name in os.environ.get("SPACE_HOST", "").split(",") if name]
-main(["app", "--host=0.0.0.0", "--port=7860", *names], prog_name="frr")
+port = os.environ.get("GRADIO_SERVER_PORT", "7860")
+main(["app", "--host=0.0.0.0", f"--port={port}", *names], prog_name="frr")

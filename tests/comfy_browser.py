@@ -15,6 +15,12 @@ FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --in-process-gpu"
 )
+# What every page is opened with: no tour, and a canvas that leaves the processor to the host.
+SETTINGS = {
+    "Comfy.TutorialCompleted": True,
+    "Comfy.Minimap.Visible": False,
+    "LiteGraph.Canvas.MaximumFps": 5,
+}
 READY = """() => window.frrViewsReady && window.app?.graph
     && window.LiteGraph?.registered_node_types?.['MoFRRRestore']"""
 
@@ -49,9 +55,12 @@ def load(page, file: Path):
 
 
 def prompt_of(page) -> dict:
-    """What the frontend would queue."""
+    """What the frontend would queue, without the widget that it shows a video in."""
     output = page.evaluate("async () => (await app.graphToPrompt()).output")
     return {
-        node: {"class_type": entry["class_type"], "inputs": entry["inputs"]}
+        node: {
+            "class_type": entry["class_type"],
+            "inputs": {k: v for k, v in entry["inputs"].items() if k != "video-preview"},
+        }
         for node, entry in output.items()
     }

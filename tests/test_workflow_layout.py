@@ -13,11 +13,14 @@ BACKWARDS = 60  # pixels that a wire may run to the left: none does
 # Sizes that nodes grow to once they show their results, in both kinds of frontend.
 SHOWN = {
     "LoadImage": (300, 340),
-    "LoadVideo": (300, 340),
+    "LoadVideo": (300, 380),
     "SaveImage": (320, 400),
-    "SaveVideo": (320, 400),
+    "SaveVideo": (320, 440),
     "PreviewImage": (300, 340),
     "MoFRRRestore": (360, 860),
+    "MoFRRExpert": (300, 230),
+    "BPFReRetouch": (360, 680),
+    "BPFReInpaint": (340, 400),
     "RestorationCompare": (380, 600),
 }
 
@@ -70,6 +73,21 @@ def crossed(graph: dict) -> list[str]:
     return found
 
 
+def over_titles(graph: dict) -> list[str]:
+    """Wires that pass over the title of a group that they have nothing to do with."""
+    nodes, found = nodes_of(graph), []
+    for _, source, slot, target, place, _ in graph["links"]:
+        ends = socket(nodes[source], slot, True), socket(nodes[target], place, False)
+        for group in graph["groups"]:
+            x, y, width, height = group["bounding"]
+            if any(x < left < x + width and y < top < y + height for left, top in ends):
+                continue
+            bar = y + 1.4 * group["font_size"]
+            if any(x < left < x + width and y < top < bar for left, top in wire(*ends)):
+                found.append(f"{source} -> {target} passes the title {group['title']}")
+    return found
+
+
 @pytest.fixture(params=FILES, ids=lambda file: file.stem)
 def graph(request) -> dict:
     return json.loads(request.param.read_text(encoding="utf-8"))
@@ -84,6 +102,10 @@ def test_nothing_overlaps_and_results_have_room(graph):
 
 def test_no_wire_passes_a_node(graph):
     assert crossed(graph) == []
+
+
+def test_no_wire_passes_a_groups_title(graph):
+    assert over_titles(graph) == []
 
 
 def test_titled_groups_and_a_note_hold_every_node(graph):
@@ -119,6 +141,11 @@ def test_a_planted_fault_is_found():
     assert overlapping({"nodes": [*row, node(4, 450, 90)]}) == ["T 3 and T 4"]
     assert crossed({"nodes": row, "links": [[1, 1, 0, 3, 0, "IMAGE"]]}) == ["1 -> 3 passes T 2"]
     assert crossed({"nodes": row, "links": [[1, 1, 0, 2, 0, "IMAGE"]]}) == []
+    group = {"title": "G", "bounding": [190, 0, 120, 200], "font_size": 24}
+    graph = {"nodes": row, "groups": [group], "links": [[1, 1, 0, 3, 0, "IMAGE"]]}
+    assert over_titles(graph) == ["1 -> 3 passes the title G"]
+    group["bounding"][1] = 20
+    assert over_titles(graph) == []
 
 
 def test_app_templates_name_widgets_that_are_there():
@@ -169,10 +196,15 @@ def test_a_blueprint_holds_together(file):
             number, slot = link[f"{end}_id"], link[f"{end}_slot"]
             sockets = inner[shared] if number == outside else nodes[number][own]
             assert sockets[slot]["type"] == link["type"]
+    shown = [each["name"] for each in top["inputs"] if "widget" in each]
+    assert shown == [widget for _, widget in top["properties"]["proxyWidgets"]] and shown
+    assert [each["name"] for each in top["inputs"]] == [each["name"] for each in inner["inputs"]]
     for number, widget in top["properties"]["proxyWidgets"]:
-        assert any(each["name"] == widget for each in nodes[int(number)]["inputs"])
+        (socket,) = [each for each in nodes[int(number)]["inputs"] if each["name"] == widget]
+        (link,) = [each for each in inner["links"] if each["id"] == socket["link"]]
+        assert inner["inputs"][link["origin_slot"]]["name"] == widget
 
 
 def test_the_blueprints():
-    names = ["Retouch blemishes", "Undo retouching", "Undo retouching on every face"]
-    assert sorted(file.stem for file in BLUEPRINTS) == names
+    blocks = {"Undo retouching", "Undo retouching on every face", "Undo slimming and big eyes"}
+    assert {file.stem for file in BLUEPRINTS} == {*blocks, "Retouch blemishes and acne"}

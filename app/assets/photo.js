@@ -29,3 +29,14 @@ element.addEventListener("drop", (event) => {
   over(false);
   choose(event.dataTransfer?.files[0]);
 });
+// A browser does not know every kind of picture that the server reads.
+element.addEventListener(
+  "error",
+  (event) => {
+    if (event.target.tagName !== "IMG") return;
+    event.target.remove();
+    element.querySelector("label").classList.remove("frr-chosen");
+    say("This file cannot be shown here, though it may be worked on. Choose another");
+  },
+  true,
+);

@@ -34,6 +34,9 @@ class PixelCritic(ModelMixin, ConfigMixin):
         fold: the photo is folded into blocks of `fold` x `fold` pixels before the first level.
     """
 
+    # Spectral norms multiply weights as they are stored, which float8 cannot.
+    _skip_layerwise_casting_patterns = ("down", "up")
+
     @register_to_config
     def __init__(self, channels: tuple[int, ...] = (16, 32, 48), fold: int = 2) -> None:
         super().__init__()

@@ -43,7 +43,7 @@ class TextureExpert(ModelMixin, ConfigMixin):
         context_width: int = 32,
         unknown_share: float = 1.0,
         diffusion_width: int = 0,
-        diffusion_steps: int = 4,
+        diffusion_steps: int = 2,
     ) -> None:
         super().__init__()
         if diffusion_steps < 2:

@@ -59,9 +59,17 @@ def check_fit(
 
 
 def check_finite(network: nn.Module, source: object) -> None:
-    """Raises ValueError, naming the tensor, where weights are NaN or infinite."""
+    """Raises ValueError, naming the tensor, where weights are NaN or infinite.
+
+    What a quantizer made of a tensor is not looked at.
+    """
     for name, value in network.state_dict().items():
-        if value.is_floating_point() and value.numel() and not value.is_meta:
+        if (
+            type(value) is torch.Tensor
+            and value.is_floating_point()
+            and value.numel()
+            and not value.is_meta
+        ):
             low, high = value.aminmax()
             if not bool((high - low).float().isfinite()) and not bool(value.isfinite().all()):
                 raise ValueError(

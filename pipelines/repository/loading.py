@@ -1,10 +1,11 @@
 """How a pipeline's networks are to be loaded: in which dtype, and to which device."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from diffusers import PipelineQuantizationConfig
 
 log = logging.getLogger("diffusers.pipelines.pipeline_utils")
 """The log in which diffusers' own loader names what it loads."""
@@ -82,19 +83,43 @@ def _roomiest() -> str:
     return f"{kind.type if kind else 'cuda'}:{max(free, key=free.__getitem__)}"
 
 
-def check_options(low_cpu_mem_usage: bool, device: str | None, quantization_config: Any) -> None:
-    """Raises ValueError for what diffusers' loader knows and this one does not do."""
-    if quantization_config is not None:
-        raise ValueError(
-            "quantization_config came, but these networks cannot be quantized: quantizers replace "
-            "large linear layers, and nearly all layers here are convolutions. Load them with "
-            "torch_dtype='bfloat16', or call enable_layerwise_casting on a network"
-        )
+def check_options(low_cpu_mem_usage: bool, device: str | None) -> None:
+    """Raises ValueError for two options that exclude each other."""
     if device is not None and not low_cpu_mem_usage:
         raise ValueError(
             "device_map came with low_cpu_mem_usage=False; leave one of them out: networks that go "
             "to their device at once are not made in the host's memory first"
         )
+
+
+def read_quantization(config: Any, networks: Sequence[str]) -> dict[str, Any]:
+    """How each network is to be quantized, by component; one that is not named stays as it is.
+
+    Quantizers replace linear layers alone, which are 69 % of the shipped router's weights and 1 %
+    of the shipped experts'.
+
+    Args:
+        config: diffusers' PipelineQuantizationConfig, or None.
+        networks: the components that could be.
+
+    Raises:
+        ValueError: a config of another kind, or one that names something else.
+    """
+    if config is None:
+        return {}
+    if not isinstance(config, PipelineQuantizationConfig):
+        raise ValueError(
+            f"quantization_config is a {type(config).__name__}; expected diffusers' "
+            "PipelineQuantizationConfig, whose quant_mapping says how each network is quantized"
+        )
+    named = config.quant_mapping or config.components_to_quantize or ()
+    if unknown := sorted(set(named) - set(networks)):
+        raise ValueError(
+            f"quantization_config names {', '.join(unknown)}; the networks here are "
+            f"{', '.join(networks)}"
+        )
+    each = {name: config._resolve_quant_config(module_name=name) for name in networks}
+    return {name: found for name, found in each.items() if found is not None}
 
 
 def tell_loaded(name: str, component: Any, folder: Any) -> None:

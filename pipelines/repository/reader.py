@@ -24,6 +24,7 @@ from .loading import (
     check_options,
     read_device_map,
     read_dtype,
+    read_quantization,
     tell_loaded,
 )
 from .writer import CARD_NAME, CHECKSUMS_NAME, INDEX_NAME, digest
@@ -141,6 +142,8 @@ def load_network(
                 **options,
             )
     except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
+        if "quantization_config" in options:
+            raise ValueError(f"{folder.name} cannot be quantized as asked: {error}") from error
         raise ValueError(
             f"{files[0]} does not fit {folder / 'config.json'}, or one of them is damaged: {error}"
         ) from error
@@ -270,7 +273,8 @@ class RepositoryReader(DiffusionPipeline):
             variant: for example "fp16"; a network that has no such file is read without.
             low_cpu_mem_usage: see diffusers; False also fills networks with random weights first.
             device_map: the device to load to, as "cuda"; see `loading.read_device_map`.
-            quantization_config: must be None, see `loading.check_options`.
+            quantization_config: diffusers' PipelineQuantizationConfig, by component; see
+                `loading.read_quantization`.
             cache_dir: see huggingface_hub, like the following four.
             force_download: fetch files again that are there already.
             local_files_only: use no network.
@@ -285,7 +289,7 @@ class RepositoryReader(DiffusionPipeline):
                 message names the file.
         """
         device = read_device_map(device_map)
-        check_options(low_cpu_mem_usage, device, quantization_config)
+        check_options(low_cpu_mem_usage, device)
         folder = find_folder(
             pretrained_model_name_or_path,
             list(parts),
@@ -310,10 +314,14 @@ class RepositoryReader(DiffusionPipeline):
                 "update the package"
             )
         _check_variant(folder, index, variant)
+        networks = [name for name in modules if name not in parts and name != "scheduler"]
+        quantized = read_quantization(quantization_config, networks)
         loaded = {name: index[name] for name in settings if name in index}
         for name in modules:
             if name not in parts:
                 options = {"variant": variant, "low_cpu_mem_usage": low_cpu_mem_usage}
+                if name in quantized:
+                    options["quantization_config"] = quantized[name]
                 if device is not None:
                     options["device_map"] = device
                 wanted = read_dtype(torch_dtype if dtype is None else dtype, name)

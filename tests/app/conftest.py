@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import pytest
 
 
@@ -41,3 +44,11 @@ def address(worker, examples, temporary):
         page = build(worker, examples)
         yield serve(page, port=0, block=False).rstrip("/")
         page.close()
+
+
+@pytest.fixture(scope="session")
+def shots(tmp_path_factory) -> Path:
+    """Where screenshots are kept: FRR_SCREENSHOTS, or a temporary folder."""
+    folder = Path(os.environ.get("FRR_SCREENSHOTS") or tmp_path_factory.mktemp("shots"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

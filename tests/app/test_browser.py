@@ -3,25 +3,16 @@
 Screenshots are kept in FRR_SCREENSHOTS (default: the test's temporary folder).
 """
 
-import os
-import shutil
+import logging
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from app_browser import CHROMIUM, browser, choose, resident, run
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
-CHROMIUM = os.environ.get("CHROMIUM") or next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-PATIENCE = 1000 * float(os.environ.get("FRR_TIMEOUT", "120"))
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
 UPLOADS = 20
 GROWTH = 1e6  # bytes an upload, in the median
+log = logging.getLogger(__name__)
 
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium: nothing was tested in a browser")
 
@@ -30,12 +21,7 @@ pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium: nothing was t
 def page(address, tmp_path_factory):
     """The page, opened; fails on any error of it and on any request to another machine."""
     errors, strangers = [], []
-    with playwright.sync_playwright() as driver:
-        context = driver.chromium.launch_persistent_context(
-            tmp_path_factory.mktemp("profile"), executable_path=CHROMIUM, headless=True,
-            args=FLAGS.split(), viewport={"width": 1400, "height": 1200},
-        )  # fmt: skip
-        context.set_default_timeout(PATIENCE)
+    with browser(tmp_path_factory.mktemp("profile")) as context:
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on(
@@ -49,16 +35,13 @@ def page(address, tmp_path_factory):
         page.goto(address)
         page.wait_for_selector("#frr-photo-restore input")
         yield page
-        context.close()
     assert errors == []
     assert strangers == []
 
 
 @pytest.fixture
-def shot(page, tmp_path):
-    folder = Path(os.environ.get("FRR_SCREENSHOTS", tmp_path))
-    folder.mkdir(parents=True, exist_ok=True)
-    return lambda name: page.screenshot(path=folder / f"{name}.png", full_page=True)
+def shot(page, shots):
+    return lambda name: page.screenshot(path=shots / f"{name}.png", full_page=True)
 
 
 @pytest.fixture(scope="module")
@@ -66,19 +49,6 @@ def photo(examples, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("photos") / "portrait.jpg"
     examples["restore"]["retouched"].save(path, quality=92)
     return path
-
-
-def choose(page, photo: Path, tab: str = "restore"):
-    page.set_input_files(f"#frr-photo-{tab} input", str(photo))
-
-
-def run(page, name: str, result: str) -> str:
-    """Press a button and wait for its answer; returns what the page says of it."""
-    took = f"document.querySelector('#{result} figure')?.dataset.seconds ?? null"
-    before = page.evaluate(took)
-    page.click(f"#{name}")
-    page.wait_for_function(f"(before) => ({took} ?? before) !== before", arg=before)
-    return page.inner_text(f"#{result} figcaption p")
 
 
 def test_limits_are_in_view(page, shot):
@@ -147,6 +117,8 @@ def test_what_is_no_picture_is_told_in_words(page, tmp_path, shot):
     assert "cannot be read as a picture" in toast.inner_text()
     shot("no_picture")
     assert page.locator("#frr-restored figure").count() == 0  # nothing of another photo
+    assert page.locator("#frr-photo-restore img").count() == 0  # no broken picture either
+    assert "cannot be shown here" in page.inner_text("#frr-photo-restore")
     page.locator(".toast-close, [data-testid=toast-close]").first.click()
 
 
@@ -183,14 +155,9 @@ def test_memory_stays_flat_over_many_uploads(page, photo, temporary):
     for _ in range(UPLOADS):
         choose(page, photo)
         assert run(page, "frr-restore", "frr-restored")
-        sizes.append(_resident())
+        sizes.append(resident())
+    log.info("MB after each upload: %s", [round(size / 1e6) for size in sizes])
     steps = sorted(after - before for before, after in pairwise(sizes))
     # A leak grows with every upload; the allocator takes a block once in a while.
     assert steps[len(steps) // 2] < GROWTH, [round(size / 1e6) for size in sizes]
     assert [path for path in temporary.rglob("*") if path.is_file()] == []
-
-
-def _resident() -> int:
-    """This process's memory in bytes; the server runs in it."""
-    fields = Path("/proc/self/statm").read_text().split()
-    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")

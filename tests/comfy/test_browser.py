@@ -9,10 +9,19 @@ import os
 from pathlib import Path
 
 import pytest
-from comfy_browser import CHROMIUM, FLAGS, PATIENCE, READY, load, open_template, prompt_of
+from comfy_browser import (
+    CHROMIUM,
+    FLAGS,
+    PATIENCE,
+    READY,
+    SETTINGS,
+    load,
+    open_template,
+    prompt_of,
+)
 from comfy_host import Server, make_base
 from PIL import Image
-from templates import TITLES, file_of
+from templates import SOUGHT, TITLES, blueprints_with, file_of
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -66,12 +75,8 @@ def open_page(site, browser):
     errors, opened = [], []
 
     def make(nodes2=False, locale="en"):
-        settings = {
-            "Comfy.TutorialCompleted": True,
-            "Comfy.VueNodes.Enabled": nodes2,
-            "Comfy.Locale": locale,
-        }
-        for name, value in settings.items():
+        chosen = {"Comfy.VueNodes.Enabled": nodes2, "Comfy.Locale": locale}
+        for name, value in {**SETTINGS, **chosen}.items():
             assert site.post(f"/settings/{name}", value)[0] == 200
         page = browser.new_page()
         opened.append(page)
@@ -181,6 +186,88 @@ def test_chinese_labels(open_page):
     assert page.evaluate(f"() => {restore}.title") == "MoFRR 还原"
     labels = page.evaluate(f"() => {restore}.widgets.map((w) => w.label ?? w.name)")
     assert "美白" in labels and "强度" in labels
+
+
+def found(page, words: str) -> list[str]:
+    """What the search for a node offers first, as it is named."""
+    field = page.get_by_placeholder("Add a node...").first
+    field.fill(words)
+    page.wait_for_timeout(1000)  # it waits for the next letter
+    items = page.get_by_test_id("result-item")
+    items.first.wait_for()
+    return [text.splitlines()[0] for text in items.all_inner_texts()[:3]]
+
+
+def look_for_a_node(page):
+    """Open the search by its command: a busy page takes a double click for two clicks."""
+    page.evaluate("() => app.graph.clear()")
+    page.evaluate("() => app.extensionManager.command.execute('Workspace.SearchBox.Toggle')")
+    page.get_by_placeholder("Add a node...").first.wait_for()
+
+
+def test_words_that_people_look_for_find_the_node_among_the_first_three(open_page, screenshots):
+    page = open_page()
+    shown = page.evaluate(
+        "() => Object.fromEntries(Object.values(LiteGraph.registered_node_types)"
+        ".map((type) => [type.comfyClass, type.title]))"
+    )
+    look_for_a_node(page)
+    offered = {words: found(page, words) for words in SOUGHT}
+    page.screenshot(path=screenshots / "search.png")
+    (screenshots / "search.json").write_text(json.dumps(offered, indent=1) + "\n")
+    for words, node in SOUGHT.items():
+        assert {shown[node], *blueprints_with(node)} & set(offered[words]), (words, offered[words])
+
+
+def test_a_blueprint_is_found_placed_and_run(open_page, site, screenshots):
+    page = open_page()
+    look_for_a_node(page)
+    found(page, "Undo retouching")
+    block = page.get_by_test_id("result-item").filter(has_text="blueprint").first
+    block.click()
+    page.wait_for_function("() => app.graph.nodes.length === 1")
+    page.mouse.click(700, 500)  # where it is put down
+    widgets = page.evaluate("() => app.graph.nodes[0].widgets.map((widget) => widget.name)")
+    assert widgets[:3] == ["preset", "strength", "whitening"] and len(widgets) == 6
+    page.evaluate(
+        """() => { const [block] = app.graph.nodes;
+        const [load, save] = ['LoadImage', 'SaveImage'].map((type) => LiteGraph.createNode(type));
+        for (const node of [load, save]) app.graph.add(node);
+        load.widgets.find((widget) => widget.name === 'image').value = 'frr_retouched.png';
+        load.pos = [block.pos[0] - 400, block.pos[1]];
+        save.pos = [block.pos[0] + block.size[0] + 100, block.pos[1]];
+        load.connect(0, block, 0); block.connect(0, save, 0); }"""
+    )
+    page.get_by_test_id("queue-button").click()
+    page.wait_for_function(
+        "() => app.graph.nodes.some((node) => node.type === 'SaveImage'"
+        " && app.nodeOutputs?.[node.id]?.images)"
+    )
+    page.wait_for_timeout(1500)
+    page.screenshot(path=screenshots / "blueprint.png")
+    (picture,) = page.evaluate(
+        "() => app.nodeOutputs[app.graph.nodes.find((n) => n.type === 'SaveImage').id].images"
+    )
+    result = Image.open(io.BytesIO(site.file(picture))).convert("RGB")
+    sample = Image.open(site.base / "input" / "frr_retouched.png").convert("RGB")
+    assert result.size == sample.size and result.tobytes() != sample.tobytes()
+
+
+def test_an_app_opens_as_one_and_runs(open_page, site, screenshots):
+    page = open_page()
+    open_template(page, TITLES["restore_portrait_app"])
+    tour = page.get_by_text("Skip", exact=True)
+    if tour.count():
+        tour.first.click()
+    for widget in ("preset", "strength", "whitening"):
+        page.get_by_text(widget, exact=True).first.wait_for()
+    page.screenshot(path=screenshots / "app_before.png")
+    page.get_by_role("button", name="Run", exact=True).last.click()
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('img')].some("
+        "(image) => image.src.includes('restored_') && image.naturalWidth > 300)"
+    )
+    page.screenshot(path=screenshots / "app_after.png")
 
 
 def test_a_bad_value_is_shown_at_its_node(open_page):

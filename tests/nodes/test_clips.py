@@ -1,5 +1,6 @@
 """Clips: one verdict for all frames, a few frames at a time, each person followed, no flicker."""
 
+import ctypes
 import gc
 import logging
 from pathlib import Path
@@ -131,6 +132,8 @@ def peak_beyond(restore, model, frames: int, **given) -> float:
     """MB that a call needs at most, beyond its input and what it answers."""
     clip = torch.rand(frames, 64, 64, 3)
     gc.collect()
+    if hasattr(ctypes.CDLL(None), "malloc_trim"):  # else a short clip fits into what is left over
+        ctypes.CDLL(None).malloc_trim(0)
     LINUX.write_text("5")  # forgets the peak so far
     before = status("VmRSS")
     node = restore(clip, model, frames="video", steps=1, **ONE, **given)

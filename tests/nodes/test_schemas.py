@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from templates import SOUGHT
 
 from frr.pipelines.operations import OPERATIONS
 
@@ -113,18 +114,6 @@ def test_sizes_too_small_for_the_networks_are_refused_at_their_input(nodes):
             assert str(size) in check(working_size=size)
     assert nodes["FaceCrop"].validate_inputs(size=0) is True
     assert "63" in nodes["FaceCrop"].validate_inputs(size=63)
-
-
-SOUGHT = {
-    "undo": "MoFRRRestore",
-    "unfilter": "MoFRRRestore",
-    "whitening": "MoFRRRestore",
-    "acne": "BPFReRetouch",
-    "blemish": "BPFReRetouch",
-    "skin": "BPFReRetouch",
-    "slim": "MoFRRRestore",
-    "big eyes": "MoFRRRestore",
-}
 
 
 @pytest.mark.parametrize("word", SOUGHT)

@@ -23,8 +23,10 @@ A photo of a face goes in; an estimate of what it looked like before retouching 
 reads the photo at its own size and says which retouching operations it finds and how strongly; one
 expert undoes each of them. It follows MoFRR (Liu et al., ICCV 2025, arXiv 2507.19770). In this set
 the experts answer at once, each in the form of its operation: a smooth flow, a smooth change of
-light and colour, or detail of the photo's own scale. The paper's diffusion, shared expert and
-merger are in the code, not in these weights: in the set before they added next to nothing.
+light and colour, or detail of the photo's own scale. Where several candidates are asked for, a
+small diffusion on wavelet bands draws the texture that smoothing took. The paper's experts that
+denoise, shared expert and merger are in the code, not in these weights: in the set before they
+added next to nothing.
 
 **The result is an estimate, not evidence.** What smoothing removed is gone; what stands in its
 place is plausible at best.

@@ -29,8 +29,10 @@ frr train native_router --pool "$WORK/pools/native" --run "$WORK/runs/router" --
 # Experts, each from random weights.
 frr train native_tone --pool "$WORK/pools/native" --run "$WORK/runs/whitening" --resume \
     --set operation=whitening --set steps=3000 --set batch_size=18 --set learning_rate=2e-3 --set unknown_share=0.55
-frr train native_texture --pool "$WORK/pools/native" --run "$WORK/runs/smoothing" --resume \
+frr train native_texture --pool "$WORK/pools/native" --run "$WORK/texture" --resume \
     --set steps=4000 --set batch_size=16 --set learning_rate=1e-3 --set unknown_share=0.5
+frr train native_diffusion --pool "$WORK/pools/native" --run "$WORK/runs/smoothing" --resume --set start="$WORK/texture" \
+    --set steps=2000 --set batch_size=16 --set learning_rate=2e-3 --set warmup=40 --set ema_decay=0.997
 frr train native_flow --pool "$WORK/pools/native" --run "$WORK/runs/face_slimming" --resume \
     --set operation=face_slimming --set steps=3000 --set batch_size=18 --set learning_rate=2e-3 --set unknown_share=0.7
 frr train native_flow --pool "$WORK/pools/native" --run "$WORK/runs/eye_enlarging" --resume \

@@ -123,9 +123,8 @@ def test_the_retoucher_is_the_hosts(retoucher, retouch, restore, model, pictures
     assert patcher.loaded_size() < patcher.model_size(), "the experts needed its room"
     card.budget = 2**40
     again = retouch(pictures)
-    assert all(
-        torch.equal(first, second) for first, second in zip(expected.args, again.args, strict=True)
-    )
+    for first, second in zip(expected.args, again.args, strict=True):
+        assert first == second if isinstance(first, str) else torch.equal(first, second)
     management.unload_all_models()
     assert not loaded(retoucher) and card.used() == 0
 
