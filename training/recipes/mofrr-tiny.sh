@@ -1,11 +1,11 @@
-# mofrr-tiny: from faces to hub/mofrr-tiny.
+# mofrr-tiny: from faces to a set of the paper's kind, on photos of 256 pixels; hub/mofrr-tiny is of mofrr-tiny-native.
 #
-#   frr recipe mofrr-tiny --faces faces --work work -o hub/mofrr-tiny      (--quick: only try it out)
+#   frr recipe mofrr-tiny --faces faces --work work -o made      (--quick: only try it out)
 #
 # or, with FACES, WORK and OUT set, `sh mofrr-tiny.sh`. What is finished is not done again, so a stopped
 # recipe goes on when it is started anew. It takes about ten hours of one CPU core, and 16 GB in $WORK for
-# pools. The shipped weights were made by these stages with more detours (RUNS.md has them all); this
-# is the straight way, with the settings that were kept.
+# pools. The weights of 21 November were made by these stages with more detours (RUNS.md has them all);
+# this is the straight way, with the settings that were kept.
 #
 # On one GPU all runs as it is: pools and runs take the GPU unless `--set device=cpu`; mixed_precision=auto is
 # bf16 there. On 8 GPUs put `accelerate launch --num_processes 8 -m frr.cli` in place of `frr` before `train`, with
