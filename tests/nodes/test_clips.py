@@ -1,9 +1,6 @@
 """Clips: one verdict for all frames, a few frames at a time, each person followed, no flicker."""
 
-import ctypes
-import gc
 import logging
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +15,6 @@ logger = logging.getLogger(__name__)
 FORCED = {name: "on" if name in ("whitening", "face_slimming") else "off" for name in OPERATIONS}
 BOX = {"x": 12, "y": 14, "width": 12, "height": 14}
 ONE = {**dict.fromkeys(OPERATIONS, "off"), "whitening": "on"}
-LINUX = Path("/proc/self/clear_refs")
 KINDS = {"framed": {}, "followed": {"boxes": BOX}}
 
 
@@ -128,39 +124,28 @@ def test_a_clip_can_be_interrupted_between_groups(
     assert len(seen) == 1
 
 
-def peak_beyond(restore, model, frames: int, **given) -> float:
-    """MB that a call needs at most, beyond its input and what it answers."""
-    clip = torch.rand(frames, 64, 64, 3)
-    gc.collect()
-    if hasattr(ctypes.CDLL(None), "malloc_trim"):  # else a short clip fits into what is left over
-        ctypes.CDLL(None).malloc_trim(0)
-    LINUX.write_text("5")  # forgets the peak so far
-    before = status("VmRSS")
-    node = restore(clip, model, frames="video", steps=1, **ONE, **given)
-    answer = sum(plane.nbytes for plane in node.args[:3]) / 2**20
-    return status("VmHWM") - before - answer
+@pytest.fixture
+def peak_beyond(restore, model, root, monkeypatch):
+    """Measures the MB of tensors that a call holds at most, beyond its input and its answer."""
+    monkeypatch.syspath_prepend(str(root))
+    from benchmarks.activations import Peak
+
+    def measure(frames: int, **given) -> float:
+        clip = torch.rand(frames, 64, 64, 3)
+        with Peak() as held:
+            node = restore(clip, model, frames="video", steps=1, **ONE, **given)
+        return (held.most - sum(each.nbytes for each in (clip, *node.args[:3]))) / 2**20
+
+    return measure
 
 
-def status(name: str) -> float:
-    """A figure of this process in MB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    (line,) = [line for line in lines if line.startswith(name)]
-    return int(line.split()[1]) / 1024
-
-
-@pytest.mark.skipif(not LINUX.exists(), reason="peak memory is only read on Linux")
 @pytest.mark.parametrize("kind", KINDS)
-def test_memory_does_not_grow_with_the_length(restore, model, kind, monkeypatch):
+def test_memory_does_not_grow_with_the_length(peak_beyond, kind, monkeypatch):
     """600 frames of 64 x 64 are 28 MB: a copy of them would show."""
     monkeypatch.setattr("frr.nodes.host.preview", lambda estimate: None)  # the stand-in keeps them
-    try:
-        peak_beyond(restore, model, 60, **KINDS[kind])  # warm-up
-    except PermissionError:
-        pytest.skip("this process may not reset its peak memory")
-    short = peak_beyond(restore, model, 60, **KINDS[kind])
-    long = peak_beyond(restore, model, 600, **KINDS[kind])
+    short, long = (peak_beyond(frames, **KINDS[kind]) for frames in (60, 600))
     logger.info("%s: %.1f MB beyond input and answer with 60, %.1f with 600", kind, short, long)
-    assert long < max(short, 0) + 8  # below 0 where freed memory was used anew
+    assert long < short + 8
 
 
 @pytest.fixture(scope="module")
