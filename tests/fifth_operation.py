@@ -26,7 +26,8 @@ def load(name: str, file: Path):
 sys.path.insert(0, str(HERE))  # pytest does this for its own run; "-P" leaves it out here
 stub = load("stub_host", HERE / "nodes" / "stub_host.py")
 sys.modules.update(stub.modules(work / "models"))
-tiny = load("tiny", HERE / "pipelines" / "conftest.py")
+import tiny_mofrr as tiny  # noqa: E402
+
 commands = load("command_fixtures", HERE / "cli" / "conftest.py")
 
 import frr  # noqa: E402
