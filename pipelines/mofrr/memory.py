@@ -34,7 +34,7 @@ def bytes_for_picture(part: str, network: Any, height: int, width: int) -> int:
     config = network.config
     if network.size_requirements == OWN_SIZE:
         area = height * width
-        return PLANES * area + _at_own_size(network) * min(area, WHOLE)
+        return PLANES * area + _at_own_size(network, area)
     if part == "router":
         per_pixel = ROUTER_CHANNEL * max(config.embedding_size, config.hidden_sizes[0])
     elif part == "merger":
@@ -47,12 +47,15 @@ def bytes_for_picture(part: str, network: Any, height: int, width: int) -> int:
     return (PLANES + per_pixel) * height * width * bits // 32
 
 
-def _at_own_size(network: Any) -> int:
-    """What a network that reads photos at their own size holds beside the planes.
+def _at_own_size(network: Any, area: int) -> int:
+    """What a network that reads photos at their own size holds beside the planes, in bytes.
 
-    Most of it is measured on the photo itself, in float32 whatever the weights' dtype.
+    Most of it is measured on the photo itself, in float32 whatever the weights' dtype, and in tiles
+    where there are more than `WHOLE` of its `area` pixels; texture is drawn over all of it at once.
     """
+    tiled = min(area, WHOLE)
     if isinstance(network, TextureExpert):
         config = network.config
-        return max(TEXTURE_CHANNEL * config.width, TEXTURE_DIFFUSION * config.diffusion_width)
-    return TONES if isinstance(network, ToneExpert) else 0
+        drawn = TEXTURE_DIFFUSION * config.diffusion_width * area
+        return max(TEXTURE_CHANNEL * config.width * tiled, drawn)
+    return TONES * tiled if isinstance(network, ToneExpert) else 0

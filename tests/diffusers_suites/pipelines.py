@@ -5,6 +5,7 @@ from typing import Any
 
 import tiny_bpfre
 import torch
+from by_operation import values
 from diffusers_suites.upstream import without_pickles
 from tiny_mofrr import EXPERT, ROUTER, build, schedule, stir
 
@@ -33,7 +34,7 @@ class MoFRR:
 
     def get_dummy_components(self) -> dict[str, Any]:
         torch.manual_seed(0)  # the same at every call
-        router = stir(RetouchRouter(**ROUTER, operations=OPERATIONS, thresholds=(0.0,) * 4))
+        router = stir(RetouchRouter(**ROUTER, operations=OPERATIONS, thresholds=values(0.0)))
         return dict(build(router=router).components)
 
     def example(self, kind: str) -> dict[str, Any]:

@@ -163,7 +163,9 @@ def draw_contrast(rng: np.random.Generator, count: int) -> Tensor:
     return torch.as_tensor(amount * (right * x + down * y + local), dtype=torch.float32)
 
 
-def strengthen(traces: Tensor, spectrum: Tensor, fine: Tensor, gain: Tensor) -> tuple[Tensor, ...]:
+def strengthen(
+    traces: Tensor, spectrum: Tensor, fine: Tensor, gain: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """The measures of photos B V C h w with details stronger by `gain`, all frequencies alike.
 
     Where details are weaker, what rounding and compression left of the place with least stays.
