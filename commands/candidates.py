@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..training.judging.evaluate_native import World
     from .results import Results
 
-CANDIDATE_FILES = ("candidates.jsonl", "candidates.json", "candidates.md")
+CANDIDATE_FILES = ("candidates.jsonl", "candidates.json", "candidates.md", "candidates.png")
 
 restored_option = click.option(
     "--candidates",
@@ -76,6 +76,7 @@ def evaluate_candidates(
     from ..training.data.native_capture import open_faces
     from ..training.judging import report_candidates as report
     from ..training.judging.native_candidates import judge_candidates, write_candidates
+    from ..training.judging.panel_candidates import candidate_panel
 
     pipe = options.load_pipeline(given["model"], given["device"], given["dtype"])
     count, folder = given["candidates"], results.folder
@@ -84,6 +85,7 @@ def evaluate_candidates(
         with click.progressbar(length=1, label="candidates", file=sys.stderr) as bar:
             asked = {"count": count, "limit": given["limit"], "progress": progress(bar)}
             rows = list(judge_candidates(pipe, faces, world, **asked))
+        shown = candidate_panel(pipe, faces, world) if rows else None
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     assert pipe.router is not None
@@ -94,6 +96,8 @@ def evaluate_candidates(
     results.write_text(folder / "candidates.json", report.to_json(found, **context) + "\n")
     click.echo(report.to_text(found, count))
     results.write_text(folder / "candidates.md", report.to_markdown(found, count))
+    if shown is not None:
+        save_photo(shown, folder / "candidates.png", results)
     click.echo(f"wrote {folder / 'candidates.md'}")
 
 

@@ -101,7 +101,8 @@ def evaluate(faces_folder: Path, folder: Path, **given: Any) -> None:
     cropped; also by native side and JPEG quality, as other files, and how honest probabilities are;
     --identity adds slimmed faces and enlarged eyes, where the extra is there. Writes real.md,
     real.json and photos.jsonl, which `frr thresholds` reads. With --candidates N: instead how well
-    samples of the degree spread. Writes candidates.md, .json and .jsonl, for `frr thresholds`, too.
+    samples of the degree spread. Writes candidates.md, .json, .jsonl, for `frr thresholds`, and
+    candidates.png: photos, images, samples, uncertainty, truth.
     """
     real = given["world"] == "real"
     bpfre = given["pipeline"] == "bpfre"

@@ -89,6 +89,17 @@ def panel(labelled: Sequence[tuple[str, Image.Image]]) -> Image.Image:
     return sheet
 
 
+def stacked(rows: Sequence[Image.Image]) -> Image.Image:
+    """Set pictures below each other, from the left."""
+    size = max(row.width for row in rows), sum(row.height for row in rows)
+    sheet = Image.new("RGB", size, "white")
+    top = 0
+    for row in rows:
+        sheet.paste(row, (0, top))
+        top += row.height
+    return sheet
+
+
 def _at_height(picture: Image.Image, height: int) -> Image.Image:
     if picture.height == height:
         return picture

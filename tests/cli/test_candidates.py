@@ -100,6 +100,9 @@ def test_candidates_are_judged_and_calibrated(frr, people, stirred, tmp_path):
     assert "CRPS" in shown.stdout and "| CRPS |" in Path("out/candidates.md").read_text()
     lines = Path("out/candidates.jsonl").read_text().splitlines()
     assert sum(row["photos"] for row in rows) == len(lines)
+    with Image.open("out/candidates.png") as shown_rows:
+        side, left = divmod(shown_rows.width - 6 * 4, 7)
+        assert left == 0 and shown_rows.height % (side + 24) == 0
 
     shown = frr("thresholds", "--model", model, "--candidates", "out/candidates.jsonl")
     assert "degree temperature" in shown.stdout

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 from PIL import Image
 
-from ...pipelines.photos.drawings import map_picture, panel, to_picture
+from ...pipelines.photos.drawings import map_picture, panel, stacked, to_picture
 from ..data.faces import FaceSet
 from .conditions_bpfre import paint_condition
 from .evaluate_bpfre import RetouchEvaluation, RetouchRow
@@ -91,7 +91,7 @@ def panels(pipe: Any, faces: FaceSet, seed: int = 0, count: int = 8) -> Image.Im
     """Input, E2D map, coarse, D2G map, refined and target of faces spread over the set."""
     indices = [i * len(faces) // count for i in range(min(count, len(faces)))]
     rows = [_panel(pipe, faces, index, seed) for index in indices]
-    return _stacked(rows)
+    return stacked(rows)
 
 
 def _panel(pipe: Any, faces: FaceSet, index: int, seed: int) -> Image.Image:
@@ -107,12 +107,3 @@ def _panel(pipe: Any, faces: FaceSet, index: int, seed: int) -> Image.Image:
             ("target", to_picture(painted.target[0])),
         ]
     )
-
-
-def _stacked(rows: Sequence[Image.Image]) -> Image.Image:
-    sheet = Image.new("RGB", (rows[0].width, sum(row.height for row in rows)), "white")
-    top = 0
-    for row in rows:
-        sheet.paste(row, (0, top))
-        top += row.height
-    return sheet
