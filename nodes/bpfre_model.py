@@ -16,7 +16,7 @@ WORK = {RETOUCHER: "retouches", INPAINTER: "fills holes", HEALER: "heals natural
 class BPFReModel(HostedModel):
     """A BPFRePipeline under the host's memory management."""
 
-    def bytes_for_picture(self, part: str, height: int, width: int) -> int:
+    def bytes_for_picture(self, part: str, height: int, width: int, drawing: bool = False) -> int:
         """Activation memory that a network needs for one picture of this size."""
         return bytes_for_picture(self.network(part), height, width)
 

@@ -181,11 +181,13 @@ def load(patcher: Patcher, activation_bytes: int) -> torch.device:
 class Owner(Protocol):
     """Whoever holds networks for the host."""
 
-    def ready(self, part: str, pictures: int, height: int, width: int) -> torch.device:
+    def ready(
+        self, part: str, pictures: int, height: int, width: int, drawing: bool = False
+    ) -> torch.device:
         """Brings one network to its device for pictures of this size; returns the device."""
         ...
 
-    def bytes_for_picture(self, part: str, height: int, width: int) -> int:
+    def bytes_for_picture(self, part: str, height: int, width: int, drawing: bool = False) -> int:
         """Activation memory that a network needs for one picture of this size."""
         ...
 
@@ -234,7 +236,8 @@ class HostRoom:
         """What to try, in turn: pictures at once and the tile's side (None: no tiles)."""
         each = 0
         if work.network is not None:
-            each = self._owner.bytes_for_picture(work.network, work.height, work.width)
+            size = work.height, work.width
+            each = self._owner.bytes_for_picture(work.network, *size, work.drawing)
         room = management.get_total_memory(device()) // 2
         counts = [max(min(work.photos, room // max(each, 1)), 1)]
         while counts[-1] > 1:
@@ -246,7 +249,7 @@ class HostRoom:
         if work.network is None:
             return device()
         height, width = (min(side, tile or side) for side in (work.height, work.width))
-        return self._owner.ready(work.network, count, height, width)
+        return self._owner.ready(work.network, count, height, width, work.drawing)
 
     def check(self) -> None:
         """Stops the prompt here if the user asked for it."""

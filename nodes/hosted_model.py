@@ -36,12 +36,21 @@ class HostedModel:
         """Every patcher, for the host's accounts."""
         return list(self.patchers.values())
 
-    def ready(self, part: str, pictures: int, height: int, width: int) -> torch.device:
+    def ready(
+        self, part: str, pictures: int, height: int, width: int, drawing: bool = False
+    ) -> torch.device:
         """Bring one network to its device for pictures of this size; returns the device."""
         host.check_interrupted()
-        needed = pictures * self.bytes_for_picture(part, height, width)
+        needed = pictures * self.bytes_for_picture(part, height, width, drawing)
         return host.load(self.patchers[part], needed)
 
-    def bytes_for_picture(self, part: str, height: int, width: int) -> int:
-        """Activation memory that a network needs for one picture of this size."""
+    def bytes_for_picture(self, part: str, height: int, width: int, drawing: bool = False) -> int:
+        """Activation memory that a network needs for one picture of this size.
+
+        Args:
+            part: the network's name.
+            height: of the picture as the network sees it.
+            width: likewise.
+            drawing: whether it draws what its answer leaves.
+        """
         raise NotImplementedError

@@ -12,6 +12,7 @@ MoFRRModelSocket = io.Custom("MOFRR_MODEL")
 class MoFRRModel(HostedModel):
     """A MoFRRPipeline under the host's memory management."""
 
-    def bytes_for_picture(self, part: str, height: int, width: int) -> int:
+    def bytes_for_picture(self, part: str, height: int, width: int, drawing: bool = False) -> int:
         """Activation memory that a network needs for one picture of this size."""
-        return bytes_for_picture(part, getattr(self.pipeline, part), height, width)
+        network = getattr(self.pipeline, part)
+        return bytes_for_picture(part, network, height, width, drawing)

@@ -21,6 +21,7 @@ class Work(NamedTuple):
     height: int  # of a photo, or a part of it, as the network sees it
     width: int
     tiles: bool = True  # whether it can be done in tiles, too
+    drawing: bool = False  # whether it draws what an answer leaves, which takes more memory
 
 
 class Share(NamedTuple):

@@ -22,7 +22,9 @@ TEXTURE_DIFFUSION = 10  # a channel of the texture diffusion, at half side
 TONES = 60  # the tone expert's colour matrices, at full size
 
 
-def bytes_for_picture(part: str, network: Any, height: int, width: int) -> int:
+def bytes_for_picture(
+    part: str, network: Any, height: int, width: int, drawing: bool = False
+) -> int:
     """Activation memory of one picture in one network.
 
     Args:
@@ -30,11 +32,12 @@ def bytes_for_picture(part: str, network: Any, height: int, width: int) -> int:
         network: the network itself; its config and dtype count.
         height: of the picture as the network sees it.
         width: likewise.
+        drawing: whether it draws texture, which only samples need.
     """
     config = network.config
     if network.size_requirements == OWN_SIZE:
         area = height * width
-        return PLANES * area + _at_own_size(network, area)
+        return PLANES * area + _at_own_size(network, area, drawing)
     if part == "router":
         per_pixel = ROUTER_CHANNEL * max(config.embedding_size, config.hidden_sizes[0])
     elif part == "merger":
@@ -47,7 +50,7 @@ def bytes_for_picture(part: str, network: Any, height: int, width: int) -> int:
     return (PLANES + per_pixel) * height * width * bits // 32
 
 
-def _at_own_size(network: Any, area: int) -> int:
+def _at_own_size(network: Any, area: int, drawing: bool) -> int:
     """What a network that reads photos at their own size holds beside the planes, in bytes.
 
     Most of it is measured on the photo itself, in float32 whatever the weights' dtype, and in tiles
@@ -55,7 +58,7 @@ def _at_own_size(network: Any, area: int) -> int:
     """
     tiled = min(area, WHOLE)
     if isinstance(network, TextureExpert):
-        config = network.config
-        drawn = TEXTURE_DIFFUSION * config.diffusion_width * area
-        return max(TEXTURE_CHANNEL * config.width * tiled, drawn)
+        if drawing:
+            return TEXTURE_DIFFUSION * network.config.diffusion_width * area
+        return TEXTURE_CHANNEL * network.config.width * tiled
     return TONES * tiled if isinstance(network, ToneExpert) else 0

@@ -128,7 +128,8 @@ class MoFRRSampling(MoFRRSteps):
             edit, expert = edits.get(name), self._expert(name)
             if isinstance(edit, DirectEdit) and draws_texture(expert):
                 noise_of = partial(draws.noise_of, sample=sample)
-                work = Work(f"{name}_expert", len(edit.rows), *photo.shape[-2:], tiles=False)
+                size = len(edit.rows), *photo.shape[-2:]
+                work = Work(f"{name}_expert", *size, tiles=False, drawing=True)
                 run = partial(edit.textured, expert, photo, noise_of, room)
                 edits = {**edits, name: room.split(work, run)}
         return edits

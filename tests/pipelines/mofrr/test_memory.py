@@ -49,6 +49,19 @@ def test_memory_asked_for_is_what_is_held_and_not_far_more(make, root, monkeypat
     assert bytes_for_picture(part, network, 2 * SIDE, SIDE) == 2 * asked
 
 
+def test_memory_asked_for_drawing_is_what_is_held_and_for_answering_less(root, monkeypatch):
+    monkeypatch.syspath_prepend(str(root))
+    from benchmarks.activations import Peak
+
+    network = TextureExpert(diffusion_width=32).eval()
+    photo, degree = torch.rand(1, 3, SIDE, SIDE) * 2 - 1, torch.tensor([0.5])
+    with torch.inference_mode(), Peak() as held:
+        network.draw(photo, torch.zeros_like(photo), degree, [torch.Generator()])
+    asked = bytes_for_picture("smoothing_expert", network, SIDE, SIDE, drawing=True)
+    assert held.most < asked < 2 * held.most
+    assert bytes_for_picture("smoothing_expert", network, SIDE, SIDE) < asked
+
+
 def peak_of(pipe, side, operations):
     from benchmarks.activations import Peak
 
