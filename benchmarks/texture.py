@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from PIL import Image
 from torch import Tensor
 
 from frr import MoFRRPipeline, hub
+from frr.models.mofrr.idem import IDEM
 from frr.models.mofrr.texture_diffusion import BANDS, from_bands
 from frr.pipelines.simulate.colour import luma, unit
 from frr.pipelines.simulate.effects import FELT
@@ -106,6 +108,12 @@ def variants(
         yield "noise of that scale", of_scale_alone
         for count in steps:
             yield f"drawn, {count} steps", lambda count=count: drawn(count)
+
+        def without_idem() -> Tensor:
+            with patch.object(IDEM, "forward", lambda self, degree, low, noisy: noisy * 0):
+                return drawn(steps[0])
+
+        yield f"drawn, {steps[0]} steps, without IDEM", without_idem
 
 
 @torch.no_grad()
