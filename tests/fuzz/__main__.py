@@ -23,7 +23,7 @@ def main() -> int:
     end, seed, tried, failed = time.monotonic() + 60 * given.minutes, given.seed, Counter(), []
     while time.monotonic() < end:
         os.environ["FRR_FUZZ_EXAMPLES"] = str(given.examples)
-        arguments = "-q -n0 --tb=short -p no:cacheprovider".split()
+        arguments = ["-q", "-n0", "--tb=short", "-p", "no:cacheprovider"]
         arguments.append(f"--hypothesis-seed={seed}")
         command = [sys.executable, "-P", "-m", "pytest", *arguments, *map(str, PLACES)]
         try:
