@@ -6,7 +6,13 @@ import pytest
 
 TOGETHER = ("tests/comfy/",)
 """Folders that one process goes through: what they share, a running ComfyUI, is there once."""
-FIRST = (*TOGETHER, "tests/app/", "tests/cli/", "tests/fuzz/", "tests/training/")
+FIRST = (
+    *TOGETHER,
+    *(
+        f"tests/{place}"
+        for place in ("test_", "app/", "pipelines/repository/", "training/", "cli/")
+    ),
+)
 """What takes long is begun first, so that no process waits for another at the end."""
 FILES = 4
 """So many files that are named are worth a process, which needs seconds to import torch."""
@@ -52,4 +58,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
+    def turn(item: pytest.Item) -> int:
+        found = (place for place, begin in enumerate(FIRST) if item.nodeid.startswith(begin))
+        return next(found, len(FIRST))
+
+    items.sort(key=turn)
