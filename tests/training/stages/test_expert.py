@@ -15,6 +15,8 @@ from frr.training.stages.expert import (
 )
 from frr.training.stages.running import run_stage
 
+SIZE = 64
+
 
 def test_half_of_the_timesteps_are_pure_noise():
     steps = sample_timesteps(np.random.default_rng(0), 2000, make_scheduler())
@@ -73,11 +75,11 @@ def test_kept_heads_stay_while_the_rest_of_the_expert_learns(source, head, opera
 
 
 def test_an_expert_learns_to_undo_whitening(faces_dir, tmp_path):
-    settings = {"operation": "whitening", "steps": 20, "batch_size": 4, "size": 48}
+    settings = {"operation": "whitening", "steps": 25, "batch_size": 4, "size": SIZE}
     settings |= {"log_every": 1, "learning_rate": "2e-3", "warmup": 2, "ema_decay": 0.8}
     settings |= {"vary_light": "0", "vary_capture": "0", "min_degree": "0.7"}
     run_stage("expert", settings, tmp_path / "run", faces_dir)
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").open()]
-    assert [line["step"] for line in lines] == list(range(1, 21))
+    assert [line["step"] for line in lines] == list(range(1, 26))
     space = [line["space"] for line in lines]
     assert np.mean(space[-5:]) < 0.8 * np.mean(space[:5])
