@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -26,7 +27,18 @@ def one_of_two(arguments: list[str], said: Path) -> None:
         main(arguments, standalone_mode=False)
 
 
+@pytest.fixture
+def own_signals():
+    """The launcher answers signals in this process, too, and does not stop with it."""
+    names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
+    kept = {number: signal.getsignal(number) for number in (getattr(signal, n) for n in names)}
+    yield
+    for number, answer in kept.items():
+        signal.signal(number, answer)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.usefixtures("own_signals")
 def test_two_processes_share_a_run_which_one_finishes(native_pool, tmp_path, monkeypatch):
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
