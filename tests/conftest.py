@@ -8,7 +8,20 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from workers import (
+    pytest_collection_modifyitems,
+    pytest_xdist_auto_num_workers,
+    pytest_xdist_make_scheduler,
+    share_the_cores,
+)
 
+__all__ = [
+    "pytest_collection_modifyitems",
+    "pytest_xdist_auto_num_workers",
+    "pytest_xdist_make_scheduler",
+]
+
+share_the_cores()
 CACHE = tempfile.mkdtemp(prefix="frr-tests-")
 atexit.register(shutil.rmtree, CACHE, ignore_errors=True)
 os.environ["HF_HOME"] = CACHE

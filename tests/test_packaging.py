@@ -7,6 +7,7 @@ import shutil
 import site
 import subprocess
 import sys
+import venv
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -133,9 +134,9 @@ def test_the_embedded_card_is_of_these_weights(name):
 def test_wheel_restores_a_photo_in_an_environment_of_its_own(wheel, tmp_path):
     """What it needs is taken from here; `.ci/run` begins with what is declared alone."""
     python = tmp_path / "env" / "bin" / "python"
-    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "env")], check=True)
-    install = [python, "-m", "pip", "install", "-q", "--no-deps", "--no-index", str(wheel)]
-    subprocess.run(install, check=True)
+    venv.create(tmp_path / "env", symlinks=os.name != "nt")
+    install = [sys.executable, "-m", "pip", "--python", str(python), "install", "-q"]
+    subprocess.run([*install, "--no-deps", "--no-index", str(wheel)], check=True)
     (home,) = (tmp_path / "env" / "lib").glob("python*/site-packages")
     here = "".join(f"site.addsitedir({folder!r}); " for folder in site.getsitepackages())
     (home / "zz_packages_from_here.pth").write_text(f"import site; {here}\n")

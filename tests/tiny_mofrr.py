@@ -65,7 +65,6 @@ def build(stirred: bool = True, **parts) -> MoFRRPipeline:
     finish = stir if stirred else lambda network: network
     made = {
         "router": finish(RetouchRouter(**ROUTER, operations=OPERATIONS)),
-        "scheduler": schedule(),
         "whitening_expert": finish(WaveFRRExpert(**EXPERT, has_tone_head=True)),
         "smoothing_expert": finish(WaveFRRExpert(**EXPERT)),
         "face_slimming_expert": finish(WaveFRRExpert(**EXPERT, has_warp_head=True)),
@@ -73,10 +72,13 @@ def build(stirred: bool = True, **parts) -> MoFRRPipeline:
         "shared_expert": finish(SharedExpert(channels=(16, 16), attention_levels=())),
         **{f"{name}_expert": finish(WaveFRRExpert(**EXPERT)) for name in OPERATIONS[4:]},
         "merger": finish(ExpertMerger(operations=OPERATIONS, channels=(8, 8))),
-        "working_size": 32,
         **parts,
     }
-    pipeline = MoFRRPipeline(**made)
+    return _of(made)
+
+
+def _of(parts: dict) -> MoFRRPipeline:
+    pipeline = MoFRRPipeline(**{"scheduler": schedule(), "working_size": 32, **parts})
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
@@ -99,4 +101,4 @@ def build_native(stirred: bool = True, **parts) -> MoFRRPipeline:
         "merger": None,
         "degree_source": "router",
     }
-    return build(**{**made, **parts})
+    return _of({**made, **parts})

@@ -44,6 +44,9 @@ def import_dlib() -> Any:
 class FaceDetector:
     """Finds upright faces and aligns a crop to each.
 
+    Attributes:
+        boxes: dlib's detector, which finds squares.
+
     Args:
         upsample: how often the photo is doubled before the search; 1 finds faces from 40 px.
         threshold: how sure dlib has to be; 0 is its own default, at which patterns pass for faces.
@@ -56,14 +59,14 @@ class FaceDetector:
         points_file = model_file(POINTS_FILE)
         dlib = import_dlib()
         self._upsample, self._threshold = upsample, threshold
-        self._detector = dlib.get_frontal_face_detector()
+        self.boxes = dlib.get_frontal_face_detector()
         self._points = dlib.shape_predictor(str(points_file))
 
     def find(self, photo: Tensor, margin: float = 1.0) -> list[Alignment]:
         """Align a crop to every face of a photo 3 H W in [0, 1], the largest face first."""
         levels = (photo.float().clamp(0, 1) * 255).round().byte()
         array = np.ascontiguousarray(levels.permute(1, 2, 0).cpu().numpy())
-        boxes, *_ = self._detector.run(array, self._upsample, self._threshold)
+        boxes, *_ = self.boxes.run(array, self._upsample, self._threshold)
         ordered = sorted(boxes, key=lambda box: -box.area())
         return [self._align(array, box, margin) for box in ordered]
 

@@ -33,14 +33,14 @@ class FaceFinder:
     """
 
     def __init__(self) -> None:
-        self._boxes = import_dlib().get_frontal_face_detector()
+        dlib = import_dlib()
         self._points: FaceDetector | None = None
-        self.name = "dlib"
         try:
             self._points = FaceDetector(upsample=1, threshold=SURE)
-            self.name = "dlib with five points"
-        except ImportError:
-            pass  # crops are not turned
+        except ImportError:  # crops are not turned
+            self._boxes, self.name = dlib.get_frontal_face_detector(), "dlib"
+        else:
+            self._boxes, self.name = self._points.boxes, "dlib with five points"
 
     def find(self, photo: Tensor, margin: float = 1.0) -> list[Alignment]:
         """Align a crop to every face of a photo 3 H W in [0, 1], the largest face first.

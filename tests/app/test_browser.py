@@ -3,16 +3,10 @@
 Screenshots are kept in FRR_SCREENSHOTS (default: the test's temporary folder).
 """
 
-import logging
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from app_browser import CHROMIUM, browser, choose, resident, run
-
-UPLOADS = 20
-GROWTH = 1e6  # bytes an upload, in the median
-log = logging.getLogger(__name__)
+from app_browser import CHROMIUM, browser, choose, run
 
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium: nothing was tested in a browser")
 
@@ -148,16 +142,3 @@ def test_narrow_window(page, photo, shot):
     shot("narrow")
     assert page.evaluate(width) <= 400
     page.set_viewport_size({"width": 1400, "height": 1200})
-
-
-def test_memory_stays_flat_over_many_uploads(page, photo, temporary):
-    sizes = []
-    for _ in range(UPLOADS):
-        choose(page, photo)
-        assert run(page, "frr-restore", "frr-restored")
-        sizes.append(resident())
-    log.info("MB after each upload: %s", [round(size / 1e6) for size in sizes])
-    steps = sorted(after - before for before, after in pairwise(sizes))
-    # A leak grows with every upload; the allocator takes a block once in a while.
-    assert steps[len(steps) // 2] < GROWTH, [round(size / 1e6) for size in sizes]
-    assert [path for path in temporary.rglob("*") if path.is_file()] == []

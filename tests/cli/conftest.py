@@ -8,21 +8,20 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from tiny_mofrr import build
 
 from frr.cli import main
 from frr.commands import options
 from frr.pipelines.simulate.landmarks import canonical_mesh
-from frr.training.publishing.assemble_mofrr import fresh_pipeline
 
 SIDE = 64
 
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory) -> str:
-    """A folder with an untrained pipeline of the shipped size, which works at 64 px."""
-    pipe = fresh_pipeline(working_size=SIDE)
+    """A folder with a small untrained pipeline, which works at 64 px."""
     folder = tmp_path_factory.mktemp("model") / "untrained"
-    pipe.save_pretrained(folder)
+    build(stirred=False, working_size=SIDE).save_pretrained(folder)
     return str(folder)
 
 

@@ -5,18 +5,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-import torch
-from by_operation import further
+from tiny_mofrr import build_native
 
-from frr.models.mofrr.flow_expert import FlowExpert
-from frr.models.mofrr.native_router import NativeRouter
-from frr.models.mofrr.texture_expert import TextureExpert
-from frr.models.mofrr.tone_expert import ToneExpert
 from frr.pipelines.mofrr.pipeline import MoFRRPipeline
 from frr.pipelines.operations import OPERATIONS
 from frr.training.judging.native_photos import read_photos
 from frr.training.judging.report_native import from_json
-from frr.training.stages.expert import make_scheduler
 
 COUNT = len(OPERATIONS)
 
@@ -24,20 +18,8 @@ COUNT = len(OPERATIONS)
 @pytest.fixture(scope="module")
 def native_model(tmp_path_factory):
     """A folder with an untrained pipeline of experts that answer at once."""
-    torch.manual_seed(0)
-    pipe = MoFRRPipeline(
-        scheduler=make_scheduler(),
-        router=NativeRouter(OPERATIONS),
-        whitening_expert=ToneExpert(),
-        smoothing_expert=TextureExpert(),
-        face_slimming_expert=FlowExpert(operation="face_slimming"),
-        eye_enlarging_expert=FlowExpert(operation="eye_enlarging"),
-        **further(TextureExpert),
-        shared_expert=None,
-        merger=None,
-    )
     folder = tmp_path_factory.mktemp("model") / "native"
-    pipe.save_pretrained(folder)
+    build_native(stirred=False).save_pretrained(folder)
     return folder
 
 

@@ -33,7 +33,7 @@ def test_a_model_is_written_again_and_pushed(frr, own, monkeypatch):
     assert pushed == [("me/mofrr", {"private": True})] and "me/mofrr" in shown.stdout
     assert Path("made/README.md").read_text() == "a card"
     assert Path("made/merger/diffusion_pytorch_model.fp16.safetensors").is_file()
-    frr("export", "--model", own, "-o", "shards", "--shard-size", "40KB")
+    frr("export", "--model", own, "-o", "shards", "--shard-size", "8KB")
     assert len(list(Path("shards/merger").glob("*-of-*.safetensors"))) > 1
     assert json.loads(Path("shards/model_index.json").read_text())["working_size"] == 64
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_mofrr import build
 
 from frr.commands import options
 from frr.commands.photos import Job, own_files, plan
 from frr.commands.results import LIST_NAME, Results
-from frr.training.publishing.assemble_mofrr import fresh_pipeline
 
 
 def everything(folder: Path) -> dict[str, bytes]:
@@ -184,7 +184,7 @@ def test_export_replaces_only_models(frr, model, tmp_path):
 
 
 def test_a_model_that_cannot_be_written_leaves_the_older_one(frr, tmp_path, monkeypatch):
-    fresh_pipeline(working_size=64).save_pretrained(tmp_path / "made")
+    build(stirred=False).save_pretrained(tmp_path / "made")
     before = everything(tmp_path / "made")
     from frr.pipelines.repository import writer
 

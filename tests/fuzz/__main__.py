@@ -23,7 +23,8 @@ def main() -> int:
     end, seed, tried, failed = time.monotonic() + 60 * given.minutes, given.seed, Counter(), []
     while time.monotonic() < end:
         os.environ["FRR_FUZZ_EXAMPLES"] = str(given.examples)
-        arguments = ["-q", "--tb=short", "-p", "no:cacheprovider", f"--hypothesis-seed={seed}"]
+        arguments = ["-q", "-n0", "--tb=short", "-p", "no:cacheprovider"]
+        arguments.append(f"--hypothesis-seed={seed}")
         command = [sys.executable, "-P", "-m", "pytest", *arguments, *map(str, PLACES)]
         try:
             done = subprocess.run(

@@ -36,10 +36,25 @@ def memory():
     return stub.MEMORY
 
 
+@pytest.fixture(scope="session")
+def finder():
+    """What finds faces, which takes long to make; None without dlib."""
+    from frr.pipelines.photos.finder import FaceFinder
+
+    try:
+        return FaceFinder()
+    except ImportError:
+        return None
+
+
 @pytest.fixture(autouse=True)
 def noise_for_faces(request, monkeypatch):
     """Pictures of noise pass for faces, but for tests with the mark `faces`."""
-    if "faces" not in request.keywords:
+    if "faces" in request.keywords:
+        made = request.getfixturevalue("finder")
+        if made is not None:
+            monkeypatch.setattr("frr.nodes.face_choice.FaceFinder", lambda: made)
+    else:
         monkeypatch.setattr("frr.pipelines.photos.finder.FaceFinder.sees", lambda *given: True)
 
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from by_operation import further, values
 from PIL import Image
+from tiny_native import NATIVE_ROUTER
 
 from frr.models.mofrr.flow_expert import FlowExpert
 from frr.models.mofrr.native_router import NativeRouter
@@ -19,6 +20,7 @@ from frr.training.stages.expert import make_scheduler
 from frr.training.stages.running import make_pool
 
 SIZE = 64  # of the drawn faces
+SMALL = {"widths": (8, 8, 8), "fine": 8}
 
 
 @pytest.fixture(scope="session")
@@ -96,14 +98,14 @@ def native_pipe():
     """A pipeline of experts that answer at once, with weights that do something."""
     torch.manual_seed(0)
     experts = {
-        "whitening_expert": ToneExpert(),
-        "smoothing_expert": TextureExpert(),
-        "face_slimming_expert": FlowExpert(operation="face_slimming"),
-        "eye_enlarging_expert": FlowExpert(operation="eye_enlarging"),
-        **further(TextureExpert),
+        "whitening_expert": ToneExpert(**SMALL),
+        "smoothing_expert": TextureExpert(width=8, context_width=8),
+        "face_slimming_expert": FlowExpert(operation="face_slimming", **SMALL),
+        "eye_enlarging_expert": FlowExpert(operation="eye_enlarging", **SMALL),
+        **further(lambda: TextureExpert(width=8, context_width=8)),
     }
     thresholds = values(0.5, smoothing=0.45, eye_enlarging=0.55)
-    router = NativeRouter(OPERATIONS, thresholds=thresholds)
+    router = NativeRouter(OPERATIONS, thresholds=thresholds, **NATIVE_ROUTER)
     for network in (router, *experts.values()):
         for parameter in network.parameters():
             if not parameter.detach().any():

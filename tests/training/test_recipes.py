@@ -57,6 +57,9 @@ def test_a_small_size_changes_nothing_but_sizes():
     assert "size" not in settings(after)  # the pool decides
     assert settings(shrink(["pool", "router", "--faces", "f"]))["size"] == "64"
     assert shrink(["evaluate", "--limit", "24"])[-4:] == ["--size", "64", "--limit", "2"]
+    assert shrink(["evaluate", "--candidates", "5"])[1:3] == ["--candidates", "2"]
+    asked = ["thresholds", "--candidates", "candidates.jsonl"]
+    assert shrink(asked) == asked
     with pytest.raises(ValueError, match="choose from bpfre-tiny, mofrr-tiny"):
         read_recipe("cake", PLACES)
 

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 import torch
+from tiny_mofrr import ROUTER
 
 from frr.models.mofrr.router import RetouchRouter
 from frr.pipelines.operations import OPERATIONS
@@ -22,7 +23,7 @@ CONFIG = LoopConfig(steps=3, warmup=1, save_seconds=0, log_every=1)
 def make_stage(source):
     def make(network=None):
         torch.manual_seed(0)
-        network = network or RetouchRouter(OPERATIONS)
+        network = network or RetouchRouter(OPERATIONS, **ROUTER)
         return RouterStage(network, Fresh(partial(simulate, source)), faces_per_batch=1)
 
     return make

@@ -2,30 +2,62 @@
 
 import json
 import os
-import subprocess
-import sys
+import signal
+from contextlib import redirect_stdout
+from pathlib import Path
 
+import pytest
 import torch
+from accelerate.state import AcceleratorState
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+from frr.cli import main
 from frr.training.run_folder import RunFolder
 from frr.training.stages.running import run_stage
 
 SETTINGS = {"steps": 4, "batch_size": 2, "log_every": 1, "warmup": 0, "learning_rate": 1e-4}
-LAUNCH = (
-    "-m torch.distributed.run --standalone --nproc_per_node 2 -m -- frr.cli train native_router"
-)
 
 
-def test_two_processes_share_a_run_which_one_finishes(native_pool, tmp_path):
+def one_of_two(arguments: list[str], said: Path) -> None:
+    """What a launched process does, forked from this one, where torch is imported already."""
+    torch.set_num_threads(1)
+    AcceleratorState._reset_state(reset_partial_state=True)
+    with (said / os.environ["RANK"]).open("w") as file, redirect_stdout(file):
+        main(arguments, standalone_mode=False)
+
+
+@pytest.fixture
+def own_signals():
+    """The launcher answers signals in this process, too, and does not stop with it."""
+    names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
+    kept = {number: signal.getsignal(number) for number in (getattr(signal, n) for n in names)}
+    yield
+    for number, answer in kept.items():
+        signal.signal(number, answer)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.usefixtures("own_signals")
+def test_two_processes_share_a_run_which_one_finishes(native_pool, tmp_path, monkeypatch):
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     pairs = [part for n, v in SETTINGS.items() for part in ("--set", f"{n}={v}")]
-    command = [sys.executable, *LAUNCH.split(), "--pool", native_pool, "--run", tmp_path / "two"]
-    shown = subprocess.run(
-        [*map(str, command), *pairs, "--minutes", "0"],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"},
-        capture_output=True,
-        text=True,
+    line = ["train", "native_router", "--pool", native_pool, "--run", tmp_path / "two", *pairs]
+    launched = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=2,
+        start_method="fork",
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        logs_specs=DefaultLogsSpecs(log_dir=str(tmp_path / "logs")),
     )
-    assert shown.stdout.count("time is up") == 1, shown.stdout + shown.stderr
+    (tmp_path / "said").mkdir()
+    both = elastic_launch(launched, one_of_two)
+    both([*map(str, line), "--minutes", "0"], tmp_path / "said")
+    said = "".join(path.read_text() for path in sorted((tmp_path / "said").iterdir()))
+    assert said.count("time is up") == 1, said
     two = RunFolder(tmp_path / "two")
     state = two.load_checkpoint()
     assert state is not None and state["step"] == 1

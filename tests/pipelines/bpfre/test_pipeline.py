@@ -1,7 +1,5 @@
 """BPFRePipeline: what stays to the bit, masks, strength, tiles, batches, inpainting, saving."""
 
-import subprocess
-import sys
 import weakref
 from itertools import pairwise
 
@@ -233,19 +231,3 @@ def test_saved_and_loaded_it_gives_the_same(pipe, photos, tmp_path):
     assert without.inpainter is None
     code = {path.name for path in tmp_path.glob("*.py")}
     assert code == {"block.py", *code_files(BPFRePipeline)}
-
-
-def test_diffusers_loads_it_without_the_package(pipe, photos, tmp_path):
-    pipe.save_pretrained(tmp_path / "repository")
-    torch.save(photos, tmp_path / "photos.pt")
-    script = f"""
-import sys, torch
-sys.modules["frr"] = None
-from diffusers import DiffusionPipeline
-pipe = DiffusionPipeline.from_pretrained({str(tmp_path / "repository")!r}, trust_remote_code=True)
-photos = torch.load({str(tmp_path / "photos.pt")!r}, weights_only=True)
-torch.save(pipe(photos, output_type="pt").images, {str(tmp_path / "images.pt")!r})
-"""
-    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
-    images = torch.load(tmp_path / "images.pt", weights_only=True)
-    torch.testing.assert_close(images, pipe(photos, output_type="pt").images)

@@ -15,14 +15,15 @@ from frr.pipelines.photos.finder import FaceFinder
 pytest.importorskip("dlib")
 
 
-@pytest.fixture(params=["five points", "boxes"])
-def each_finder(request, monkeypatch):
+@pytest.fixture(scope="module", params=["five points", "boxes"])
+def each_finder(request):
     """A finder with the extra that has five points, and with dlib alone."""
-    if request.param == "boxes":
-        monkeypatch.setattr(detector.importlib.util, "find_spec", lambda name: None)
-    elif importlib.util.find_spec("face_recognition_models") is None:
+    if request.param != "boxes" and importlib.util.find_spec("face_recognition_models") is None:
         pytest.skip("the identity extra is not installed")
-    made = FaceFinder()
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "boxes":
+            patch.setattr(detector.importlib.util, "find_spec", lambda name: None)
+        made = FaceFinder()
     assert ("five" in made.name) == (request.param == "five points")
     return made
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from tiny_native import NATIVE_ROUTER
 
 from frr.models.mofrr.flow_expert import FlowExpert
 from frr.models.mofrr.native_router import NativeRouter
@@ -20,6 +21,7 @@ from frr.training.stages.native_texture import NativeTextureStage
 from frr.training.stages.native_tone import NativeToneStage
 from frr.training.stages.running import run_stage
 
+SMALL, NARROW = {"widths": (16, 16, 16), "fine": 8}, {"width": 8, "context_width": 8}
 KINDS = {
     "native_router": NativeRouter,
     "native_flow": FlowExpert,
@@ -105,11 +107,15 @@ def learnt(stage, steps, rate=3e-3):
 def test_losses_fall(chains, kind):
     torch.manual_seed(0)
     stage = {
-        "router": lambda: NativeRouterStage(NativeRouter(OPERATIONS, dropout=0.0), chains, 2),
-        "flow": lambda: NativeFlowStage(FlowExpert(), chains, "face_slimming", 4),
-        "tone": lambda: NativeToneStage(ToneExpert(), chains, "whitening", 4),
-        "texture": lambda: NativeTextureStage(TextureExpert(), chains, 2),
-        "diffusion": lambda: NativeDiffusionStage(TextureExpert(diffusion_width=8), chains, 2),
+        "router": lambda: NativeRouterStage(
+            NativeRouter(OPERATIONS, **NATIVE_ROUTER, dropout=0.0), chains, 2
+        ),
+        "flow": lambda: NativeFlowStage(FlowExpert(**SMALL), chains, "face_slimming", 4),
+        "tone": lambda: NativeToneStage(ToneExpert(**SMALL), chains, "whitening", 4),
+        "texture": lambda: NativeTextureStage(TextureExpert(**NARROW), chains, 2),
+        "diffusion": lambda: NativeDiffusionStage(
+            TextureExpert(**NARROW, diffusion_width=8), chains, 2
+        ),
     }[kind]()
     first, last = learnt(stage, 12)
     assert last < first
