@@ -47,7 +47,8 @@ class Ran(NamedTuple):
     Attributes:
         seconds: of the whole command.
         rate: images per second by its own last line, from the first that is finished on.
-        memory: bytes of all its processes together (proportional set size), as it went.
+        memory: bytes of all its processes together (proportional set size), as it went, from its
+            first picture on.
         cpu: seconds that all its processes computed, as last seen of each.
         error: what it printed.
     """
@@ -82,36 +83,45 @@ def _portrait() -> Image.Image:
     return Image.fromarray(astronaut()[:256, 100:356])
 
 
-def command_of(source: Path, target: Path, *more: str) -> list[str]:
-    """`frr restore` of a folder."""
-    return [sys.executable, "-m", "frr.cli", "restore", str(source), "-o", str(target), *more]
+def restore(source: Path, target: Path, *more: str, enough: int | None = None, **env: str) -> Ran:
+    """`frr restore` of a folder, killed at so many pictures."""
+    command = [sys.executable, "-m", "frr.cli", "restore", str(source), "-o", str(target)]
+    return watch(target, enough, *command, *more, **env)
 
 
-def watch(command: Sequence[str], until: Callable[[], bool] | None = None, **env: str) -> Ran:
-    """Run a command; where `until` comes true first, all its processes are killed."""
+def pictures(folder: Path) -> int:
+    """How many are there."""
+    return sum(1 for _ in folder.glob("photo*.png"))
+
+
+def watch(target: Path, enough: int | None, *command: str, **env: str) -> Ran:
+    """Run a command that writes to a folder; all its processes are killed at `enough` pictures."""
     import psutil
 
     start, memory, cpu = time.perf_counter(), [], dict[int, float]()
+    before = pictures(target)
     with tempfile.TemporaryFile("w+") as told:
         victim = subprocess.Popen(
             command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=told, env={**os.environ, **env}
         )
         family, next_sample = psutil.Process(victim.pid), start
         while victim.poll() is None:
-            if until is not None and until():
+            made = pictures(target)
+            if enough is not None and made >= enough:
                 for process in [*family.children(recursive=True), family]:
                     with contextlib.suppress(psutil.NoSuchProcess):
                         process.kill()
                 break
             if time.perf_counter() >= next_sample:
-                memory.append(_held_by(family, cpu))
+                held = _held_by(family, cpu)
+                memory += [held] if made > before else []
                 next_sample = time.perf_counter() + SAMPLE_SECONDS
-            time.sleep(0.1)
+            time.sleep(0.2)
         victim.wait()
         seconds = time.perf_counter() - start
         told.seek(0)
         error = told.read()
-    if "images/s" not in error and until is None:
+    if "images/s" not in error and enough is None:
         raise click.ClickException(f"{' '.join(command)}:\n{error}")
     return Ran(seconds, _rate(error), memory, sum(cpu.values()), error)
 
@@ -138,8 +148,8 @@ def _held_by(family: Any, cpu: dict[int, float]) -> int:
 
 
 def quarters(memory: Sequence[int]) -> list[int]:
-    """Mean MiB in each quarter of a run, its start (a tenth) left out."""
-    kept = np.array_split(np.asarray(memory[len(memory) // 10 :]), 4)
+    """Mean MiB in each quarter of a run."""
+    kept = np.array_split(np.asarray(memory), 4)
     return [round(float(part.mean()) / MEBIBYTE) for part in kept if len(part)]
 
 
@@ -178,7 +188,7 @@ def compare_speed(source: Path, place: Path, count: int, rounds: int) -> dict[st
     for number in range(rounds):
         ran = {}
         for name, more in {"plain": [], "ray": ["--ray"]}.items():
-            ran[name] = watch(command_of(source, place / f"{name}{number}", *more))
+            ran[name] = restore(source, place / f"{name}{number}", *more)
             click.echo(f"{name:>5}: {described(ran[name], count)}")
         whole.append(ran["plain"].seconds / ran["ray"].seconds)
         inside.append(ran["ray"].rate / ran["plain"].rate)
@@ -192,17 +202,17 @@ def killed_and_resumed(source: Path, place: Path, count: int) -> None:
     """Kill a run on Ray at about two fifths, go on with it, and compare with one thread."""
     import pandas
 
-    target = place / "killed"
-    enough = lambda: len(list(target.glob("photo*.png"))) >= 2 * count // 5  # noqa: E731
-    watch(command_of(source, target, "--ray"), enough)
+    target, one = place / "killed", place / "one"
+    restore(source, target, "--ray", enough=2 * count // 5)
     before = {path.name: path.stat().st_mtime_ns for path in target.glob("photo*.png")}
-    again = watch(command_of(source, target, "--ray", "--resume"))
+    again = restore(source, target, "--ray", "--resume")
     kept = sum((target / name).stat().st_mtime_ns == time for name, time in before.items())
     click.echo(f"killed at {len(before)} pictures; resumed, {kept} of them were kept")
-    watch(command_of(source, place / "one"), OMP_NUM_THREADS="1")
-    apart = differences(target, place / "one")
-    pictures = len(list((place / "one").glob("*.png")))
-    click.echo(f"of {pictures} pictures and their reports {len(apart)} differ {apart[:5]}")
+    click.echo(f"  ray, resumed: {described(again, count - len(before))}")
+    plain = restore(source, one, OMP_NUM_THREADS="1")
+    click.echo(f"  plain, one thread: {described(plain, count)}")
+    apart = differences(target, one)
+    click.echo(f"of {pictures(one)} pictures and their reports {len(apart)} differ {apart[:5]}")
     rows = pandas.read_parquet(target / "photos.parquet")
     failed = rows[rows.error.notna()]
     click.echo(

@@ -1,8 +1,9 @@
 """`python -m tests.fuzz.two_processes`: every stage trained by two processes, beside one.
 
 Each stage learns a few steps on faces and pools that are made here. `accelerate launch` starts two
-processes on the CPU, which settle by gloo; the run is stopped after a step and goes on, once with
-two processes and once with one; and a run that one process began goes on with two. Beside each
+processes on the CPU, which settle by gloo and train one stage after the other as `frr train` does;
+each run is stopped after a step and goes on, once with two processes and once with one; and a run
+that one process began goes on with two. Beside each
 stands a run of this process on the very items that the two drew: the same batch in two halves, each
 with the random numbers and the part of the pool that its process has. So the losses are to be the
 same but for rounding. What drawing the whole batch from the whole pool changes is shown, too,
@@ -40,7 +41,7 @@ from .kills import losses, material, networks, settings_of
 PROCESSES = 2
 LAUNCH = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1"]
 LAUNCH += ["--num_processes", str(PROCESSES), "--num_cpu_threads_per_process", "1"]
-LAUNCH += ["--mixed_precision", "no", "--dynamo_backend", "no", "-m", "frr.cli", "train"]
+LAUNCH += ["--mixed_precision", "no", "--dynamo_backend", "no", "-m", "tests.fuzz.two_processes"]
 BATCH = 4
 ITEMS = 8
 TOLERANCE = 2e-3
@@ -133,28 +134,50 @@ def _counted(run: Run, stage: Halves) -> Iterator[Progress]:
         yield progress
 
 
-def launched(case: Case, folder: Path, only_one: bool = False) -> list[float]:
-    """The losses of several processes that `accelerate launch` starts.
+class Task(NamedTuple):
+    """A run that several processes are to train: to the end, or for one step."""
+
+    case: Case
+    folder: Path
+    only_one: bool = False
+
+
+def launched(tasks: list[Task]) -> None:
+    """Have runs trained by several processes that `accelerate launch` starts.
 
     Raises:
-        AssertionError: they failed, or more than one of them says what was written.
+        AssertionError: they failed, or another process than the first one wrote.
     """
-    pairs = [part for name, value in case.settings.items() for part in ("--set", f"{name}={value}")]
-    places = [f"--pool={pool}" for pool in case.data.get("pools", ())]
-    places += [f"--faces={case.data['faces']}"] if "faces" in case.data else []
-    more = ["--resume"] if folder.exists() else []
-    more += ["--minutes", "0"] if only_one else []
-    command = [sys.executable, *LAUNCH, case.name, f"--run={folder}", *places, *pairs, *more]
+    text = json.dumps(
+        [[*task.case, str(task.folder), task.only_one] for task in tasks], default=str
+    )
     shown = subprocess.run(
-        command,
+        [sys.executable, *LAUNCH, "--tasks", text],
         env={**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
-    told = shown.stdout.count("time is up" if only_one else "wrote ")
-    assert shown.returncode == 0 and told == 1, shown.stdout + shown.stderr
-    return losses(RunFolder(folder))
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    wrote = [f"process {place} of {PROCESSES} wrote " for place in range(PROCESSES)]
+    counts = [int(shown.stdout.split(each)[1].split()[0]) for each in wrote]
+    assert counts[0] >= len(tasks) and not any(counts[1:]), shown.stdout
+    print(f"checkpoints by process: {counts}", flush=True)
+
+
+def work_off(text: str) -> None:
+    """What each of these processes does."""
+    wrote, save = [], RunFolder.save_checkpoint
+
+    def counted(folder: RunFolder, state: dict[str, Any]) -> None:
+        wrote.append(folder)
+        save(folder, state)
+
+    RunFolder.save_checkpoint = counted
+    for name, settings, data, folder, only_one in json.loads(text):
+        run_stage(name, settings, folder, **data, seconds=0 if only_one else None)
+    share = Share.of_process()
+    print(f"process {share.place} of {share.parts} wrote {len(wrote)} checkpoints", flush=True)
 
 
 def copied(folder: Path, name: str) -> Path:
@@ -189,33 +212,40 @@ def apart(ones: list[float], others: list[float]) -> float:
     return max(abs(a - b) / max(abs(a), abs(b), 1e-6) for a, b in pairs)
 
 
-def compare(case: Case, place: Path) -> Row:
-    """Train a stage in all ways."""
-    begun_by_one = place / "one"
-    alone(case, begun_by_one, only_one=True)
-    begun_by_two = place / "two"
-    launched(case, begun_by_two, only_one=True)
-    state = RunFolder(begun_by_two).load_checkpoint()
-    assert state is not None and state["step"] == 1
-    begun_in_halves = place / "halves"
-    begun_in_halves.mkdir()
-    shutil.copy(begun_by_one / "config.json", begun_in_halves)
-    in_halves(case, begun_in_halves, only_one=True)
+def begin(case: Case, place: Path) -> Task:
+    """Begin a stage's run with one process, drawing its own way and in halves."""
+    place.mkdir()
+    alone(case, place / "one", only_one=True)
+    (place / "halves").mkdir()
+    shutil.copy(place / "one/config.json", place / "halves")
+    in_halves(case, place / "halves", only_one=True)
+    copied(place / "one", "one_two")
+    copied(place / "one", "one_halves")
+    copied(place / "halves", "halves_one")
+    return Task(case, place / "two", only_one=True)
 
-    one_after_two = alone(case, copied(begun_by_two, "two_one"))
-    two_after_one = launched(case, copied(begun_by_one, "one_two"))
-    two = launched(case, begun_by_two)
-    one_after_halves = alone(case, copied(begun_in_halves, "halves_one"))
-    halves_after_one = in_halves(case, copied(begun_by_one, "one_halves"))
-    same = in_halves(case, begun_in_halves)
+
+def go_on(case: Case, place: Path) -> list[Task]:
+    """What two processes go on with: what they began, and what one began."""
+    state = RunFolder(place / "two").load_checkpoint()
+    assert state is not None and state["step"] == 1
+    copied(place / "two", "two_one")
+    return [Task(case, place / "two"), Task(case, place / "one_two")]
+
+
+def compare(case: Case, place: Path) -> Row:
+    """The rest of the runs of one process, and how far all are apart."""
+    two, two_after_one = (losses(RunFolder(place / name)) for name in ("two", "one_two"))
+    same = in_halves(case, place / "halves")
+    one_after_two = apart(alone(case, place / "two_one"), alone(case, place / "halves_one"))
     seeds = [statistics.fmean(alone(case.with_seed(s), place / f"seed{s}")) for s in (1, 2)]
     return Row(
         two,
         same,
         apart(two, same),
-        apart(one_after_two, one_after_halves),
-        apart(two_after_one, halves_after_one),
-        statistics.fmean(alone(case, begun_by_one)),
+        one_after_two,
+        apart(two_after_one, in_halves(case, place / "one_halves")),
+        statistics.fmean(alone(case, place / "one")),
         seeds,
     )
 
@@ -247,22 +277,32 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz.two_processes", description=__doc__)
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--of", action="append", choices=STAGES, default=[])
+    parser.add_argument("--tasks", help=argparse.SUPPRESS)
     given = parser.parse_args()
     torch.set_num_threads(1)
     os.environ["TQDM_DISABLE"] = "1"
-    print(f"ACCELERATE_USE_CPU=true python {' '.join(LAUNCH)} STAGE ...", flush=True)
-    print(f"| {' | '.join(HEADS)} |\n{'|---' * len(HEADS)}|", flush=True)
+    if given.tasks:
+        work_off(given.tasks)
+        return 0
+    print(f"ACCELERATE_USE_CPU=true python {' '.join(LAUNCH)}", flush=True)
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         data = material(place, ITEMS)
         networks(place)
-        for name in given.of or STAGES:
-            settings = settings_of(name, place, given.steps, "pools" in data[name])
-            (place / name).mkdir()
-            row = compare(Case(name, {**settings, "batch_size": BATCH}, data[name]), place / name)
+        cases = [
+            Case(name, settings_of(name, place, given.steps, "pools" in data[name]), data[name])
+            for name in given.of or STAGES
+        ]
+        for case in cases:
+            case.settings["batch_size"] = BATCH
+        launched([begin(case, place / case.name) for case in cases])
+        launched([task for case in cases for task in go_on(case, place / case.name)])
+        print(f"| {' | '.join(HEADS)} |\n{'|---' * len(HEADS)}|", flush=True)
+        for case in cases:
+            row = compare(case, place / case.name)
             failed += max(row.apart, row.one_after_two, row.two_after_one) > TOLERANCE
-            print(line(name, row), flush=True)
+            print(line(case.name, row), flush=True)
     print(f"{failed} stage(s) differ by more than {TOLERANCE:.0e}")
     return 1 if failed else 0
 
