@@ -10,11 +10,11 @@ import time
 from abc import abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import accumulate
+from functools import cached_property, partial
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -204,8 +204,7 @@ def fill_pool(
         yield done
     for made in _filled(folder, config, simulate, lacking, until):
         done += made
-        if made:
-            yield done
+        yield done
 
 
 def _filled(
@@ -215,31 +214,39 @@ def _filled(
     lacking: Sequence[int],
     until: float | None,
 ) -> Iterator[int]:
-    """How many items were made of each file, as they are stored."""
-    jobs = [(folder, config, simulate, n, until, n == lacking[0]) for n in lacking]
+    """How many items were made of each file, as they are stored; none is begun after the end."""
+    files, numbers = _files_of(folder, config.items), iter(lacking)
+
+    def more(last: int) -> list[int]:
+        """The file to begin after another, if there is one, and time."""
+        in_time = until is None or (files[last].is_file() and time.time() < until)
+        return list(islice(numbers, 1)) if in_time else []
+
     if config.processes == 1:
-        yield from (_fill(*job) for job in jobs)
+        waiting = list(islice(numbers, 1))
+        while waiting:
+            number = waiting.pop()
+            yield _fill(folder, config, simulate, number, until)
+            waiting = more(number)
         return
     context = multiprocessing.get_context("spawn")  # a fork would share torch's threads
     with ProcessPoolExecutor(min(config.processes, len(lacking) or 1), context) as executor:
-        waiting = [executor.submit(_fill, *job) for job in jobs]
+        start = partial(executor.submit, _fill, folder, config, simulate)
+        jobs = {start(number, until): number for number in islice(numbers, config.processes)}
         try:
-            yield from (job.result() for job in as_completed(waiting))
+            while jobs:
+                for job in wait(jobs, return_when=FIRST_COMPLETED).done:
+                    last = jobs.pop(job)
+                    jobs.update({start(number, until): number for number in more(last)})
+                    yield job.result()
         finally:
             executor.shutdown(cancel_futures=True)
 
 
 def _fill(
-    folder: Path,
-    config: PoolConfig,
-    simulate: Simulate,
-    number: int,
-    until: float | None,
-    first: bool,
+    folder: Path, config: PoolConfig, simulate: Simulate, number: int, until: float | None
 ) -> int:
     """Simulates and stores one file; the same one however many processes or cores there are."""
-    if until is not None and time.time() > until and not first:
-        return 0
     path, count = _files_of(folder, config.items)[number], _count(config, number)
     with _threads(config.threads or 1):
         return make_file(path, simulate, (config.seed, number), count, until)
