@@ -10,10 +10,10 @@ import time
 from abc import abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -231,13 +231,16 @@ def _filled(
         return
     context = multiprocessing.get_context("spawn")  # a fork would share torch's threads
     with ProcessPoolExecutor(min(config.processes, len(lacking) or 1), context) as executor:
-        start = partial(executor.submit, _fill, folder, config, simulate)
-        jobs = {start(number, until): number for number in islice(numbers, config.processes)}
+
+        def start(number: int) -> Future[int]:
+            return executor.submit(_fill, folder, config, simulate, number, until)
+
+        jobs = {start(number): number for number in islice(numbers, config.processes)}
         try:
             while jobs:
                 for job in wait(jobs, return_when=FIRST_COMPLETED).done:
                     last = jobs.pop(job)
-                    jobs.update({start(number, until): number for number in more(last)})
+                    jobs.update({start(number): number for number in more(last)})
                     yield job.result()
         finally:
             executor.shutdown(cancel_futures=True)
