@@ -5,14 +5,17 @@ experts share, the router with it, JPEG quality from pixels, and calls with none
 operations; what the call with two takes beyond its floor (the convolutions, products and attention
 of this very call; its two samplings, of the tone's grid and of the moved photo, are not among
 them); and, with `--batch`, how many times the photos per second of one at a time so many bring.
-`--jobs` names some of them only.
+`--jobs` names some of them only. `--compile` compares the calls with those of the same networks
+compiled by `torch.compile`, which needs a C++ compiler on a CPU.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +91,42 @@ def gain_of_batches(pipe: Any, side: int, count: int, repeats: int, clock: Clock
     return round(count * seconds["one"] / seconds["many"], 2)
 
 
+def compiled(folder: Path) -> Any:
+    """The pipeline with its router and experts compiled; what they see has one size always."""
+    pipe: Any = MoFRRPipeline.from_pretrained(folder)
+    pipe.set_progress_bar_config(disable=True)
+    pipe.router.judge = torch.compile(pipe.router.judge)
+    for name in pipe.operations:
+        getattr(pipe, f"{name}_expert").compile()
+    return pipe
+
+
+def gain_of_compiling(
+    folder: Path, pipe: Any, side: int, counts: Sequence[int], repeats: int, clock: Clock
+) -> dict[str, Any]:
+    """How many times as fast calls with so many operations are, after how long a first call."""
+    photo = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+    other = compiled(folder)
+    found: dict[str, Any] = {}
+    for count in counts:
+        with torch.no_grad():
+            start = time.perf_counter()
+            apart = (called(other, photo, count) - called(pipe, photo, count)).abs().max()
+            first = time.perf_counter() - start
+            jobs = {
+                n: partial(called, each, photo, count) for n, each in (("", pipe), ("c", other))
+            }
+            seconds = take_turns(jobs, repeats, clock)
+        found[f"{count} operations"] = {
+            "milliseconds": round(1000 * seconds[""], 1),
+            "compiled": round(1000 * seconds["c"], 1),
+            "times as fast": round(seconds[""] / seconds["c"], 2),
+            "seconds of the first call": round(first, 1),
+            "largest difference of images": float(apart),
+        }
+    return found
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures, and prints JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -96,6 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--jobs", nargs="+", default=(), help="their names; default: all")
     parser.add_argument("--batch", type=int, help="photos at a time, to compare with one")
+    parser.add_argument("--compile", action="store_true", help="compare with compiled networks")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     given = parser.parse_args(arguments)
     keep_freed_memory()
@@ -110,6 +150,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             gain_of_batches(pipe, side, given.batch, given.repeats, clock) for side in given.sides
         ]
         found[f"times the photos per second, {given.batch} at a time"] = gains
+    if given.compile:
+        found["compiled"] = gain_of_compiling(
+            given.model, pipe, given.sides[0], (0, TWO), given.repeats, clock
+        )
     print(json.dumps(found, indent=2))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -154,13 +153,12 @@ def _pool(name: str) -> click.Command:
         def make() -> int:
             from ..training.stages.running import make_pool
 
-            stored, start = 0, time.monotonic()
+            stored, seconds = 0, None if minutes is None else 60 * minutes
+            made = make_pool(name, settings, folder, faces, resume=resume, seconds=seconds)
             with click.progressbar(length=1, label=f"pool {name}", file=sys.stderr) as bar:
-                for stored, items in make_pool(name, settings, folder, faces, resume=resume):
+                for stored, items in made:
                     bar.length = items
                     bar.update(stored - bar.pos)
-                    if minutes is not None and time.monotonic() - start > 60 * minutes:
-                        break
             return stored
 
         click.echo(f"wrote {_guarded(make)} items to {folder}")

@@ -145,13 +145,13 @@ def folder_run(place: Path, kills: int, rng: random.Random) -> str:
     return f"{died} of {kills} killed before their end, {count} pictures whole and the same"
 
 
-def material(place: Path) -> dict[str, dict[str, Any]]:
-    """What each stage learns from: `faces` or `pools`."""
+def material(place: Path, items: int = 2) -> dict[str, dict[str, Any]]:
+    """What each stage learns from: `faces`, or `pools` of so many items."""
     faces = photos(place / "faces", 4, SIDE)
     photos(place / "native" / "real", 3, NATIVE_SIDE)
     pools = {
-        "native": {"items": 2, "sources": "real:1", "side": 160},
-        "natural": {"items": 2, "sources": "real:1", "smallest": 1},
+        "native": {"items": items, "sources": "real:1", "side": 160},
+        "natural": {"items": items, "sources": "real:1", "smallest": 1},
     }
     for name, settings in pools.items():
         list(make_pool(name, settings, place / "pools" / name, place / "native"))

@@ -6,32 +6,30 @@ says how they were made. A stopped pool goes on where it stopped, with the same 
 
 import json
 import multiprocessing
+import time
 from abc import abstractmethod
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 
 from ..settings import Settings, setting
-from ..writing import replacing, write_json
+from ..writing import write_json
 from .material import Material, faces_note
+from .pool_files import Batch, Simulate, items_in_part, make_file
 from .share import WHOLE, Share
 
-Batch = TypeVar("Batch", bound=tuple)  # a named tuple of tensors
 Drawn = TypeVar("Drawn", bound=tuple, covariant=True)
-Simulate = Callable[[np.random.Generator, int], Batch]
 FILE_ITEMS = 64  # items of one file
-_AT_ONCE = 8  # items simulated together
 DESCRIPTION = "pool.json"
 
 
@@ -187,40 +185,74 @@ def open_pool(folder: Path, config: PoolConfig, facts: Mapping[str, Any], resume
             )
 
 
-def fill_pool(folder: Path, config: PoolConfig, simulate: Simulate) -> Iterator[int]:
-    """Simulates and stores what a pool lacks; yields the number of items after each file."""
-    lacking = [n for n, path in enumerate(_files_of(folder, config.items)) if not path.is_file()]
-    done = config.items - sum(_count(config, number) for number in lacking)
+def fill_pool(
+    folder: Path, config: PoolConfig, simulate: Simulate, until: float | None = None
+) -> Iterator[int]:
+    """Simulates and stores what a pool lacks; yields the number of items after each file.
+
+    Args:
+        folder: of the pool, which `open_pool` made.
+        config: its settings.
+        simulate: makes items.
+        until: on the clock of `time.time`, when to stop; a file that is not whole by then is gone
+            on with by the next call, which makes the same items. Some items are made in any case.
+    """
+    files = _files_of(folder, config.items)
+    lacking = [number for number, path in enumerate(files) if not path.is_file()]
+    done = config.items - sum(_count(config, n) - items_in_part(files[n]) for n in lacking)
     if done:
         yield done
-    for number in _filled(folder, config, simulate, lacking):
-        done += _count(config, number)
+    for made in _filled(folder, config, simulate, lacking, until):
+        done += made
         yield done
 
 
 def _filled(
-    folder: Path, config: PoolConfig, simulate: Simulate, lacking: Sequence[int]
+    folder: Path,
+    config: PoolConfig,
+    simulate: Simulate,
+    lacking: Sequence[int],
+    until: float | None,
 ) -> Iterator[int]:
-    """The numbers of files, as they are stored."""
+    """How many items were made of each file, as they are stored; none is begun after the end."""
+    files, numbers = _files_of(folder, config.items), iter(lacking)
+
+    def more(last: int) -> list[int]:
+        """The file to begin after another, if there is one, and time."""
+        in_time = until is None or (files[last].is_file() and time.time() < until)
+        return list(islice(numbers, 1)) if in_time else []
+
     if config.processes == 1:
-        yield from (_fill(folder, config, simulate, number) for number in lacking)
+        waiting = list(islice(numbers, 1))
+        while waiting:
+            number = waiting.pop()
+            yield _fill(folder, config, simulate, number, until)
+            waiting = more(number)
         return
     context = multiprocessing.get_context("spawn")  # a fork would share torch's threads
     with ProcessPoolExecutor(min(config.processes, len(lacking) or 1), context) as executor:
-        jobs = [executor.submit(_fill, folder, config, simulate, number) for number in lacking]
+
+        def start(number: int) -> Future[int]:
+            return executor.submit(_fill, folder, config, simulate, number, until)
+
+        jobs = {start(number): number for number in islice(numbers, config.processes)}
         try:
-            yield from (job.result() for job in as_completed(jobs))
+            while jobs:
+                for job in wait(jobs, return_when=FIRST_COMPLETED).done:
+                    last = jobs.pop(job)
+                    jobs.update({start(number): number for number in more(last)})
+                    yield job.result()
         finally:
             executor.shutdown(cancel_futures=True)
 
 
-def _fill(folder: Path, config: PoolConfig, simulate: Simulate, number: int) -> int:
+def _fill(
+    folder: Path, config: PoolConfig, simulate: Simulate, number: int, until: float | None
+) -> int:
     """Simulates and stores one file; the same one however many processes or cores there are."""
+    path, count = _files_of(folder, config.items)[number], _count(config, number)
     with _threads(config.threads or 1):
-        parts = _simulate_file(simulate, (config.seed, number), _count(config, number))
-    with replacing(_files_of(folder, config.items)[number]) as beside:
-        save_file(parts, beside)
-    return number
+        return make_file(path, simulate, (config.seed, number), count, until)
 
 
 @contextmanager
@@ -237,28 +269,6 @@ def _threads(count: int) -> Iterator[None]:
 def _count(config: PoolConfig, number: int) -> int:
     """How many items a file holds."""
     return min(FILE_ITEMS, config.items - number * FILE_ITEMS)
-
-
-@torch.no_grad()
-def _simulate_file(
-    simulate: Simulate, seed: tuple[int, int], count: int
-) -> dict[str, torch.Tensor]:
-    """The items of one file by field, floats in half precision."""
-    rng = np.random.default_rng(seed)
-    torch.manual_seed(seed[0] * 1_000_003 + seed[1])
-    counts = [min(_AT_ONCE, count - start) for start in range(0, count, _AT_ONCE)]
-    batches: list[Any] = [simulate(rng, number) for number in counts]
-    fields: Sequence[str] = batches[0]._fields
-    columns = zip(*batches, strict=True)
-    return {
-        name: torch.cat([_kept(part) for part in parts]).contiguous()
-        for name, parts in zip(fields, columns, strict=True)
-    }
-
-
-def _kept(part: torch.Tensor) -> torch.Tensor:
-    part = part.cpu()
-    return part.half() if part.is_floating_point() else part
 
 
 def _read(folder: Path) -> dict[str, Any]:

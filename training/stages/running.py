@@ -1,5 +1,6 @@
 """Running a stage, and making its pools, by name: all is checked before anything is written."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -66,6 +67,7 @@ def make_pool(
     faces: Path | str,
     *,
     resume: bool = False,
+    seconds: float | None = None,
 ) -> Iterator[tuple[int, int]]:
     """Simulates items for a stage and stores them, file by file.
 
@@ -75,6 +77,7 @@ def make_pool(
         folder: where the items go.
         faces: folder of aligned face crops.
         resume: go on with a pool that was begun.
+        seconds: stop after this time; what is made of a file by then is kept.
 
     Yields:
         The number of items stored and of all, after each file.
@@ -82,12 +85,13 @@ def make_pool(
     Raises:
         ValueError: unknown stage or setting, no faces, or a pool that was begun in another way.
     """
+    until = None if seconds is None else time.time() + seconds
     config = pool_config(name).read(given)
     material = Material(Path(faces), device=choose_device(config.device))
     facts = {"stage": name, "data": config.note(Path(faces))}
     simulate = config.simulator(material)
     open_pool(Path(folder), config, facts, resume)
-    for done in fill_pool(Path(folder), config, simulate):
+    for done in fill_pool(Path(folder), config, simulate, until):
         yield done, config.items
 
 

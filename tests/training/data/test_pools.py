@@ -1,5 +1,6 @@
 """Pools: stored once, read item by item, the same after a stop."""
 
+import time
 from typing import NamedTuple
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from frr.training.data import pools
+from frr.training.data import pool_files, pools
 from frr.training.data.pools import PoolConfig, StoredPool, describe_pool, fill_pool, open_pool
 
 
@@ -24,7 +25,7 @@ def simulate(rng, count):
 @pytest.fixture(autouse=True)
 def small_files(monkeypatch):
     monkeypatch.setattr(pools, "FILE_ITEMS", 4)
-    monkeypatch.setattr(pools, "_AT_ONCE", 3)
+    monkeypatch.setattr(pool_files, "AT_ONCE", 3)
 
 
 def make(folder, items, stop_after=None, resume=False, **settings):
@@ -75,6 +76,45 @@ def test_a_stopped_pool_goes_on_with_the_same_items(tmp_path):
     make(tmp_path / "parts", 10, resume=True, threads=1)
     for path in (tmp_path / "whole").glob("*.safetensors"):
         assert path.read_bytes() == (tmp_path / "parts" / path.name).read_bytes()
+
+
+def noisy(rng, count):
+    """Items of numpy's and of torch's draws, with a moment's work."""
+    time.sleep(0.01)
+    return Numbers(simulate(rng, count).whole, torch.rand(count, 2))
+
+
+def test_time_that_is_up_within_a_file_keeps_what_was_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(pools, "FILE_ITEMS", 64)
+    config = PoolConfig(items=70)
+    for folder in ("whole", "parts"):
+        open_pool(tmp_path / folder, config, {"stage": "numbers"}, False)
+    list(fill_pool(tmp_path / "whole", config, noisy))
+    counts, calls = [], 0
+    while not counts or counts[-1] < 70:
+        counts += fill_pool(tmp_path / "parts", config, noisy, time.time() + 0.005)
+        calls += 1
+    assert calls > 6 and counts == sorted(counts)
+    names = {path.name for path in (tmp_path / "parts").iterdir()}
+    assert names == {"pool.json", "items_00000.safetensors", "items_00001.safetensors"}
+    for path in (tmp_path / "whole").glob("*.safetensors"):
+        assert path.read_bytes() == (tmp_path / "parts" / path.name).read_bytes()
+
+
+def test_no_group_is_begun_that_would_end_too_late(tmp_path, monkeypatch):
+    monkeypatch.setattr(pools, "FILE_ITEMS", 64)
+    now = [1000.0]
+    monkeypatch.setattr(pool_files.time, "time", lambda: now[0])
+
+    def slow(rng, count):
+        now[0] += 10
+        return simulate(rng, count)
+
+    config = PoolConfig(items=64)
+    open_pool(tmp_path / "pool", config, {"stage": "numbers"}, False)
+    assert list(fill_pool(tmp_path / "pool", config, slow, until=1035)) == [9]
+    assert now[0] == 1030
+    assert list(fill_pool(tmp_path / "pool", config, slow, until=1000)) == [9, 12]
 
 
 def test_a_file_that_cannot_be_written_leaves_no_half_one(tmp_path):
