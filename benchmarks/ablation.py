@@ -49,7 +49,7 @@ def without_colour(view: NativeView) -> NativeView:
 
 
 def variants(
-    expert: Any, image: Tensor, view: NativeView, guess: float, true: float
+    expert: Any, image: Tensor, view: NativeView, told: float, guess: float, true: float
 ) -> Iterator[tuple[str, Callable[[], Tensor]]]:
     """What is compared, by name: each restores the photo.
 
@@ -57,6 +57,7 @@ def variants(
         expert: the network.
         image: 1 3 H W in [-1, 1].
         view: what is seen of it.
+        told: what the expert is told in the pipeline; NaN for no degree.
         guess: the router's degree.
         true: the true one.
     """
@@ -72,10 +73,10 @@ def variants(
         finally:
             expert.register_to_config(unknown_share=share)
 
-    yield "as shipped", of(unknown)
+    yield "as shipped", of(told)
     yield "no hedging", unhedged
-    yield "no traces", of(unknown, without_traces(view))
-    yield "no colour image", of(unknown, without_colour(view))
+    yield "no traces", of(told, without_traces(view))
+    yield "no colour image", of(told, without_colour(view))
     yield "router's degree told", of(guess)
     yield "true degree told", of(true)
     if isinstance(expert, texture_expert.TextureExpert):
@@ -84,7 +85,7 @@ def variants(
             with patch.object(
                 texture_expert, "without_light", lambda change, side, in_place=False: change
             ):
-                return restored(expert, image, view, unknown)
+                return restored(expert, image, view, told)
 
         yield "light not held", in_other_light
 
@@ -108,10 +109,12 @@ def _add(lifts: dict[str, Lifts], judge: Judge, photo: Photo, split: str) -> Non
     name, image = photo.condition, photo.image
     place = judge.operations.index(name)
     routing = judge.pipe.route(image)
-    guess = float(routing.estimate.expected[0, place])
+    told, guess = (
+        float(degrees[0, place]) for degrees in (routing.degrees, routing.estimate.expected)
+    )
     expert = getattr(judge.pipe, f"{name}_expert")
     before = decibels(image, photo.target)
-    every = variants(expert, image, routing.sight.view, guess, photo.effects[name])
+    every = variants(expert, image, routing.sight.view, told, guess, photo.effects[name])
     for title, restore in every:
         lifts[title][name, split].append(decibels(restore(), photo.target) - before)
 

@@ -75,12 +75,12 @@ def variants(
 ) -> Iterator[tuple[str, Callable[[], Tensor]]]:
     """What is compared, by name: each restores the photo, 1 3 H W."""
     image, expert = photo.image, getattr(pipe, f"{NAME}_expert")
-    view = pipe.route(image).sight.view
+    place, routing = pipe.operations.index(NAME), pipe.route(image)
+    view, told = routing.sight.view, routing.degrees[:, place]
     degree = image.new_tensor([photo.effects[NAME]])
-    unknown = torch.full_like(degree, torch.nan)
     answer: Tensor = expert.answer(image, view, degree).residual
     gains = pipe.router.config.get("sample_gain") or [1.0] * len(pipe.operations)
-    gain = gains[pipe.operations.index(NAME)]
+    gain = gains[place]
 
     def drawn(count: int) -> Tensor:
         before = expert.config.diffusion_steps
@@ -101,7 +101,7 @@ def variants(
         return image + answer + F.pad(made, odd)
 
     yield "as it came", lambda: image
-    yield "image", lambda: image + expert.answer(image, view, unknown).residual
+    yield "image", lambda: image + expert.answer(image, view, told).residual
     yield "answer, degree told", lambda: image + answer
     yield "answer, sample_gain", lambda: image + gain * answer
     if expert.diffusion is not None:

@@ -149,6 +149,8 @@ class NativeRouter(ModelMixin, ConfigMixin):
         degree_prior: how often each degree level occurs, for each operation; calibrated.
         sample_gain: what the edits at a drawn degree are multiplied by, for each operation, since
             experts undo less than the degree that they are told; calibrated.
+        degree_told: what part of the router's degree the expert of each operation is told where the
+            caller tells none; None where it does better without one; measured.
         spread_scale: what samples of each operation's degree differ by is multiplied by this to be
             an error; calibrated.
     """
@@ -184,6 +186,7 @@ class NativeRouter(ModelMixin, ConfigMixin):
         degree_prior: tuple[tuple[float, ...], ...] | None = None,
         sample_gain: tuple[float, ...] | None = None,
         spread_scale: tuple[float, ...] | None = None,
+        degree_told: tuple[float | None, ...] | None = None,
     ) -> None:
         super().__init__()
         count = len(operations)
@@ -198,6 +201,7 @@ class NativeRouter(ModelMixin, ConfigMixin):
             ("degree_prior", degree_prior),
             ("sample_gain", sample_gain),
             ("spread_scale", spread_scale),
+            ("degree_told", degree_told),
         ):
             if values is not None and len(values) != count:
                 raise ValueError(f"{len(values)} {name} came for {count} operations")

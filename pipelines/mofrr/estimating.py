@@ -61,6 +61,12 @@ def _beliefs(router: Any, verdict: Any) -> Tensor:
     return believe(logits, router.config)
 
 
+def _told(router: Any, expected: Tensor) -> Tensor:
+    """The degrees B K that experts are told, from the router's own; NaN: they find out."""
+    shares = router.config.get("degree_told") or [None] * expected.shape[1]
+    return expected * expected.new_tensor([ESTIMATED if s is None else s for s in shares])
+
+
 def estimated_degrees(
     expert: Any, photo: Tensor, reduce: Callable[[Tensor], Tensor], share: Share
 ) -> Tensor:
@@ -95,7 +101,7 @@ def estimate_of(
         The estimate, and what the router saw, where experts see the same.
     """
     found, expected, beliefs, *view = judged
-    degree = torch.full_like(expected, ESTIMATED) if own_degrees else expected
+    degree = _told(router, expected) if own_degrees else expected
     thresholds = tuple(router.config.thresholds)
     estimate = Estimate(found, degree, thresholds, expected, beliefs=beliefs)
     if not view:

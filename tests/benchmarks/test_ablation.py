@@ -31,7 +31,7 @@ def made(request):
     with torch.no_grad():
         every = {
             title: restore() - PHOTO
-            for title, restore in variants(expert, PHOTO, look(PHOTO), 0.3, 0.8)
+            for title, restore in variants(expert, PHOTO, look(PHOTO), float("nan"), 0.3, 0.8)
         }
     assert expert.config.unknown_share == 0.25
     return request.param, every

@@ -202,10 +202,10 @@ def _judged(judge: Judge, photo: Photo, face: str, split: str, count: int) -> Ju
     quantity, textured = Quantity(name, photo), draws_texture(expert)
     seed = face_seed(0, split, face, name)
 
-    def undone(degree: float, times: float = 1) -> float:
+    def undone(degree: float, times: float = 1, drawing: bool = textured) -> float:
         told = image.new_tensor([degree])
         answer = expert.answer(image, view, told)
-        if textured and degree == degree:
+        if drawing:
             noise = [torch.Generator().manual_seed(seed)]
             drawn = expert.draw(image, answer.residual, told, noise)
             answer = answer._replace(residual=answer.residual + drawn)
@@ -231,7 +231,7 @@ def _judged(judge: Judge, photo: Photo, face: str, split: str, count: int) -> Ju
         found=bool(routing.active[0, place]),
         logits=tuple(round(value, 4) for value in logits.tolist()),
         truth=round(quantity.true(), 4),
-        point=undone(float("nan")),
+        point=undone(float(routing.degrees[0, place]), drawing=False),
         answers=tuple(map(undone, TOLD)),
         doubled=tuple(undone(z, 2) for z in TOLD) if name == "smoothing" and not textured else (),
         decibels={"photo": decibels(image, target), "main": decibels(main, target)},

@@ -70,6 +70,25 @@ def test_the_spread_is_scaled_as_the_router_says(make_native, shots):
     assert torch.allclose(call(pipeline, shots).uncertainty, 2 * plain, atol=1e-6)
 
 
+def test_an_expert_is_told_that_part_of_the_routers_degree_which_the_router_says(
+    make_native, shots
+):
+    pipeline, place = make_native(), OPERATIONS.index("smoothing")
+    photo = shots[:1] * 2 - 1
+    pipeline.register_to_config(degree_source="expert")
+    unsaid = pipeline.route(photo)
+    pipeline.router.register_to_config(degree_told=values(None, smoothing=0.5))
+    told = pipeline.route(photo)
+    assert unsaid.degrees.isnan().all()
+    assert torch.equal(told.degrees[:, place], 0.5 * told.estimate.expected[:, place])
+    assert int(told.degrees.isnan().sum()) == len(OPERATIONS) - 1
+    given = pipeline.route(photo, degrees={"smoothing": 0.9})
+    assert float(given.degrees[0, place]) == pytest.approx(0.9)
+    drawn = call(pipeline, shots).candidates[0]  # samples draw, whatever is told
+    pipeline.router.register_to_config(degree_told=None)
+    assert degrees_of(drawn) == degrees_of(call(pipeline, shots).candidates[0])
+
+
 def test_edits_at_drawn_degrees_are_as_bold_as_the_router_says(make_native, shots):
     pipeline, wishes = make_native(), {"operations": {"face_slimming"}}
     pipeline.router.register_to_config(sample_gain=values(1.0, face_slimming=1.5))
