@@ -109,9 +109,7 @@ def _add(lifts: dict[str, Lifts], judge: Judge, photo: Photo, split: str) -> Non
     name, image = photo.condition, photo.image
     place = judge.operations.index(name)
     routing = judge.pipe.route(image)
-    told, guess = (
-        float(degrees[0, place]) for degrees in (routing.degrees, routing.estimate.expected)
-    )
+    told, guess = routing.degrees[0, place].item(), routing.estimate.expected[0, place].item()
     expert = getattr(judge.pipe, f"{name}_expert")
     before = decibels(image, photo.target)
     every = variants(expert, image, routing.sight.view, told, guess, photo.effects[name])

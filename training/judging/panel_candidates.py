@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from ...pipelines.photos.arrays import to_unit
+from ...pipelines.photos.arrays import to_signed, to_unit
 from ...pipelines.photos.drawings import map_picture, panel, stacked, to_picture
 from ...pipelines.simulate.effects import FELT
 from ..data.native_capture import NativeFaces, largest_side
@@ -62,13 +62,13 @@ def _row(pipe: Any, photo: Photo, seed: int) -> Image.Image:
     output = pipe(
         to_unit(image),
         operations={photo.condition},
-        num_samples=max(SHOWN, 2),
+        num_samples=SHOWN,
         generator=torch.Generator().manual_seed(face_seed(seed, photo.condition)),
         output_type="pt",
     )
-    samples = [each.image[None] * 2 - 1 for each in output.candidates[0][:SHOWN]]
+    samples = [to_signed(each.image[None]) for each in output.candidates[0]]
     target = photo.target.to(image)
-    shown = [("photo", image), ("image", output.images * 2 - 1)]
+    shown = [("photo", image), ("image", to_signed(output.images))]
     shown += [(f"sample {number}", each) for number, each in enumerate(samples, 1)]
     named = [
         (f"{name} {decibels(each, target):.1f} dB", to_picture(each[0])) for name, each in shown

@@ -26,7 +26,6 @@ _QUICK = {
 }
 _QUICK_OPTIONS = {"export": ("--size", "64", "--limit", "2")}
 _QUICK_OPTIONS["evaluate"] = _QUICK_OPTIONS["export"]
-_FEWER = {"--candidates": "2"}
 
 
 def recipe_names() -> list[str]:
@@ -66,9 +65,8 @@ def shrink(arguments: Sequence[str]) -> list[str]:
         if option in kept:
             place = kept.index(option)
             del kept[place : place + 2]
-    for option in _FEWER.keys() & set(kept):
-        if command == "evaluate":
-            kept[kept.index(option) + 1] = _FEWER[option]
+    if command == "evaluate" and "--candidates" in kept:
+        kept[kept.index("--candidates") + 1] = "2"
     if "real" in kept:  # photos of every size and kind of each face
         return [*kept, "--limit", "1"]
     return [*kept, *_QUICK_OPTIONS.get(command, ())]
