@@ -22,7 +22,7 @@ from frr.models.mofrr.native_view import NativeView
 from frr.pipelines.mofrr.composing import compose
 from frr.pipelines.mofrr.direct import DirectEdit
 from frr.pipelines.simulate.effects import FELT
-from frr.training.data.native_capture import NativeFaces, largest_side, open_faces
+from frr.training.data.native_capture import NativeFaces, open_faces
 from frr.training.judging.evaluate_native import Judge, Photo, World, decibels, photos_of
 
 Lifts = dict[tuple[str, str], list[float]]
@@ -95,9 +95,7 @@ def measure(pipe: Any, faces: NativeFaces, world: World, limit: int) -> dict[str
     """Lifts in dB by variant, then by operation and family."""
     judge, lifts = Judge(pipe), defaultdict(lambda: defaultdict(list))
     for split in world.splits:
-        for number in range(limit):
-            face = faces.read(number * len(faces) // limit)
-            side = min(world.sides[number % len(world.sides)], largest_side(face))
+        for face, side in world.shown(faces, limit):
             for photo in photos_of(face, side, split, world, judge.operations):
                 name = photo.condition
                 if name in judge.operations and photo.effects[name] >= FELT.get(name, 0.08):

@@ -30,7 +30,7 @@ from frr.models.mofrr.texture_diffusion import BANDS, from_bands
 from frr.pipelines.simulate.colour import luma, unit
 from frr.pipelines.simulate.effects import FELT
 from frr.pipelines.simulate.landmarks import FaceRegions
-from frr.training.data.native_capture import NativeFaces, largest_side, open_faces
+from frr.training.data.native_capture import NativeFaces, open_faces
 from frr.training.judging.evaluate_native import Photo, World, decibels, photos_of, saved
 
 NAME = "smoothing"
@@ -123,9 +123,7 @@ def measure(
     """What is measured of each variant on each photo; and for a look, luma patches of some."""
     rows, shown = defaultdict(list), []
     for split in world.splits:
-        for number in range(limit):
-            face = faces.read(number * len(faces) // limit)
-            side = min(world.sides[number % len(world.sides)], largest_side(face))
+        for number, (face, side) in enumerate(world.shown(faces, limit)):
             for photo in photos_of(face, side, split, world, (NAME,)):
                 if photo.condition == NAME and photo.effects[NAME] >= FELT[NAME]:
                     _measure_one(rows, shown, pipe, photo, split, steps, number)

@@ -58,6 +58,12 @@ class World:
     sides: Sequence[int] = SIDES
     journeys: bool = True
 
+    def shown(self, faces: NativeFaces, limit: int | None = None) -> Iterator[tuple[Face, int]]:
+        """Faces, at most `limit` of them, each with the side at which it is shown."""
+        for turn, place in enumerate(faces.spread(limit)):
+            face = faces.read(place)
+            yield face, min(self.sides[turn % len(self.sides)], largest_side(face))
+
 
 class Photo(NamedTuple):
     """A photo as an analyst gets it.
@@ -277,14 +283,9 @@ def judge(
     """
     world = world or World()
     judged = Judge(pipe, embedder)
-    count = min(limit or len(faces), len(faces))
-    numbers = [n * len(faces) // count for n in range(count)]
-    total = count * len(world.splits)
-    for done, (split, place) in enumerate(
-        ((split, place) for split in world.splits for place in range(count)), 1
-    ):
-        face = faces.read(numbers[place])
-        side = min(world.sides[place % len(world.sides)], largest_side(face))
+    total = len(faces.spread(limit)) * len(world.splits)
+    shown = ((split, *each) for split in world.splits for each in world.shown(faces, limit))
+    for done, (split, face, side) in enumerate(shown, 1):
         for photo in photos_of(face, side, split, world, judged.operations):
             yield judged(photo, face.name, split, all_choices)
         if progress is not None:

@@ -69,12 +69,11 @@ def evaluate_natural(
         limit: faces at most, evenly over all; 0 = all.
         progress: called with faces done and in all.
     """
-    count = min(limit or len(faces), len(faces))
-    rows = []
-    for place in range(count):
-        rows.append(judge_face(pipe, faces.read(place * len(faces) // count), strength))
+    places, rows = faces.spread(limit), []
+    for done, place in enumerate(places, 1):
+        rows.append(judge_face(pipe, faces.read(place), strength))
         if progress:
-            progress(place + 1, count)
+            progress(done, len(places))
     return rows
 
 

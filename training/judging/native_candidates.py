@@ -26,7 +26,7 @@ from ...pipelines.simulate.colour import luma, rgb_to_lab, unit
 from ...pipelines.simulate.effects import FELT, STRONG
 from ...pipelines.simulate.filters import reduce
 from ...pipelines.simulate.landmarks import FaceRegions
-from ..data.native_capture import NativeFaces, largest_side
+from ..data.native_capture import NativeFaces
 from ..writing import write_text
 from .conditions import face_seed
 from .evaluate_native import Judge, Photo, Progress, World, decibels, photos_of
@@ -178,17 +178,15 @@ def judge_candidates(
     world = world or World()
     judge = Judge(pipe)
     names = [name for name in judge.operations if name in UNITS]
-    places = min(limit or len(faces), len(faces))
-    jobs = [(split, place) for split in world.splits for place in range(places)]
-    for done, (split, place) in enumerate(jobs, 1):
-        face = faces.read(place * len(faces) // places)
-        side = min(world.sides[place % len(world.sides)], largest_side(face))
+    total = len(faces.spread(limit)) * len(world.splits)
+    shown = ((split, *each) for split in world.splits for each in world.shown(faces, limit))
+    for done, (split, face, side) in enumerate(shown, 1):
         for photo in photos_of(face, side, split, world, judge.operations):
             name = photo.condition
             if name in names and photo.effects[name] >= FELT[name]:
                 yield _judged(judge, photo, face.name, split, count)
         if progress is not None:
-            progress(done, len(jobs))
+            progress(done, total)
 
 
 def _judged(judge: Judge, photo: Photo, face: str, split: str, count: int) -> JudgedCandidates:

@@ -11,7 +11,7 @@ from PIL import Image
 from ...pipelines.photos.arrays import to_signed, to_unit
 from ...pipelines.photos.drawings import map_picture, panel, stacked, to_picture
 from ...pipelines.simulate.effects import FELT
-from ..data.native_capture import NativeFaces, largest_side
+from ..data.native_capture import NativeFaces
 from .conditions import face_seed
 from .evaluate_native import Photo, World, decibels, photos_of
 from .native_candidates import UNITS
@@ -47,10 +47,8 @@ def candidate_panel(
 
 def _photos(pipe: Any, faces: NativeFaces, world: World, count: int) -> Iterator[Photo]:
     names = [name for name in pipe.operations if name in UNITS]
-    for row in range(min(count, len(faces))):
+    for row, (face, side) in enumerate(world.shown(faces, count)):
         name, split = names[row % len(names)], world.splits[row // len(names) % len(world.splits)]
-        face = faces.read(row * len(faces) // min(count, len(faces)))
-        side = min(world.sides[row % len(world.sides)], largest_side(face))
         for photo in photos_of(face, side, split, world, tuple(pipe.operations)):
             if photo.condition == name and photo.effects[name] >= FELT[name]:
                 yield photo

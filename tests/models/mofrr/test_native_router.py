@@ -77,40 +77,46 @@ def test_any_size(size):
     assert all(field.isfinite().all() for field in output)
 
 
-@pytest.mark.parametrize("spectral_width", [0, 16])
-@pytest.mark.parametrize("parts_width", [0, 16])
-def test_every_weight_learns(spectral_width, parts_width):
-    router = small(spectral_width=spectral_width, parts_width=parts_width).train()
-    if spectral_width:  # zero at the beginning, and so what is before it
-        torch.nn.init.normal_(router.trunk.embedder.spectral.join[-1].weight)
-    output = router(photos(64, 80))
-    torch.nn.init.normal_(router.head.weight)  # zero at the beginning, and so what is before it
-    if parts_width:
-        torch.nn.init.normal_(router.parts_head.weight)
+PATHS = {
+    "spectra": ({}, {"spectral_width": 16}, "stem.spectral.join.1"),
+    "parts": ({"spectral_width": 16}, {"parts_width": 16}, "parts_head"),
+    "fine trunk": (
+        {"spectral_width": 16},
+        {"fine_widths": (32, 32), "fine_depths": (1, 1)},
+        "fine_head",
+    ),
+}
+"""What a router can have besides its trunk: what it needs, its options, what begins at zero."""
+
+
+@pytest.mark.parametrize("paths", [(), ("spectra",), ("parts",), tuple(PATHS)])
+def test_every_weight_learns(paths):
+    options = {name: value for path in paths for name, value in PATHS[path][1].items()}
+    router = small(**options).train()
+    zero = [router.head, *(router.get_submodule(PATHS[path][2]) for path in paths)]
+    for layer in zero:  # and so is what comes before it
+        torch.nn.init.normal_(layer.weight)
     output = router(photos(64, 80))
     (sum(field.square().mean() for field in output) + output.degrees.mean()).backward()
     still = [name for name, p in router.named_parameters() if p.grad is None or not p.grad.any()]
     assert all(name.startswith("parts.finder.") for name in still)  # learns from meshes alone
 
 
-def test_the_spectral_path_begins_as_if_it_were_not_there():
-    plain, photo = small(), photos(64, 80)
-    grown = small(spectral_width=16)
+@pytest.mark.parametrize("path", PATHS)
+def test_a_path_begins_as_if_it_were_not_there(path):
+    needed, options, zero = PATHS[path]
+    plain, photo = small(**needed), photos(64, 80)
+    grown = small(**needed, **options)
     grown.load_state_dict(plain.state_dict(), strict=False)
     for with_it, without in zip(grown(photo), plain(photo), strict=True):
         assert torch.equal(with_it, without)
-    torch.nn.init.normal_(grown.trunk.embedder.spectral.join[-1].weight)
+    torch.nn.init.normal_(grown.get_submodule(zero).weight)
     assert not torch.allclose(grown(photo).presence_logits, plain(photo).presence_logits)
 
 
-def test_the_parts_of_the_face_begin_as_if_they_were_not_there():
-    plain, photo = small(spectral_width=16), photos(64, 80)
-    grown = small(spectral_width=16, parts_width=16)
-    grown.load_state_dict(plain.state_dict(), strict=False)
-    for with_it, without in zip(grown(photo), plain(photo), strict=True):
-        assert torch.equal(with_it, without)
-    torch.nn.init.normal_(grown.parts_head.weight)
-    assert not torch.allclose(grown(photo).presence_logits, plain(photo).presence_logits)
+def test_a_fine_trunk_needs_the_spectra():
+    with pytest.raises(ValueError, match="spectral_width is 0"):
+        small(fine_widths=(32,), fine_depths=(1,))
 
 
 def test_batch_equals_single():

@@ -47,6 +47,15 @@ def judged(native_pipe, faces):
     return found
 
 
+def test_faces_are_spread_evenly_and_go_through_the_sides(native_faces):
+    faces = open_faces(native_faces, ["real", "drawn"])
+    assert faces.spread() == faces.spread(0) == faces.spread(9) == [0, 1, 2, 3, 4, 5]
+    assert faces.spread(4) == [0, 1, 3, 4]
+    shown = list(World(sides=(160, 512)).shown(faces, 4))
+    assert [face.name for face, _ in shown] == [faces.files[at].name for at in (0, 1, 3, 4)]
+    assert [side for _, side in shown] == [160, 197, 160, 197]  # 197 px is the most they hold
+
+
 def test_a_face_is_shown_in_all_conditions_by_one_app(photos):
     assert [photo.condition for photo in photos] == CONDITIONS
     assert len({photo.image.shape for photo in photos}) == 1
