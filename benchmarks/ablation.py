@@ -23,7 +23,8 @@ from frr.pipelines.mofrr.composing import compose
 from frr.pipelines.mofrr.direct import DirectEdit
 from frr.pipelines.simulate.effects import FELT
 from frr.training.data.native_capture import NativeFaces, open_faces
-from frr.training.judging.evaluate_native import Judge, Photo, World, decibels, photos_of
+from frr.training.judging.evaluate_native import Judge, decibels
+from frr.training.judging.native_world import Photo, World, photos_of
 
 Lifts = dict[tuple[str, str], list[float]]
 COLUMNS = "operation", "family", "photos"

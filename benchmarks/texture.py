@@ -31,7 +31,8 @@ from frr.pipelines.simulate.colour import luma, unit
 from frr.pipelines.simulate.effects import FELT
 from frr.pipelines.simulate.landmarks import FaceRegions
 from frr.training.data.native_capture import NativeFaces, open_faces
-from frr.training.judging.evaluate_native import Photo, World, decibels, photos_of, saved
+from frr.training.judging.evaluate_native import decibels, saved
+from frr.training.judging.native_world import Photo, World, photos_of
 
 NAME = "smoothing"
 SIDE, STRIDE = 32, 16  # of the patches, in pixels

@@ -15,7 +15,7 @@ from .photos import Job, save_photo
 
 if TYPE_CHECKING:
     from ..pipelines.mofrr.output import MoFRRPipelineOutput
-    from ..training.judging.evaluate_native import World
+    from ..training.judging.native_world import World
     from .results import Results
 
 CANDIDATE_FILES = ("candidates.jsonl", "candidates.json", "candidates.md", "candidates.png")

@@ -141,8 +141,9 @@ def _evaluate_real(faces_folder: Path, results: Results, given: dict[str, Any]) 
     """Judges a model on photos of real size."""
     from ..training.data.native_capture import open_faces
     from ..training.judging import report_native as report
-    from ..training.judging.evaluate_native import SIDES, Judge, World, judge
+    from ..training.judging.evaluate_native import Judge, judge
     from ..training.judging.native_photos import write_photos
+    from ..training.judging.native_world import SIDES, World
 
     sides = options.read_numbers(given["sides"], "--sides") or SIDES
     world = World(given["seed"], SPLITS[given["split"]], sides, not given["unsent"])

@@ -29,7 +29,8 @@ from ...pipelines.simulate.landmarks import FaceRegions
 from ..data.native_capture import NativeFaces
 from ..writing import write_text
 from .conditions import face_seed
-from .evaluate_native import Judge, Photo, Progress, World, decibels, photos_of
+from .evaluate_native import Judge, Progress, decibels
+from .native_world import Photo, World, photos_of
 
 Floats = NDArray[np.float64]
 TOLD = (0.03125, 0.125, 0.25, 0.5, 0.75, 1.0)

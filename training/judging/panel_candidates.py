@@ -13,8 +13,9 @@ from ...pipelines.photos.drawings import map_picture, panel, stacked, to_picture
 from ...pipelines.simulate.effects import FELT
 from ..data.native_capture import NativeFaces
 from .conditions import face_seed
-from .evaluate_native import Photo, World, decibels, photos_of
+from .evaluate_native import decibels
 from .native_candidates import UNITS
+from .native_world import Photo, World, photos_of
 
 SHOWN = 3
 """How many samples are shown."""

@@ -7,13 +7,12 @@ from frr.pipelines.operations import OPERATIONS
 from frr.training.data.native_capture import open_faces
 from frr.training.judging.evaluate_native import (
     Judge,
-    World,
     decibels,
     drifts,
     judge,
-    photos_of,
     subsets,
 )
+from frr.training.judging.native_world import World, photos_of
 from frr.training.judging.report_native import evaluation_of, from_json, to_json, to_markdown
 
 CONDITIONS = ["untouched", *OPERATIONS, "mixed"]
