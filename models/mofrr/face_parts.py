@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..native_traces import CHANNELS, GRID, SPECTRUM
-from .group_norm import convolution
 from .native_view import NativeView
+from .spectral_stem import convolution
 
 PARTS = (
     "forehead",

@@ -18,11 +18,9 @@ from transformers import ResNetBackbone, ResNetConfig
 
 from ..native_traces import CHANNELS
 from .face_parts import FaceParts
-from .fine_trunk import FineTrunk
 from .granularity import GranularityAttention, TransformerBlock, max_over_map, mean_over_map
-from .group_norm import convolution, normalise_by_groups
 from .native_view import OWN_SIZE, PLACED, NativeView, both_ways, look, place
-from .spectral_stem import SpectralStem
+from .spectral_stem import GROUPS, SpectralStem, convolution
 from .tone_path import TonePath
 
 MAP_SIDE = 8
@@ -63,6 +61,19 @@ class NativeRouterOutput(NamedTuple):
     def _levels(self) -> Tensor:
         count = self.degree_logits.shape[-1]
         return torch.arange(1, count + 1, device=self.degree_logits.device).float() / count
+
+
+def normalise_by_groups(network: nn.Module) -> None:
+    """Exchanges batch for group normalisation in all layers.
+
+    Training batches hold versions of few faces, and what a batch has in common would tell the
+    answer.
+    """
+    for name, layer in list(network.named_children()):
+        if isinstance(layer, nn.BatchNorm2d):
+            setattr(network, name, nn.GroupNorm(GROUPS, layer.num_features))
+        else:
+            normalise_by_groups(layer)
 
 
 class NativeStem(nn.Module):
@@ -126,9 +137,6 @@ class NativeRouter(ModelMixin, ConfigMixin):
         parts_width: width of the features of the parts of the face, see `FaceParts`; 0 = there are
             none.
         finder_width: channels of what finds these parts.
-        fine_widths: channels of the stages of a second trunk on the grid of the traces, see
-            `FineTrunk`; empty = there is none. It needs `spectral_width`.
-        fine_depths: residual blocks of each of these stages.
         dropout: share of the pooled features dropped in training.
         temperature: what presence logits are divided by; calibrated.
         bias: what is added to them then, one for each operation; calibrated.
@@ -167,8 +175,6 @@ class NativeRouter(ModelMixin, ConfigMixin):
         spectral_width: int = 0,
         parts_width: int = 0,
         finder_width: int = 8,
-        fine_widths: tuple[int, ...] = (),
-        fine_depths: tuple[int, ...] = (),
         dropout: float = 0.3,
         temperature: tuple[float, ...] | None = None,
         bias: tuple[float, ...] | None = None,
@@ -243,13 +249,6 @@ class NativeRouter(ModelMixin, ConfigMixin):
             self.parts_head = nn.Linear(parts_width, count * (1 + degree_levels))
             nn.init.zeros_(self.parts_head.weight)
             nn.init.zeros_(self.parts_head.bias)
-        if fine_widths:
-            if not spectral_width:
-                raise ValueError("fine_widths is given, but spectral_width is 0")
-            self.fine = FineTrunk(fine_widths, fine_depths)
-            self.fine_head = nn.Linear(self.fine.size, count * (1 + degree_levels))
-            nn.init.zeros_(self.fine_head.weight)
-            nn.init.zeros_(self.fine_head.bias)
         self.size_requirements = OWN_SIZE
 
     @property
@@ -302,8 +301,6 @@ class NativeRouter(ModelMixin, ConfigMixin):
             direct = direct + self.tone_head(self.drop(self.tone(view.colour)))
         if self.config.parts_width:
             direct = direct + self.parts_head(self.drop(self._look_at_parts(view, traces)))
-        if self.config.fine_widths:
-            direct = direct + self.fine_head(self.drop(self._look_closely(view, traces)))
         answer = answer + direct.unflatten(1, (count, -1))
         return NativeRouterOutput(self._calibrated(answer[..., 0]), answer[..., 1:], location)
 
@@ -312,11 +309,6 @@ class NativeRouter(ModelMixin, ConfigMixin):
         if spectral is not None:
             spectrum = spectral.spectrum_standardization(spectrum)
         return self.parts(view, traces[:, :CHANNELS], spectrum)
-
-    def _look_closely(self, view: NativeView, traces: Tensor) -> Tensor:
-        spectral = cast(SpectralStem, self.stem.spectral)
-        spectrum = spectral.spectrum_standardization(view.spectrum)
-        return self.fine(view, traces, spectrum, spectral.fine_standardization(view.fine))
 
     def _calibrated(self, logits: Tensor) -> Tensor:
         if self.training:

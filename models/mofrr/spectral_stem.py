@@ -4,8 +4,18 @@ import torch
 from torch import Tensor, nn
 
 from ..native_traces import SPECTRUM
-from .group_norm import convolution
 from .native_view import NativeView
+
+GROUPS = 8
+
+
+def convolution(inputs: int, outputs: int, stride: int = 1, side: int = 3) -> nn.Sequential:
+    """A convolution, group normalisation and ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, side, stride, padding=side // 2, bias=False),
+        nn.GroupNorm(GROUPS, outputs),
+        nn.ReLU(inplace=True),
+    )
 
 
 class SpectralStem(nn.Module):

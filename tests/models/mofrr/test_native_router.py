@@ -80,11 +80,6 @@ def test_any_size(size):
 PATHS = {
     "spectra": ({}, {"spectral_width": 16}, "stem.spectral.join.1"),
     "parts": ({"spectral_width": 16}, {"parts_width": 16}, "parts_head"),
-    "fine trunk": (
-        {"spectral_width": 16},
-        {"fine_widths": (32, 32), "fine_depths": (1, 1)},
-        "fine_head",
-    ),
 }
 """What a router can have besides its trunk: what it needs, its options, what begins at zero."""
 
@@ -112,11 +107,6 @@ def test_a_path_begins_as_if_it_were_not_there(path):
         assert torch.equal(with_it, without)
     torch.nn.init.normal_(grown.get_submodule(zero).weight)
     assert not torch.allclose(grown(photo).presence_logits, plain(photo).presence_logits)
-
-
-def test_a_fine_trunk_needs_the_spectra():
-    with pytest.raises(ValueError, match="spectral_width is 0"):
-        small(fine_widths=(32,), fine_depths=(1,))
 
 
 def test_batch_equals_single():
