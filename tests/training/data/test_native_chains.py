@@ -8,6 +8,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 import torch
+from alike import assert_alike, assert_files_alike
 
 from frr.pipelines.operations import OPERATIONS
 from frr.training.data import native_chains, pools
@@ -152,8 +153,7 @@ def test_the_same_seed_makes_the_same_chain(native_faces):
     face = open_faces(native_faces, ["real"]).read(0)
     first, second = (make_chain(np.random.default_rng(3), face, 0, 160) for _ in range(2))
     for name, one, other in zip(first._fields, first, second, strict=True):
-        atol = 1.0 if one.dtype == torch.uint8 else 1e-3  # memory may lie differently
-        assert torch.allclose(one.float(), other.float(), rtol=0, atol=atol), name
+        assert_alike(one, other, name)
 
 
 def test_several_processes_make_the_same_pool(native_faces, tmp_path, monkeypatch):
@@ -164,7 +164,7 @@ def test_several_processes_make_the_same_pool(native_faces, tmp_path, monkeypatc
         *_, last = make_pool("native", settings, tmp_path / folder, native_faces)
         assert last == (2, 2)
     for path in (tmp_path / "one").glob("*.safetensors"):
-        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+        assert_files_alike(path, tmp_path / "two" / path.name)
 
 
 class InThisProcess:
