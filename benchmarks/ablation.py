@@ -24,7 +24,7 @@ from frr.pipelines.mofrr.direct import DirectEdit
 from frr.pipelines.simulate.effects import FELT
 from frr.training.data.native_capture import NativeFaces, open_faces
 from frr.training.judging.evaluate_native import Judge, decibels
-from frr.training.judging.native_world import Photo, World, photos_of
+from frr.training.judging.native_world import Photo, World, photos_of_all
 
 Lifts = dict[tuple[str, str], list[float]]
 COLUMNS = "operation", "family", "photos"
@@ -95,12 +95,10 @@ def variants(
 def measure(pipe: Any, faces: NativeFaces, world: World, limit: int) -> dict[str, Lifts]:
     """Lifts in dB by variant, then by operation and family."""
     judge, lifts = Judge(pipe), defaultdict(lambda: defaultdict(list))
-    for split in world.splits:
-        for face, side in world.shown(faces, limit):
-            for photo in photos_of(face, side, split, world, judge.operations):
-                name = photo.condition
-                if name in judge.operations and photo.effects[name] >= FELT.get(name, 0.08):
-                    _add(lifts, judge, photo, split)
+    for split, _, photo in photos_of_all(faces, world, judge.operations, limit):
+        name = photo.condition
+        if name in judge.operations and photo.effects[name] >= FELT.get(name, 0.08):
+            _add(lifts, judge, photo, split)
     return lifts
 
 
@@ -142,8 +140,7 @@ def main() -> None:
     sides = tuple(int(side) for side in given.sides.split(","))
     pipe = MoFRRPipeline.from_pretrained(given.model)
     faces = open_faces(given.faces, given.source, given.without)
-    limit = min(given.limit, len(faces))
-    print(as_markdown(measure(pipe, faces, World(given.seed, sides=sides), limit)))
+    print(as_markdown(measure(pipe, faces, World(given.seed, sides=sides), given.limit)))
 
 
 if __name__ == "__main__":

@@ -31,8 +31,8 @@ from frr.pipelines.simulate.colour import luma, unit
 from frr.pipelines.simulate.effects import FELT
 from frr.pipelines.simulate.landmarks import FaceRegions
 from frr.training.data.native_capture import NativeFaces, open_faces
-from frr.training.judging.evaluate_native import decibels, saved
-from frr.training.judging.native_world import Photo, World, photos_of
+from frr.training.judging.evaluate_native import decibels
+from frr.training.judging.native_world import Photo, World, photos_of, saved
 
 NAME = "smoothing"
 SIDE, STRIDE = 32, 16  # of the patches, in pixels
@@ -233,7 +233,7 @@ def main() -> None:
     world = World(given.seed, sides=tuple(int(side) for side in given.sides.split(",")))
     faces = open_faces(given.faces, given.source, given.without)
     steps = [int(count) for count in given.steps.split(",")]
-    rows, shown = measure(pipe, faces, world, min(given.limit, len(faces)), steps)
+    rows, shown = measure(pipe, faces, world, given.limit, steps)
     for split in ("seen", "unseen", ""):
         count = sum(split in ("", each["split"]) for each in rows["as it came"])
         if count:

@@ -5,10 +5,17 @@ from safetensors.torch import load_file
 
 
 def assert_alike(one, other, message=""):
-    """Tensors of the same kind, equal but for rounding; those of bytes by one level at most."""
+    """Tensors of the same kind, equal but for rounding.
+
+    Whole numbers are equal, but for one in a thousand of the bytes that were rounded: one level.
+    """
     assert one.dtype == other.dtype and one.shape == other.shape, message
-    atol = 1.0 if one.dtype == torch.uint8 else 1e-3
-    assert torch.allclose(one.float(), other.float(), rtol=0, atol=atol), message
+    apart = (one.double() - other.double()).abs()
+    if one.dtype.is_floating_point:
+        assert apart.max() <= 1e-3, message
+    else:
+        assert apart.max() <= (1 if one.dtype == torch.uint8 else 0), message
+        assert (apart > 0).sum() <= one.numel() / 1000, message  # none of the few of an order
 
 
 def assert_files_alike(one, other):

@@ -108,6 +108,12 @@ def open_rgb(path: Path) -> Image.Image:
         ) from error
 
 
+def spread(total: int, limit: int | None = None) -> list[int]:
+    """At most `limit` of the numbers below `total`, spread evenly; None or 0 = all."""
+    count = min(limit or total, total)
+    return [turn * total // count for turn in range(count)]
+
+
 def load_faces(folder: Path | str, size: int = 256, limit: int | None = None) -> FaceSet:
     """Read a folder of square face crops, sorted by name, resized to `size` x `size`.
 
@@ -128,8 +134,7 @@ def load_faces(folder: Path | str, size: int = 256, limit: int | None = None) ->
     if size < 1 or (limit is not None and limit < 1):
         raise ValueError(f"size and limit must be at least 1, got size={size}, limit={limit}.")
     paths = list_images(folder)
-    if limit is not None and limit < len(paths):
-        paths = [paths[i * len(paths) // limit] for i in range(limit)]
+    paths = [paths[place] for place in spread(len(paths), limit)]
 
     images = torch.empty(len(paths), 3, size, size, dtype=torch.uint8)
     sides = []

@@ -78,11 +78,6 @@ class NativeFaces:
         """The number of one, by its share."""
         return int(rng.choice(len(self), p=self.shares))
 
-    def spread(self, limit: int | None = None) -> list[int]:
-        """The numbers of at most `limit` faces, spread evenly over all; None or 0 = all."""
-        count = min(limit or len(self), len(self))
-        return [turn * len(self) // count for turn in range(count)]
-
 
 def open_faces(root: Path, sources: Sequence[str] = (), without: Sequence[str] = ()) -> NativeFaces:
     """Faces by source.

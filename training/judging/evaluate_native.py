@@ -8,7 +8,7 @@ that the router finds.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from typing import Any
@@ -27,7 +27,7 @@ from ..data.native_capture import NativeFaces
 from .identity import DriftMeter, FaceEmbedder
 from .metrics import psnr
 from .native_photos import JudgedPhoto
-from .native_world import Choice, Photo, World, photos_of
+from .native_world import Choice, Photo, Progress, World, photos_of_all, saved
 
 PSNR_CAP = 100.0
 """Stands in for the infinite PSNR in dB of photos that are equal to the bit."""
@@ -35,7 +35,6 @@ DRIFTING = ("face_slimming", "eye_enlarging")
 """Conditions on which identity is measured."""
 EMBEDDED_AT = 512
 """Shorter side in pixels to which larger photos are reduced for that."""
-Progress = Callable[[int, int], None]
 
 
 class Judge:
@@ -157,11 +156,6 @@ def drifts(embedder: FaceEmbedder, target: Tensor, shown: Mapping[str, Tensor]) 
     return {name: round(value, 4) for name, value in found.items() if value is not None}
 
 
-def saved(image: Tensor) -> Tensor:
-    """A photo in [-1, 1], clamped, on whole levels of 8 bits."""
-    return (image.clamp(-1, 1) * 127.5 + 127.5).round() / 127.5 - 1
-
-
 def decibels(image: Tensor, target: Tensor) -> float:
     """PSNR of a photo 1 3 H W in [-1, 1], saved in 8 bits."""
     return round(min(float(psnr(saved(image), target)[0]), PSNR_CAP), 4)
@@ -199,10 +193,5 @@ def judge(
     """
     world = world or World()
     judged = Judge(pipe, embedder)
-    total = len(faces.spread(limit)) * len(world.splits)
-    shown = ((split, *each) for split in world.splits for each in world.shown(faces, limit))
-    for done, (split, face, side) in enumerate(shown, 1):
-        for photo in photos_of(face, side, split, world, judged.operations):
-            yield judged(photo, face.name, split, all_choices)
-        if progress is not None:
-            progress(done, total)
+    for split, face, photo in photos_of_all(faces, world, judged.operations, limit, progress):
+        yield judged(photo, face, split, all_choices)

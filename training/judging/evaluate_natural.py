@@ -17,6 +17,7 @@ from ...pipelines.bpfre.skin import amounts_of, look
 from ...pipelines.photos.arrays import to_shape
 from ...pipelines.simulate.natural.retoucher import maps_of as naturally
 from ...pipelines.simulate.natural.retoucher import retouch_naturally, survey, to_working
+from ..data.faces import spread
 from ..data.native_capture import Face, NativeFaces
 
 EDITED = 2 / 127.5
@@ -69,7 +70,7 @@ def evaluate_natural(
         limit: faces at most, evenly over all; 0 = all.
         progress: called with faces done and in all.
     """
-    places, rows = faces.spread(limit), []
+    places, rows = spread(len(faces), limit), []
     for done, place in enumerate(places, 1):
         rows.append(judge_face(pipe, faces.read(place), strength))
         if progress:

@@ -29,8 +29,8 @@ from ...pipelines.simulate.landmarks import FaceRegions
 from ..data.native_capture import NativeFaces
 from ..writing import write_text
 from .conditions import face_seed
-from .evaluate_native import Judge, Progress, decibels
-from .native_world import Photo, World, photos_of
+from .evaluate_native import Judge, decibels
+from .native_world import Photo, Progress, World, photos_of_all
 
 Floats = NDArray[np.float64]
 TOLD = (0.03125, 0.125, 0.25, 0.5, 0.75, 1.0)
@@ -179,15 +179,10 @@ def judge_candidates(
     world = world or World()
     judge = Judge(pipe)
     names = [name for name in judge.operations if name in UNITS]
-    total = len(faces.spread(limit)) * len(world.splits)
-    shown = ((split, *each) for split in world.splits for each in world.shown(faces, limit))
-    for done, (split, face, side) in enumerate(shown, 1):
-        for photo in photos_of(face, side, split, world, judge.operations):
-            name = photo.condition
-            if name in names and photo.effects[name] >= FELT[name]:
-                yield _judged(judge, photo, face.name, split, count)
-        if progress is not None:
-            progress(done, total)
+    for split, face, photo in photos_of_all(faces, world, judge.operations, limit, progress):
+        name = photo.condition
+        if name in names and photo.effects[name] >= FELT[name]:
+            yield _judged(judge, photo, face, split, count)
 
 
 def _judged(judge: Judge, photo: Photo, face: str, split: str, count: int) -> JudgedCandidates:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 
 from ...pipelines.simulate.session import perform, sample_session
+from ..data.faces import spread
 from ..data.native_capture import Face, NativeFaces, crop, largest_side, send, take
 from .conditions import MIXED, UNTOUCHED, face_seed
 
 SIDES = (300, 420, 512, 700, 1000)
 Choice = tuple[str, ...]
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class World:
 
     def shown(self, faces: NativeFaces, limit: int | None = None) -> Iterator[tuple[Face, int]]:
         """Faces, at most `limit` of them, each with the side at which it is shown."""
-        for turn, place in enumerate(faces.spread(limit)):
+        for turn, place in enumerate(spread(len(faces), limit)):
             face = faces.read(place)
             yield face, min(self.sides[turn % len(self.sides)], largest_side(face))
 
@@ -91,8 +93,38 @@ def photos_of(
     versions = perform(session, photo, points, list(choices.values()))
     images, quality = send(kept[1], versions.image, side, world.journeys)
     images, points, _ = crop(kept[2], images, points)
-    images = (images.clamp(-1, 1) * 127.5 + 127.5).round() / 127.5 - 1
+    images = saved(images)
     names = list(session.steps)
     for row, condition in enumerate(choices):
         effects = {n: float(versions.effects[row, names.index(n)]) for n in operations}
         yield Photo(condition, images[row, None], images[:1], effects, side, quality, points)
+
+
+def photos_of_all(
+    faces: NativeFaces,
+    world: World,
+    operations: Sequence[str],
+    limit: int | None = None,
+    progress: Progress | None = None,
+) -> Iterator[tuple[str, str, Photo]]:
+    """Every face under all conditions, for every split: split, name of the face, photo.
+
+    Args:
+        faces: whom the photos show.
+        world: how photos are made.
+        operations: each alone, then two or more of them mixed.
+        limit: how many faces at most, spread evenly.
+        progress: called with faces done and faces in all.
+    """
+    total = len(spread(len(faces), limit)) * len(world.splits)
+    shown = ((split, *each) for split in world.splits for each in world.shown(faces, limit))
+    for done, (split, face, side) in enumerate(shown, 1):
+        for photo in photos_of(face, side, split, world, operations):
+            yield split, face.name, photo
+        if progress is not None:
+            progress(done, total)
+
+
+def saved(image: Tensor) -> Tensor:
+    """A photo in [-1, 1], clamped, on whole levels of 8 bits."""
+    return (image.clamp(-1, 1) * 127.5 + 127.5).round() / 127.5 - 1

@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 
 from ...pipelines.photos.drawings import map_picture, panel, stacked, to_picture
-from ..data.faces import FaceSet
+from ..data.faces import FaceSet, spread
 from .conditions_bpfre import paint_condition
 from .evaluate_bpfre import RetouchEvaluation, RetouchRow
 
@@ -89,8 +89,7 @@ def _cells(result: RetouchEvaluation) -> list[list[str]]:
 
 def panels(pipe: Any, faces: FaceSet, seed: int = 0, count: int = 8) -> Image.Image:
     """Input, E2D map, coarse, D2G map, refined and target of faces spread over the set."""
-    indices = [i * len(faces) // count for i in range(min(count, len(faces)))]
-    rows = [_panel(pipe, faces, index, seed) for index in indices]
+    rows = [_panel(pipe, faces, index, seed) for index in spread(len(faces), count)]
     return stacked(rows)
 
 
